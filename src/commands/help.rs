@@ -1,0 +1,18 @@
+//! `-h` and `-v`.
+
+use std::io::Write;
+
+use super::{Failure, Output, status};
+use crate::grammar::usage;
+
+pub(super) fn help(output: &mut Output) -> Result<u8, Failure> {
+    output.write_all(usage::text().as_bytes())?;
+    Ok(status::OK)
+}
+
+/// Scripts look for the version of ipvsadm at the start.
+pub(super) fn version(output: &mut Output) -> Result<u8, Failure> {
+    let own = env!("CARGO_PKG_VERSION");
+    writeln!(output, "ipvsadm v1.31 (ipvsadm-rs {own}, compiled with generic netlink and IPVS v1.2.1)")?;
+    Ok(status::OK)
+}

@@ -1,0 +1,99 @@
+//! `-L`
+
+use std::fs::File;
+use std::io::BufReader;
+use std::net::IpAddr;
+
+use super::{Failure, Output, status};
+use crate::grammar::{Listing, Subject};
+use crate::kernel::{Client, Error};
+use crate::model::{DestinationEntry, ServiceEntry, ServiceKey, Table, TableService};
+use crate::view::{Labels, connections, text};
+
+/// Bytes of the kernel's list of connections read at once.
+const CONNECTIONS_BUFFER: usize = 64 * 1024;
+
+pub(super) fn run(listing: &Listing, output: &mut Output) -> Result<u8, Failure> {
+    match listing_with(&mut Client::connect()?, listing, output) {
+        // What the original calls a failed listing, whoever failed.
+        Err(Failure::Kernel(error @ Error::Refused(_))) => {
+            eprintln!("{error}");
+            Ok(status::FAILED)
+        }
+        outcome => outcome.map(|()| status::OK),
+    }
+}
+
+/// The listing, over a client that is there already.
+pub(super) fn listing_with(client: &mut Client, listing: &Listing, output: &mut Output) -> Result<(), Failure> {
+    let mut labels = labels(listing.numeric);
+    match listing.subject {
+        Subject::Timeouts => text::timeouts(output, &client.timeouts()?)?,
+        Subject::Daemons => {
+            for daemon in client.daemons()? {
+                text::daemon(output, &daemon)?;
+            }
+        }
+        Subject::Connections => {
+            let file = File::open(connections::PATH).map_err(|error| failed(connections::PATH, error))?;
+            let source = BufReader::with_capacity(CONNECTIONS_BUFFER, file);
+            connections::list(source, output, &mut labels, listing.engine_data)?;
+        }
+        Subject::Service(key) => {
+            let entry = client.service(&key)?;
+            let destinations = client.destinations(&key)?;
+            write_table(Table { services: vec![TableService { entry, destinations }] }, listing, &mut labels, output)?;
+        }
+        Subject::Table => {
+            text::version_line(output, &client.info()?)?;
+            write_table(client.table()?, listing, &mut labels, output)?;
+        }
+    }
+    Ok(())
+}
+
+fn failed(path: &str, error: std::io::Error) -> Failure {
+    Failure::File(path.to_owned(), error)
+}
+
+/// Names or numbers.
+pub(super) fn labels(numeric: bool) -> Labels {
+    if numeric { Labels::numeric() } else { Labels::with_names() }
+}
+
+/// Every address of a table, for looking their names up at once.
+pub(super) fn addresses(table: &Table) -> impl Iterator<Item = IpAddr> + '_ {
+    table.services.iter().flat_map(|service| {
+        let own = match service.entry.service.key {
+            ServiceKey::Address { address, .. } => Some(address),
+            ServiceKey::Mark { .. } => None,
+        };
+        own.into_iter().chain(service.destinations.iter().map(|entry| entry.destination.key.address))
+    })
+}
+
+fn write_table(mut table: Table, listing: &Listing, labels: &mut Labels, output: &mut Output) -> Result<(), Failure> {
+    if listing.sorted {
+        table.sort();
+    }
+    labels.look_up(addresses(&table));
+    text::header(output, listing.columns)?;
+    for TableService { entry, destinations } in &table.services {
+        write_service(entry, destinations, listing, labels, output)?;
+    }
+    Ok(())
+}
+
+fn write_service(
+    entry: &ServiceEntry,
+    destinations: &[DestinationEntry],
+    listing: &Listing,
+    labels: &mut Labels,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    text::service(output, labels, listing, entry)?;
+    for destination in destinations {
+        text::destination(output, labels, listing, &entry.service.key, destination)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! What is wrong with a command line, in the original's words.
+
+use std::fmt;
+
+/// A command line that is not right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// It does not begin with a command.
+    NoCommand,
+    /// A word that is no option, or a value missing or too much: what popt(3) finds.
+    BadOption {
+        /// The word as typed.
+        word: String,
+        /// What is wrong with it.
+        reason: &'static str,
+        /// An option that may have been meant.
+        suggestion: Option<&'static str>,
+    },
+    /// Wrong use: a value, or a combination.
+    Usage(String),
+    /// Something that the kernel would refuse and that cannot even be sent to it.
+    Impossible(&'static str),
+}
+
+impl Error {
+    /// The exit status of the original for it.
+    #[must_use]
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::NoCommand | Self::BadOption { .. } | Self::Impossible(_) => 255,
+        }
+    }
+
+    /// The message, for a program of this name.
+    #[must_use]
+    pub fn message(&self, program: &str) -> String {
+        match self {
+            Self::NoCommand => format!("Try `{program} -h' or '{program} --help' for more information."),
+            Self::BadOption { word, reason, suggestion: None } => format!("{word}: {reason}"),
+            Self::BadOption { word, reason, suggestion: Some(option) } => {
+                format!("{word}: {reason}\nDid you mean --{option}?")
+            }
+            Self::Usage(message) => message.clone(),
+            Self::Impossible(message) => (*message).to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // In a rules file there is no program to ask for help.
+            Self::NoCommand => f.write_str("a line must begin with a command, such as -A or -a"),
+            _ => f.write_str(&self.message("")),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,16 @@
+//! The language of the command line and of rules files: one table, one parser.
+//!
+//! [`parse`] turns words into a [`Request`]; [`table`] holds what there is to say. Nothing here talks to the kernel.
+
+mod error;
+mod parse;
+mod request;
+mod suggest;
+pub mod table;
+pub mod usage;
+mod values;
+
+pub use error::Error;
+pub use parse::parse;
+pub use request::{Columns, Listing, Request, Subject};
+pub use values::{Names, inet_aton};

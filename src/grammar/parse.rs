@@ -1,0 +1,683 @@
+//! The parser: words in, a checked request out. It reads command lines and rules alike.
+//!
+//! It follows popt(3) in how words are taken apart, and the original in the order of its checks: values as they are
+//! read, then words left over, then which options the command takes, then what they mean together. Without an error it
+//! allocates nothing, because a rules file is tens of thousands of lines.
+
+use std::net::IpAddr;
+
+use super::error::Error;
+use super::request::{Columns, Listing, Request, Subject};
+use super::table::{self, Class, Classes, Command, CommandSpec, Flag, Value, Word};
+use super::values::{self, Names};
+use crate::model::{
+    Change, Checksum, Daemon, DaemonRole, Destination, DestinationKey, Family, Forwarding, InterfaceName, Netmask,
+    Persistence, Protocol, SchedulerName, Service, ServiceFlags, ServiceKey, Timeouts, Tunnel,
+};
+
+/// The longest timeout, in seconds: 31 days (`MAX_TIMEOUT`, ipvsadm(8)).
+const TIMEOUT_MAXIMUM: u64 = 31 * 24 * 60 * 60;
+/// What `-p` means without a number, in seconds (ipvsadm(8)).
+const PERSISTENCE_DEFAULT: u32 = 360;
+/// The scheduler if none is named (ipvsadm(8)).
+const SCHEDULER_DEFAULT: &[u8] = b"wlc";
+/// The multicast interface if none is named (ipvsadm(8)).
+const INTERFACE_DEFAULT: &[u8] = b"eth0";
+/// The largest UDP payload over IPv4, in bytes.
+const SYNC_LENGTH_MAXIMUM: u64 = 65535 - 20 - 8;
+
+/// Read a command line, without the program's name. No words at all ask for the table.
+///
+/// # Errors
+/// The command line is not right; the first mistake in the original's order is told.
+pub fn parse<'w>(words: impl IntoIterator<Item = &'w [u8]>, names: &impl Names) -> Result<Request, Error> {
+    let mut words = words.into_iter().peekable();
+    if words.peek().is_none() {
+        return Ok(Request::List(Listing::DEFAULT));
+    }
+    let mut reader = Reader::new(names);
+    let mut options_ended = false;
+    while let Some(word) = words.next() {
+        match word {
+            [b'-', b'-'] if !options_ended => options_ended = true,
+            [b'-', b'-', name @ ..] if !options_ended => reader.long(word, name, &mut words)?,
+            [b'-', letters @ ..] if !options_ended && !letters.is_empty() => {
+                reader.cluster(word, letters, &mut words)?
+            }
+            _ => reader.leave_over(word),
+        }
+        if let Some(Command::Help | Command::Version) = reader.command() {
+            break;
+        }
+    }
+    reader.finish()
+}
+
+fn usage(message: impl Into<String>) -> Error {
+    Error::Usage(message.into())
+}
+
+fn lossy(word: &[u8]) -> String {
+    String::from_utf8_lossy(word).into_owned()
+}
+
+/// A command line being read. `'w` is how long its words live.
+struct Reader<'w, 'n, N> {
+    names: &'n N,
+    spec: Option<&'static CommandSpec>,
+    given: Classes,
+    /// Words that are no options, as many as any command takes and one more.
+    left_over: [&'w [u8]; 4],
+    left_over_count: usize,
+
+    role: DaemonRole,
+    service: Option<ServiceKey>,
+    scheduler: SchedulerName,
+    scheduler_flags: Option<&'w [u8]>,
+    one_packet: bool,
+    persistence: u32,
+    netmask: Option<Netmask>,
+    engine: SchedulerName,
+    server: Option<(IpAddr, Option<u16>)>,
+    method: Forwarding,
+    weight: u32,
+    upper_threshold: u32,
+    lower_threshold: u32,
+    tunnel_type: TunnelType,
+    tunnel_port: u16,
+    daemon: Daemon,
+
+    /// Values that cannot be read before the service is known.
+    early_server: Option<&'w [u8]>,
+    early_netmask: Option<&'w [u8]>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TunnelType {
+    Ipip,
+    Gue,
+    Gre,
+}
+
+impl TunnelType {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ipip => "ipip",
+            Self::Gue => "gue",
+            Self::Gre => "gre",
+        }
+    }
+}
+
+impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
+    fn new(names: &'n N) -> Self {
+        Self {
+            names,
+            spec: None,
+            given: Classes::NONE,
+            left_over: [b""; 4],
+            left_over_count: 0,
+            role: DaemonRole::Master,
+            service: None,
+            scheduler: SchedulerName::EMPTY,
+            scheduler_flags: None,
+            one_packet: false,
+            persistence: 0,
+            netmask: None,
+            engine: SchedulerName::EMPTY,
+            server: None,
+            method: Forwarding::DirectRoute,
+            weight: 1,
+            upper_threshold: 0,
+            lower_threshold: 0,
+            tunnel_type: TunnelType::Ipip,
+            tunnel_port: 0,
+            daemon: Daemon {
+                role: DaemonRole::Master,
+                interface: InterfaceName::cut(INTERFACE_DEFAULT),
+                sync_id: 0,
+                maximum_length: None,
+                group: None,
+                port: None,
+                ttl: None,
+            },
+            early_server: None,
+            early_netmask: None,
+        }
+    }
+
+    fn command(&self) -> Option<Command> {
+        self.spec.map(|spec| spec.command)
+    }
+
+    fn leave_over(&mut self, word: &'w [u8]) {
+        if let Some(slot) = self.left_over.get_mut(self.left_over_count) {
+            *slot = word;
+        }
+        self.left_over_count += 1;
+    }
+
+    /// Whatever is wrong with the very first option, ipvsadm only says where help is to be had.
+    fn bad_option(&self, word: &[u8], reason: &'static str, name: Option<&[u8]>) -> Error {
+        if self.spec.is_none() {
+            return Error::NoCommand;
+        }
+        Error::BadOption { word: lossy(word), reason, suggestion: name.and_then(super::suggest::long_option) }
+    }
+
+    /// `--name`, `--name=value` or `--name value`.
+    fn long(
+        &mut self,
+        word: &'w [u8],
+        name: &'w [u8],
+        words: &mut std::iter::Peekable<impl Iterator<Item = &'w [u8]>>,
+    ) -> Result<(), Error> {
+        let (name, value) = match name.iter().position(|&byte| byte == b'=') {
+            Some(equals) => (&name[..equals], Some(&name[equals + 1..])),
+            None => (name, None),
+        };
+        let Some(meaning) = table::long(name) else {
+            return Err(self.bad_option(word, "unknown option", Some(name)));
+        };
+        let value = match (meaning.value(), value) {
+            (Value::None, None) => None,
+            (Value::None, Some(_)) => {
+                return Err(self.bad_option(word, "option does not take an argument", None));
+            }
+            (_, Some(value)) => Some(value),
+            (kind, None) => self.next_value(kind, word, words)?,
+        };
+        self.take(meaning, word, value)
+    }
+
+    /// `-abc`: letters that take no value, and at the end one that may.
+    fn cluster(
+        &mut self,
+        word: &'w [u8],
+        mut letters: &'w [u8],
+        words: &mut std::iter::Peekable<impl Iterator<Item = &'w [u8]>>,
+    ) -> Result<(), Error> {
+        while let [letter, rest @ ..] = letters {
+            letters = rest;
+            let Some(meaning) = table::short(*letter) else {
+                return Err(self.bad_option(word, "unknown option", None));
+            };
+            let value = match (meaning.value(), rest) {
+                (Value::None, _) => None,
+                (kind, []) => self.next_value(kind, word, words)?,
+                (_, [b'=', value @ ..] | value) => {
+                    letters = &[];
+                    Some(value)
+                }
+            };
+            self.take(meaning, word, value)?;
+            if let Some(Command::Help | Command::Version) = self.command() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The next word, as a value. A required value eats whatever comes; an optional one stops at a dash.
+    fn next_value(
+        &self,
+        kind: Value,
+        word: &[u8],
+        words: &mut std::iter::Peekable<impl Iterator<Item = &'w [u8]>>,
+    ) -> Result<Option<&'w [u8]>, Error> {
+        match kind {
+            Value::None => Ok(None),
+            Value::Optional(_) => Ok(words.next_if(|next| next.first() != Some(&b'-'))),
+            Value::Required(_) => match words.next() {
+                Some(value) => Ok(Some(value)),
+                None => Err(self.bad_option(word, "missing argument", None)),
+            },
+        }
+    }
+
+    fn take(&mut self, meaning: Word, word: &'w [u8], value: Option<&'w [u8]>) -> Result<(), Error> {
+        match (meaning, self.spec) {
+            (Word::Command(spec), None) => self.begin(spec, value.unwrap_or_default()),
+            (Word::Option(_), None) => Err(Error::NoCommand),
+            // Of the daemon commands, ipvsadm names the value.
+            (Word::Command(_), Some(_)) => Err(usage(format!("invalid option `{}'", lossy(value.unwrap_or(word))))),
+            (Word::Option(spec), Some(_)) => {
+                if let Some(class) = spec.class
+                    && !self.given.insert(class)
+                {
+                    return Err(usage(format!("multiple '{}' options specified", class.name())));
+                }
+                self.option(spec.flag, value)
+            }
+        }
+    }
+
+    fn begin(&mut self, spec: &'static CommandSpec, value: &[u8]) -> Result<(), Error> {
+        self.spec = Some(spec);
+        let wrong = match spec.command {
+            Command::StartDaemon => "illegal start-daemon parameter specified",
+            Command::StopDaemon => "illegal start_daemon specified",
+            _ => return Ok(()),
+        };
+        self.role = match value {
+            b"master" => DaemonRole::Master,
+            b"backup" => DaemonRole::Backup,
+            _ => return Err(usage(wrong)),
+        };
+        Ok(())
+    }
+
+    fn option(&mut self, flag: Flag, value: Option<&'w [u8]>) -> Result<(), Error> {
+        let text = value.unwrap_or_default();
+        let number = |minimum, maximum, wrong: &str| {
+            values::number(text, minimum, maximum).map(|number| number as u32).ok_or_else(|| usage(wrong))
+        };
+        match flag {
+            Flag::TcpService => self.service_address(Protocol::Tcp, text)?,
+            Flag::UdpService => self.service_address(Protocol::Udp, text)?,
+            Flag::SctpService => self.service_address(Protocol::Sctp, text)?,
+            Flag::FwmarkService => {
+                let mark = values::number(text, 1, u32::MAX.into())
+                    .ok_or_else(|| usage(format!("invalid fwmark value `{}' specified", lossy(text))))?;
+                self.service = Some(ServiceKey::Mark { mark: mark as u32, family: Family::Ipv4 });
+                self.early_values(false)?;
+            }
+            Flag::Ipv6 => match &mut self.service {
+                Some(ServiceKey::Mark { family, .. }) => {
+                    *family = Family::Ipv6;
+                    self.early_values(true)?;
+                }
+                _ => return Err(usage("-6 used before -f\n")),
+            },
+            Flag::Scheduler => {
+                self.scheduler = SchedulerName::cut(text);
+            }
+            Flag::Persistent => {
+                self.persistence = match value {
+                    None => PERSISTENCE_DEFAULT,
+                    Some(text) => timeout(text, 1)?,
+                }
+            }
+            Flag::Netmask => {
+                self.early_netmask = Some(text);
+                self.early_values(self.service_is_settled())?;
+            }
+            Flag::PersistenceEngine => self.engine = SchedulerName::cut(text),
+            Flag::SchedulerFlags => self.scheduler_flags = Some(text),
+            Flag::OnePacket => self.one_packet = true,
+            Flag::RealServer => {
+                self.early_server = Some(text);
+                self.early_values(false)?;
+            }
+            Flag::DirectRouting => self.method = Forwarding::DirectRoute,
+            Flag::Tunnelling => self.method = Forwarding::Tunnel(Tunnel::Ipip),
+            Flag::Masquerading => self.method = Forwarding::Masquerade,
+            Flag::Weight => self.weight = number(0, i32::MAX as u64, "illegal weight specified")?,
+            Flag::UpperThreshold => {
+                self.upper_threshold = number(0, i32::MAX as u64, "illegal u_threshold specified")?;
+            }
+            Flag::LowerThreshold => {
+                self.lower_threshold = number(0, i32::MAX as u64, "illegal l_threshold specified")?;
+            }
+            Flag::TunnelType => {
+                self.tunnel_type = match text {
+                    b"ipip" => TunnelType::Ipip,
+                    b"gue" => TunnelType::Gue,
+                    b"gre" => TunnelType::Gre,
+                    _ => return Err(usage("illegal tunnel type specified")),
+                }
+            }
+            Flag::TunnelPort => self.tunnel_port = number(1, 65535, "illegal tunnel port specified")? as u16,
+            Flag::MulticastInterface => {
+                self.daemon.interface = InterfaceName::new(text).ok_or(Error::Impossible("No such device"))?;
+            }
+            Flag::SyncId => self.daemon.sync_id = number(0, 255, "illegal syncid specified")?,
+            Flag::SyncMaximumLength => {
+                let length = number(1, SYNC_LENGTH_MAXIMUM, "illegal sync-maxlen specified")?;
+                self.daemon.maximum_length = Some(length as u16);
+            }
+            Flag::MulticastGroup => {
+                let group = values::multicast_group(text)
+                    .map_err(|family| usage(format!("invalid {family} mcast-group `{}'", lossy(text))))?;
+                self.daemon.group = Some(group);
+            }
+            Flag::MulticastPort => {
+                self.daemon.port = Some(number(1, 65535, "illegal mcast-port specified")? as u16);
+            }
+            Flag::MulticastTtl => self.daemon.ttl = Some(number(1, 255, "illegal mcast-ttl specified")? as u8),
+            Flag::TunnelNoChecksum
+            | Flag::TunnelChecksum
+            | Flag::TunnelRemoteChecksum
+            | Flag::Numeric
+            | Flag::Connection
+            | Flag::Timeout
+            | Flag::Daemon
+            | Flag::Stats
+            | Flag::Rate
+            | Flag::Thresholds
+            | Flag::PersistentConnections
+            | Flag::TunnelInfo
+            | Flag::Exact
+            | Flag::NoSort
+            | Flag::Sort => {}
+        }
+        Ok(())
+    }
+
+    fn service_address(&mut self, protocol: Protocol, text: &[u8]) -> Result<(), Error> {
+        let (address, port) = values::address_port(text, Some(protocol), self.names)
+            .ok_or_else(|| usage("illegal virtual server address[:port] specified"))?;
+        self.service = Some(ServiceKey::Address { protocol, address, port: port.unwrap_or(0) });
+        self.early_values(true)
+    }
+
+    /// Whether the family of the service cannot change any more: -6 may still follow -f.
+    fn service_is_settled(&self) -> bool {
+        self.service.is_some_and(|key| {
+            matches!(key, ServiceKey::Address { .. } | ServiceKey::Mark { family: Family::Ipv6, .. })
+        })
+    }
+
+    /// Read what stood before the service, as soon as it can be read: a server's port name needs the protocol, a mask
+    /// the family.
+    fn early_values(&mut self, family_is_settled: bool) -> Result<(), Error> {
+        let Some(key) = self.service else { return Ok(()) };
+        if let Some(text) = self.early_server.take() {
+            self.read_server(text, Some(key.protocol().unwrap_or(Protocol::Tcp)))?;
+        }
+        if family_is_settled && let Some(text) = self.early_netmask.take() {
+            self.read_netmask(text, key.family())?;
+        }
+        Ok(())
+    }
+
+    fn read_server(&mut self, text: &[u8], protocol: Option<Protocol>) -> Result<(), Error> {
+        let server = values::address_port(text, protocol, self.names)
+            .ok_or_else(|| usage("illegal real server address[:port] specified"))?;
+        self.server = Some(server);
+        Ok(())
+    }
+
+    fn read_netmask(&mut self, text: &[u8], family: Family) -> Result<(), Error> {
+        self.netmask = Some(match family {
+            Family::Ipv6 => {
+                let prefix = values::number(text, 1, 128).ok_or_else(|| usage("illegal ipv6 netmask specified"))?;
+                Netmask::V6(prefix as u8)
+            }
+            Family::Ipv4 => {
+                let mask = values::ipv4(text, self.names)
+                    .ok_or_else(|| usage("illegal virtual server persistent mask specified"))?;
+                Netmask::V4(mask)
+            }
+        });
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Request, Error> {
+        let Some(spec) = self.spec else { return Err(Error::NoCommand) };
+        match spec.command {
+            Command::Help => return Ok(Request::Help),
+            Command::Version => return Ok(Request::Version),
+            _ => {}
+        }
+        if let Some(text) = self.early_server.take() {
+            self.read_server(text, None)?;
+        }
+        if let Some(text) = self.early_netmask.take() {
+            self.read_netmask(text, self.service.map_or(Family::Ipv4, |key| key.family()))?;
+        }
+        let timeouts = self.words_left_over(spec.command)?;
+        let flags = self.scheduler_flags()?;
+        check_classes(spec, self.given)?;
+        match spec.command {
+            Command::Help => Ok(Request::Help),
+            Command::Version => Ok(Request::Version),
+            Command::Restore => Ok(Request::Restore),
+            Command::Save => Ok(Request::Save { numeric: self.given.has(Class::Numeric) }),
+            Command::List => self.listing().map(Request::List),
+            Command::Clear => Ok(Request::Change(Change::Flush)),
+            Command::Zero => Ok(Request::Change(Change::Zero(self.service))),
+            Command::Set => Ok(Request::Change(Change::SetTimeouts(timeouts))),
+            Command::StartDaemon => Ok(Request::Change(Change::StartDaemon(Daemon { role: self.role, ..self.daemon }))),
+            Command::StopDaemon => Ok(Request::Change(Change::StopDaemon(Daemon { role: self.role, ..self.daemon }))),
+            Command::DeleteService => Ok(Request::Change(Change::DeleteService(self.key()?))),
+            Command::AddService => self.service(flags).map(|service| Request::Change(Change::AddService(service))),
+            Command::EditService => self.service(flags).map(|service| Request::Change(Change::EditService(service))),
+            Command::AddServer => {
+                let key = self.key()?;
+                self.destination(key).map(|server| Request::Change(Change::AddDestination(key, server)))
+            }
+            Command::EditServer => {
+                let key = self.key()?;
+                self.destination(key).map(|server| Request::Change(Change::EditDestination(key, server)))
+            }
+            Command::DeleteServer => {
+                let key = self.key()?;
+                let server = self.server_key(key)?;
+                self.check_tunnel(key, server)?;
+                Ok(Request::Change(Change::DeleteDestination(key, server)))
+            }
+        }
+    }
+
+    /// `--set` wants three words; no other command wants any.
+    fn words_left_over(&self, command: Command) -> Result<Timeouts, Error> {
+        let mut timeouts = Timeouts::default();
+        let mut wanted = 0;
+        if command == Command::Set {
+            wanted = 3;
+            if self.left_over_count < wanted {
+                return Err(usage("--set option requires 3 timeout values"));
+            }
+            let [tcp, tcp_fin, udp, _] = self.left_over;
+            timeouts = Timeouts { tcp: timeout(tcp, 0)?, tcp_fin: timeout(tcp_fin, 0)?, udp: timeout(udp, 0)? };
+        }
+        if self.left_over_count > wanted {
+            return Err(usage(format!("unexpected argument {}", lossy(self.left_over[wanted]))));
+        }
+        Ok(timeouts)
+    }
+
+    /// `-b`: each word by itself, or for this scheduler.
+    fn scheduler_flags(&mut self) -> Result<u32, Error> {
+        if self.scheduler.is_empty() {
+            self.scheduler = SchedulerName::cut(SCHEDULER_DEFAULT);
+        }
+        let mut flags = 0;
+        for word in self.scheduler_flags.unwrap_or_default().split(|&byte| byte == b',') {
+            let (bits, only) = match word {
+                b"" => continue,
+                b"sh-fallback" => (ServiceFlags::SCHEDULER_1, Some("sh")),
+                b"sh-port" => (ServiceFlags::SCHEDULER_2, Some("sh")),
+                b"mh-fallback" => (ServiceFlags::SCHEDULER_1, Some("mh")),
+                b"mh-port" => (ServiceFlags::SCHEDULER_2, Some("mh")),
+                b"flag-1" => (ServiceFlags::SCHEDULER_1, None),
+                b"flag-2" => (ServiceFlags::SCHEDULER_2, None),
+                b"flag-3" => (ServiceFlags::SCHEDULER_3, None),
+                _ => return Err(usage(format!("invalid scheduler flag `{}'", lossy(word)))),
+            };
+            if only.is_some_and(|scheduler| scheduler.as_bytes() != self.scheduler.as_bytes()) {
+                return Err(usage(format!("incompatible scheduler flag `{}'", lossy(word))));
+            }
+            flags |= bits;
+        }
+        Ok(flags)
+    }
+
+    /// The service's key, which `check_classes` has made sure of.
+    fn key(&self) -> Result<ServiceKey, Error> {
+        self.service.ok_or(Error::NoCommand)
+    }
+
+    fn service(&self, flags: u32) -> Result<Service, Error> {
+        let key = self.key()?;
+        let persistent = self.given.has(Class::Persistent);
+        if key.port() == Some(0) && !persistent {
+            return Err(usage("Zero port specified for non-persistent service"));
+        }
+        if self.one_packet && key.protocol().is_some_and(|protocol| protocol != Protocol::Udp) {
+            return Err(usage("One-Packet Scheduling is only for UDP virtual services"));
+        }
+        let one_packet = if self.one_packet { ServiceFlags::ONE_PACKET } else { 0 };
+        let netmask = self.netmask.unwrap_or_else(|| Netmask::host(key.family()));
+        Ok(Service {
+            key,
+            scheduler: self.scheduler,
+            flags: ServiceFlags::from_bits(flags | one_packet),
+            persistence: persistent.then_some(Persistence { timeout: self.persistence, netmask }),
+            engine: self.engine,
+        })
+    }
+
+    /// The server's name as typed; without a port it has the service's.
+    fn server_key(&self, key: ServiceKey) -> Result<DestinationKey, Error> {
+        let (address, port) = self.server.ok_or(Error::NoCommand)?;
+        Ok(DestinationKey { address, port: port.or(key.port()).unwrap_or(0) })
+    }
+
+    fn destination(&self, key: ServiceKey) -> Result<Destination, Error> {
+        let mut server = self.server_key(key)?;
+        let forwarding = self.check_tunnel(key, server)?;
+        // Only masquerading can change the port; with the others the packet arrives as it was sent.
+        if forwarding != Forwarding::Masquerade
+            && let Some(port) = key.port()
+        {
+            server.port = port;
+        }
+        Ok(Destination {
+            key: server,
+            forwarding,
+            weight: self.weight,
+            upper_threshold: self.upper_threshold,
+            lower_threshold: self.lower_threshold,
+        })
+    }
+
+    /// What the forwarding method and the tunnel's options come to.
+    fn check_tunnel(&self, key: ServiceKey, server: DestinationKey) -> Result<Forwarding, Error> {
+        const CHECKSUMS: Classes =
+            Classes::of(&[Class::TunnelNoChecksum, Class::TunnelChecksum, Class::TunnelRemoteChecksum]);
+        const OPTIONS: Classes = Classes::of(&[Class::TunnelType, Class::TunnelPort]).with(CHECKSUMS);
+        let given = self.given.and(OPTIONS);
+        let tunnelling = matches!(self.method, Forwarding::Tunnel(_));
+        if Family::of(server.address) != key.family() && !tunnelling {
+            return Err(usage("Different address family is allowed only for tunneling servers"));
+        }
+        if !tunnelling {
+            return match given.count() {
+                0 => Ok(self.method),
+                _ => Err(usage("Tunnel options conflict with forward method")),
+            };
+        }
+        const TYPE: Classes = Classes::of(&[Class::TunnelType]);
+        let (required, allowed) = match self.tunnel_type {
+            TunnelType::Ipip => (Classes::NONE, TYPE),
+            TunnelType::Gue => (Classes::of(&[Class::TunnelPort]), OPTIONS),
+            TunnelType::Gre => {
+                (Classes::NONE, TYPE.with(Classes::of(&[Class::TunnelNoChecksum, Class::TunnelChecksum])))
+            }
+        };
+        check("tunnel type", self.tunnel_type.name(), given, required, allowed, CHECKSUMS)?;
+        Ok(Forwarding::Tunnel(match self.tunnel_type {
+            TunnelType::Ipip => Tunnel::Ipip,
+            TunnelType::Gre => Tunnel::Gre { checksum: given.has(Class::TunnelChecksum) },
+            TunnelType::Gue => Tunnel::Gue {
+                port: self.tunnel_port,
+                checksum: if given.has(Class::TunnelChecksum) {
+                    Checksum::Full
+                } else if given.has(Class::TunnelRemoteChecksum) {
+                    Checksum::Remote
+                } else {
+                    Checksum::None
+                },
+            },
+        }))
+    }
+
+    fn listing(&self) -> Result<Listing, Error> {
+        const COUNTED: Classes = Classes::of(&[Class::Stats, Class::Rate, Class::Thresholds]);
+        const OF_SERVERS: Classes = COUNTED.with(Classes::of(&[Class::PersistentConnections]));
+        let given = self.given;
+        let subject = if given.has(Class::Connection) {
+            Subject::Connections
+        } else if given.has(Class::Timeout) {
+            Subject::Timeouts
+        } else if given.has(Class::Daemon) {
+            Subject::Daemons
+        } else {
+            self.service.map_or(Subject::Table, Subject::Service)
+        };
+        let senseless = match subject {
+            Subject::Connections => COUNTED,
+            Subject::Timeouts | Subject::Daemons => OF_SERVERS,
+            Subject::Table | Subject::Service(_) => Classes::NONE,
+        };
+        if given.and(senseless).count() > 0 {
+            return Err(usage("options conflicts in the list command"));
+        }
+        let columns = if given.has(Class::Stats) {
+            Columns::Stats
+        } else if given.has(Class::Rate) {
+            Columns::Rate
+        } else if given.has(Class::Thresholds) {
+            Columns::Thresholds
+        } else if given.has(Class::PersistentConnections) {
+            Columns::PersistentConnections
+        } else if given.has(Class::TunnelInfo) {
+            Columns::TunnelInfo
+        } else {
+            Columns::Plain
+        };
+        Ok(Listing {
+            subject,
+            columns,
+            numeric: given.has(Class::Numeric),
+            exact: given.has(Class::Exact),
+            sorted: !given.has(Class::NoSort),
+            engine_data: given.has(Class::PersistentConnections),
+        })
+    }
+}
+
+fn timeout(text: &[u8], minimum: u64) -> Result<u32, Error> {
+    values::number(text, minimum, TIMEOUT_MAXIMUM)
+        .map(|seconds| seconds as u32)
+        .ok_or_else(|| usage(format!("invalid timeout value `{}' specified", lossy(text))))
+}
+
+/// What the command requires, forbids, and allows only one of.
+fn check_classes(spec: &CommandSpec, given: Classes) -> Result<(), Error> {
+    check("command", spec.name, given, spec.required, spec.allowed.with(spec.required), spec.exclusive)
+}
+
+/// The first mistake in the order of classes.
+fn check(
+    kind: &str,
+    name: &str,
+    given: Classes,
+    required: Classes,
+    allowed: Classes,
+    exclusive: Classes,
+) -> Result<(), Error> {
+    if given.covers(required) && allowed.covers(given) && given.and(exclusive).count() <= 1 {
+        return Ok(());
+    }
+    let mut first = None;
+    for class in Class::ALL {
+        let option = class.name();
+        if !given.has(class) {
+            if required.has(class) {
+                return Err(usage(format!("You need to supply the '{option}' option for the '{name}' {kind}")));
+            }
+        } else if !allowed.has(class) {
+            return Err(usage(format!("Illegal '{option}' option with the '{name}' {kind}")));
+        } else if exclusive.has(class) {
+            if let Some(first) = first.replace(option) {
+                return Err(usage(format!(
+                    "The option '{option}' conflicts with the '{first}' option in the '{name}' {kind}"
+                )));
+            }
+        }
+    }
+    Ok(())
+}

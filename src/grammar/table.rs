@@ -1,0 +1,944 @@
+//! The one table of commands and options. The parser, `-h`, the man page's option lists and the completions come from it.
+//!
+//! To add an option: a [`Flag`], a line in [`OPTIONS`], its class in the sets of the commands that take it, and its
+//! meaning in `parse.rs`.
+
+/// What the user wants done. One of these begins every command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Command {
+    /// `-A`
+    AddService,
+    /// `-E`
+    EditService,
+    /// `-D`
+    DeleteService,
+    /// `-C`
+    Clear,
+    /// `-R`
+    Restore,
+    /// `-S`
+    Save,
+    /// `-a`
+    AddServer,
+    /// `-e`
+    EditServer,
+    /// `-d`
+    DeleteServer,
+    /// `-L`
+    List,
+    /// `-Z`
+    Zero,
+    /// `--set`
+    Set,
+    /// `--start-daemon`
+    StartDaemon,
+    /// `--stop-daemon`
+    StopDaemon,
+    /// `-h`
+    Help,
+    /// `-v`
+    Version,
+}
+
+/// An option as a user can type it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // Each has its help text in the table.
+pub enum Flag {
+    TcpService,
+    UdpService,
+    SctpService,
+    FwmarkService,
+    Ipv6,
+    Scheduler,
+    Persistent,
+    Netmask,
+    PersistenceEngine,
+    SchedulerFlags,
+    OnePacket,
+    RealServer,
+    DirectRouting,
+    Tunnelling,
+    Masquerading,
+    Weight,
+    UpperThreshold,
+    LowerThreshold,
+    TunnelType,
+    TunnelPort,
+    TunnelNoChecksum,
+    TunnelChecksum,
+    TunnelRemoteChecksum,
+    MulticastInterface,
+    SyncId,
+    SyncMaximumLength,
+    MulticastGroup,
+    MulticastPort,
+    MulticastTtl,
+    Numeric,
+    Connection,
+    Timeout,
+    Daemon,
+    Stats,
+    Rate,
+    Thresholds,
+    PersistentConnections,
+    TunnelInfo,
+    Exact,
+    NoSort,
+    Sort,
+}
+
+/// What options are counted as: a class may be given once, and each command requires, allows or forbids it. The order
+/// is that in which the original checks them, and so which of several mistakes is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[allow(missing_docs)] // See `name`.
+pub enum Class {
+    Numeric,
+    Connection,
+    ServiceAddress,
+    Scheduler,
+    Persistent,
+    Netmask,
+    RealServer,
+    ForwardingMethod,
+    Weight,
+    UpperThreshold,
+    LowerThreshold,
+    MulticastInterface,
+    Timeout,
+    Daemon,
+    Stats,
+    Rate,
+    Thresholds,
+    PersistentConnections,
+    NoSort,
+    SyncId,
+    Exact,
+    OnePacket,
+    PersistenceEngine,
+    SchedulerFlags,
+    MulticastGroup,
+    MulticastPort,
+    MulticastTtl,
+    SyncMaximumLength,
+    TunnelInfo,
+    TunnelType,
+    TunnelPort,
+    TunnelNoChecksum,
+    TunnelChecksum,
+    TunnelRemoteChecksum,
+}
+
+impl Class {
+    /// All classes, in the order of checks.
+    pub const ALL: [Self; 34] = [
+        Self::Numeric,
+        Self::Connection,
+        Self::ServiceAddress,
+        Self::Scheduler,
+        Self::Persistent,
+        Self::Netmask,
+        Self::RealServer,
+        Self::ForwardingMethod,
+        Self::Weight,
+        Self::UpperThreshold,
+        Self::LowerThreshold,
+        Self::MulticastInterface,
+        Self::Timeout,
+        Self::Daemon,
+        Self::Stats,
+        Self::Rate,
+        Self::Thresholds,
+        Self::PersistentConnections,
+        Self::NoSort,
+        Self::SyncId,
+        Self::Exact,
+        Self::OnePacket,
+        Self::PersistenceEngine,
+        Self::SchedulerFlags,
+        Self::MulticastGroup,
+        Self::MulticastPort,
+        Self::MulticastTtl,
+        Self::SyncMaximumLength,
+        Self::TunnelInfo,
+        Self::TunnelType,
+        Self::TunnelPort,
+        Self::TunnelNoChecksum,
+        Self::TunnelChecksum,
+        Self::TunnelRemoteChecksum,
+    ];
+
+    /// The name in messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Numeric => "numeric",
+            Self::Connection => "connection",
+            Self::ServiceAddress => "service-address",
+            Self::Scheduler => "scheduler",
+            Self::Persistent => "persistent",
+            Self::Netmask => "netmask",
+            Self::RealServer => "real-server",
+            Self::ForwardingMethod => "forwarding-method",
+            Self::Weight => "weight",
+            Self::UpperThreshold => "u-threshold",
+            Self::LowerThreshold => "l-threshold",
+            Self::MulticastInterface => "mcast-interface",
+            Self::Timeout => "timeout",
+            Self::Daemon => "daemon",
+            Self::Stats => "stats",
+            Self::Rate => "rate",
+            Self::Thresholds => "thresholds",
+            Self::PersistentConnections => "persistent-conn",
+            Self::NoSort => "nosort",
+            Self::SyncId => "syncid",
+            Self::Exact => "exact",
+            Self::OnePacket => "ops",
+            Self::PersistenceEngine => "pe",
+            Self::SchedulerFlags => "sched-flags",
+            Self::MulticastGroup => "mcast-group",
+            Self::MulticastPort => "mcast-port",
+            Self::MulticastTtl => "mcast-ttl",
+            Self::SyncMaximumLength => "sync-maxlen",
+            Self::TunnelInfo => "tun-info",
+            Self::TunnelType => "tun-type",
+            Self::TunnelPort => "tun-port",
+            Self::TunnelNoChecksum => "tun-nocsum",
+            Self::TunnelChecksum => "tun-csum",
+            Self::TunnelRemoteChecksum => "tun-remcsum",
+        }
+    }
+}
+
+/// A set of classes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Classes(u64);
+
+impl Classes {
+    /// No class.
+    pub const NONE: Self = Self(0);
+
+    /// The set of these.
+    #[must_use]
+    pub const fn of(classes: &[Class]) -> Self {
+        let mut bits = 0;
+        let mut i = 0;
+        while i < classes.len() {
+            bits |= 1 << classes[i] as u8;
+            i += 1;
+        }
+        Self(bits)
+    }
+
+    /// Whether this class is in it.
+    #[must_use]
+    pub const fn has(self, class: Class) -> bool {
+        self.0 & (1 << class as u8) != 0
+    }
+
+    /// Add a class. Whether it was new.
+    pub const fn insert(&mut self, class: Class) -> bool {
+        let new = !self.has(class);
+        self.0 |= 1 << class as u8;
+        new
+    }
+
+    /// Whether all of `other` are in this set.
+    #[must_use]
+    pub const fn covers(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// What is in both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// How many.
+    #[must_use]
+    pub const fn count(self) -> u32 {
+        self.0.count_ones()
+    }
+}
+
+/// Whether a word takes a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// It takes none.
+    None,
+    /// It needs one, called this in the manual.
+    Required(&'static str),
+    /// It takes the next word only if that does not begin with `-`.
+    Optional(&'static str),
+}
+
+/// What can stand for a value, for completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completion {
+    /// Nothing to offer.
+    Nothing,
+    /// One of these words.
+    Words(&'static [&'static str]),
+    /// A virtual service of the table.
+    Service,
+    /// A real server of the service given.
+    Server,
+    /// A network interface.
+    Interface,
+}
+
+/// A command of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct CommandSpec {
+    /// Which.
+    pub command: Command,
+    /// The letters that mean it.
+    pub short: &'static [u8],
+    /// Its long name.
+    pub long: &'static str,
+    /// Its name in messages, which is not always the long name.
+    pub name: &'static str,
+    /// Its value.
+    pub value: Value,
+    /// What its value can be.
+    pub completion: Completion,
+    /// What it cannot do without.
+    pub required: Classes,
+    /// What else it takes.
+    pub allowed: Classes,
+    /// Of these at most one.
+    pub exclusive: Classes,
+    /// What it does, in half a line.
+    pub help: &'static str,
+}
+
+/// An option of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionSpec {
+    /// Which.
+    pub flag: Flag,
+    /// What it counts as; none may be given with every command, and often.
+    pub class: Option<Class>,
+    /// Its letter.
+    pub short: Option<u8>,
+    /// Its long name.
+    pub long: Option<&'static str>,
+    /// Its value.
+    pub value: Value,
+    /// What its value can be.
+    pub completion: Completion,
+    /// What it means, in a line.
+    pub help: &'static str,
+}
+
+const SERVICE: Classes = Classes::of(&[Class::ServiceAddress]);
+const SERVICE_AND_SERVER: Classes = Classes::of(&[Class::ServiceAddress, Class::RealServer]);
+const OF_SERVICES: Classes = Classes::of(&[
+    Class::Scheduler,
+    Class::Persistent,
+    Class::Netmask,
+    Class::OnePacket,
+    Class::PersistenceEngine,
+    Class::SchedulerFlags,
+]);
+const OF_SERVERS: Classes = Classes::of(&[
+    Class::ForwardingMethod,
+    Class::Weight,
+    Class::UpperThreshold,
+    Class::LowerThreshold,
+    Class::TunnelType,
+    Class::TunnelPort,
+    Class::TunnelNoChecksum,
+    Class::TunnelChecksum,
+    Class::TunnelRemoteChecksum,
+]);
+const OF_LISTS: Classes = Classes::of(&[
+    Class::Numeric,
+    Class::Stats,
+    Class::Rate,
+    Class::Thresholds,
+    Class::PersistentConnections,
+    Class::NoSort,
+    Class::Exact,
+    Class::TunnelInfo,
+]);
+const LISTABLE: Classes = Classes::of(&[Class::Connection, Class::ServiceAddress, Class::Timeout, Class::Daemon]);
+const OF_DAEMONS: Classes = Classes::of(&[
+    Class::MulticastInterface,
+    Class::SyncId,
+    Class::MulticastGroup,
+    Class::MulticastPort,
+    Class::MulticastTtl,
+    Class::SyncMaximumLength,
+]);
+const ROLES: Completion = Completion::Words(&["master", "backup"]);
+
+/// A command without anything special; the entries below say what differs.
+const PLAIN: CommandSpec = CommandSpec {
+    command: Command::Help,
+    short: &[],
+    long: "",
+    name: "",
+    value: Value::None,
+    completion: Completion::Nothing,
+    required: Classes::NONE,
+    allowed: Classes::NONE,
+    exclusive: Classes::NONE,
+    help: "",
+};
+
+/// Every command.
+pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        command: Command::AddService,
+        short: b"A",
+        long: "add-service",
+        name: "add-service",
+        required: SERVICE,
+        allowed: OF_SERVICES,
+        help: "Add a virtual service",
+        ..PLAIN
+    },
+    CommandSpec {
+        command: Command::EditService,
+        short: b"E",
+        long: "edit-service",
+        name: "edit-service",
+        required: SERVICE,
+        allowed: OF_SERVICES,
+        help: "Edit a virtual service: what is not given gets its default",
+        ..PLAIN
+    },
+    CommandSpec {
+        command: Command::DeleteService,
+        short: b"D",
+        long: "delete-service",
+        name: "delete-service",
+        required: SERVICE,
+        help: "Delete a virtual service with its real servers",
+        ..PLAIN
+    },
+    CommandSpec {
+        command: Command::Clear,
+        short: b"C",
+        long: "clear",
+        name: "flush",
+        help: "Clear the whole table",
+        ..PLAIN
+    },
+    CommandSpec {
+        command: Command::Restore,
+        short: b"R",
+        long: "restore",
+        name: "restore",
+        help: "Restore rules from standard input",
+        ..PLAIN
+    },
+    CommandSpec {
+        command: Command::Save,
+        short: b"S",
+        long: "save",
+        name: "save",
+        allowed: Classes::of(&[Class::Numeric]),
+        help: "Save rules to standard output",
+        ..PLAIN
+    },
+    CommandSpec {
+        command: Command::AddServer,
+        short: b"a",
+        long: "add-server",
+        name: "add-server",
+        required: SERVICE_AND_SERVER,
+        allowed: OF_SERVERS,
+        help: "Add a real server to a virtual service",
+        ..PLAIN
+    },
+    CommandSpec {
+        command: Command::EditServer,
+        short: b"e",
+        long: "edit-server",
+        name: "edit-server",
+        required: SERVICE_AND_SERVER,
+        allowed: OF_SERVERS,
+        help: "Edit a real server: what is not given gets its default",
+        ..PLAIN
+    },
+    CommandSpec {
+        command: Command::DeleteServer,
+        short: b"d",
+        long: "delete-server",
+        name: "delete-server",
+        required: SERVICE_AND_SERVER,
+        help: "Delete a real server from a virtual service",
+        ..PLAIN
+    },
+    CommandSpec {
+        command: Command::List,
+        short: b"Ll",
+        long: "list",
+        name: "list",
+        allowed: OF_LISTS.with(LISTABLE),
+        exclusive: LISTABLE,
+        help: "List the table, one service, connections, timeouts or daemons",
+        ..PLAIN
+    },
+    CommandSpec {
+        command: Command::Zero,
+        short: b"Z",
+        long: "zero",
+        name: "zero",
+        allowed: SERVICE,
+        help: "Zero the counters of one service or of all",
+        ..PLAIN
+    },
+    CommandSpec {
+        command: Command::Set,
+        long: "set",
+        name: "set",
+        help: "Set the timeouts for TCP, TCP after FIN, and UDP, in seconds; 0 keeps one as it is",
+        ..PLAIN
+    },
+    CommandSpec {
+        command: Command::StartDaemon,
+        long: "start-daemon",
+        name: "start-daemon",
+        value: Value::Required("master|backup"),
+        completion: ROLES,
+        allowed: OF_DAEMONS,
+        help: "Start a connection synchronisation daemon",
+        ..PLAIN
+    },
+    CommandSpec {
+        command: Command::StopDaemon,
+        long: "stop-daemon",
+        name: "stop-daemon",
+        value: Value::Required("master|backup"),
+        completion: ROLES,
+        allowed: Classes::of(&[Class::SyncId]),
+        help: "Stop a connection synchronisation daemon",
+        ..PLAIN
+    },
+    CommandSpec { command: Command::Help, short: b"h", long: "help", name: "help", help: "Print this help", ..PLAIN },
+    CommandSpec {
+        command: Command::Version,
+        short: b"v",
+        long: "version",
+        name: "version",
+        help: "Print the version",
+        ..PLAIN
+    },
+];
+
+/// An option without anything special.
+const BARE: OptionSpec = OptionSpec {
+    flag: Flag::Sort,
+    class: None,
+    short: None,
+    long: None,
+    value: Value::None,
+    completion: Completion::Nothing,
+    help: "",
+};
+
+/// Every option, in the order of the manual.
+pub const OPTIONS: &[OptionSpec] = &[
+    OptionSpec {
+        flag: Flag::TcpService,
+        class: Some(Class::ServiceAddress),
+        short: Some(b't'),
+        long: Some("tcp-service"),
+        value: Value::Required("VIP[:PORT]"),
+        completion: Completion::Service,
+        help: "The virtual service: TCP to this address and port",
+    },
+    OptionSpec {
+        flag: Flag::UdpService,
+        class: Some(Class::ServiceAddress),
+        short: Some(b'u'),
+        long: Some("udp-service"),
+        value: Value::Required("VIP[:PORT]"),
+        completion: Completion::Service,
+        help: "The virtual service: UDP to this address and port",
+    },
+    OptionSpec {
+        flag: Flag::SctpService,
+        class: Some(Class::ServiceAddress),
+        long: Some("sctp-service"),
+        value: Value::Required("VIP[:PORT]"),
+        completion: Completion::Service,
+        help: "The virtual service: SCTP to this address and port",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::FwmarkService,
+        class: Some(Class::ServiceAddress),
+        short: Some(b'f'),
+        long: Some("fwmark-service"),
+        value: Value::Required("MARK"),
+        completion: Completion::Service,
+        help: "The virtual service: packets with this firewall mark, 1 to 4294967295",
+    },
+    OptionSpec {
+        flag: Flag::Ipv6,
+        short: Some(b'6'),
+        long: Some("ipv6"),
+        help: "The firewall mark is one of IPv6 packets; follows -f",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Scheduler,
+        class: Some(Class::Scheduler),
+        short: Some(b's'),
+        long: Some("scheduler"),
+        value: Value::Required("SCHEDULER"),
+        completion: Completion::Words(&[
+            "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos",
+        ]),
+        help: "The scheduling method; wlc if not given",
+    },
+    OptionSpec {
+        flag: Flag::Persistent,
+        class: Some(Class::Persistent),
+        short: Some(b'p'),
+        long: Some("persistent"),
+        value: Value::Optional("SECONDS"),
+        help: "A client stays with its real server until idle for so long; 360 if no number follows",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Netmask,
+        class: Some(Class::Netmask),
+        short: Some(b'M'),
+        long: Some("netmask"),
+        value: Value::Required("MASK"),
+        help: "Clients under one mask are one client to -p: an IPv4 mask or an IPv6 prefix length",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::PersistenceEngine,
+        class: Some(Class::PersistenceEngine),
+        long: Some("pe"),
+        value: Value::Required("ENGINE"),
+        completion: Completion::Words(&["sip"]),
+        help: "The persistence engine, such as sip",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::SchedulerFlags,
+        class: Some(Class::SchedulerFlags),
+        short: Some(b'b'),
+        long: Some("sched-flags"),
+        value: Value::Required("FLAGS"),
+        completion: Completion::Words(&[
+            "sh-fallback",
+            "sh-port",
+            "mh-fallback",
+            "mh-port",
+            "flag-1",
+            "flag-2",
+            "flag-3",
+        ]),
+        help: "Flags of the scheduler, with commas between: sh-fallback, sh-port, mh-fallback, mh-port, flag-1 to flag-3",
+    },
+    OptionSpec {
+        flag: Flag::OnePacket,
+        class: Some(Class::OnePacket),
+        short: Some(b'o'),
+        long: Some("ops"),
+        help: "One-packet scheduling: every UDP packet is scheduled by itself",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::RealServer,
+        class: Some(Class::RealServer),
+        short: Some(b'r'),
+        long: Some("real-server"),
+        value: Value::Required("RIP[:PORT]"),
+        completion: Completion::Server,
+        help: "The real server; the service's port if none is given",
+    },
+    OptionSpec {
+        flag: Flag::DirectRouting,
+        class: Some(Class::ForwardingMethod),
+        short: Some(b'g'),
+        long: Some("gatewaying"),
+        help: "Forward by direct routing (DR), the default",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Tunnelling,
+        class: Some(Class::ForwardingMethod),
+        short: Some(b'i'),
+        long: Some("ipip"),
+        help: "Forward by tunnelling",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Masquerading,
+        class: Some(Class::ForwardingMethod),
+        short: Some(b'm'),
+        long: Some("masquerading"),
+        help: "Forward by masquerading (NAT)",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Weight,
+        class: Some(Class::Weight),
+        short: Some(b'w'),
+        long: Some("weight"),
+        value: Value::Required("WEIGHT"),
+        help: "The real server's share, 0 to 2147483647; 1 if not given, 0 for no new connections",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::UpperThreshold,
+        class: Some(Class::UpperThreshold),
+        short: Some(b'x'),
+        long: Some("u-threshold"),
+        value: Value::Required("CONNECTIONS"),
+        help: "No new connections for the real server above so many; 0 is no limit",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::LowerThreshold,
+        class: Some(Class::LowerThreshold),
+        short: Some(b'y'),
+        long: Some("l-threshold"),
+        value: Value::Required("CONNECTIONS"),
+        help: "After -x was reached, new connections again below so many",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::TunnelType,
+        class: Some(Class::TunnelType),
+        long: Some("tun-type"),
+        value: Value::Required("ipip|gue|gre"),
+        completion: Completion::Words(&["ipip", "gue", "gre"]),
+        help: "The kind of tunnel for -i; ipip if not given",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::TunnelPort,
+        class: Some(Class::TunnelPort),
+        long: Some("tun-port"),
+        value: Value::Required("PORT"),
+        help: "The UDP port of a gue tunnel",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::TunnelNoChecksum,
+        class: Some(Class::TunnelNoChecksum),
+        long: Some("tun-nocsum"),
+        help: "No checksum in the tunnel, the default",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::TunnelChecksum,
+        class: Some(Class::TunnelChecksum),
+        long: Some("tun-csum"),
+        help: "A checksum in the tunnel (gue, gre)",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::TunnelRemoteChecksum,
+        class: Some(Class::TunnelRemoteChecksum),
+        long: Some("tun-remcsum"),
+        help: "Remote checksum offload in the tunnel (gue)",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::MulticastInterface,
+        class: Some(Class::MulticastInterface),
+        long: Some("mcast-interface"),
+        value: Value::Required("INTERFACE"),
+        completion: Completion::Interface,
+        help: "The interface that the daemon multicasts on; eth0 if not given",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::SyncId,
+        class: Some(Class::SyncId),
+        long: Some("syncid"),
+        value: Value::Required("ID"),
+        help: "Daemons with the same id, 0 to 255, talk to each other; 0 if not given",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::SyncMaximumLength,
+        class: Some(Class::SyncMaximumLength),
+        long: Some("sync-maxlen"),
+        value: Value::Required("BYTES"),
+        help: "The longest synchronisation message, 1 to 65507 bytes; by the interface's MTU if not given",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::MulticastGroup,
+        class: Some(Class::MulticastGroup),
+        long: Some("mcast-group"),
+        value: Value::Required("ADDRESS"),
+        help: "The multicast group; 224.0.0.81 if not given",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::MulticastPort,
+        class: Some(Class::MulticastPort),
+        long: Some("mcast-port"),
+        value: Value::Required("PORT"),
+        help: "The UDP port of the group; 8848 if not given",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::MulticastTtl,
+        class: Some(Class::MulticastTtl),
+        long: Some("mcast-ttl"),
+        value: Value::Required("TTL"),
+        help: "The time to live of the packets, 1 to 255; 1 if not given",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Numeric,
+        class: Some(Class::Numeric),
+        short: Some(b'n'),
+        long: Some("numeric"),
+        help: "Addresses and ports as numbers, no names looked up",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Connection,
+        class: Some(Class::Connection),
+        short: Some(b'c'),
+        long: Some("connection"),
+        help: "List the connections",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Timeout,
+        class: Some(Class::Timeout),
+        long: Some("timeout"),
+        help: "List the timeouts",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Daemon,
+        class: Some(Class::Daemon),
+        long: Some("daemon"),
+        help: "List the synchronisation daemons",
+        ..BARE
+    },
+    OptionSpec { flag: Flag::Stats, class: Some(Class::Stats), long: Some("stats"), help: "List counters", ..BARE },
+    OptionSpec {
+        flag: Flag::Rate,
+        class: Some(Class::Rate),
+        long: Some("rate"),
+        help: "List rates per second",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Thresholds,
+        class: Some(Class::Thresholds),
+        long: Some("thresholds"),
+        help: "List thresholds",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::PersistentConnections,
+        class: Some(Class::PersistentConnections),
+        long: Some("persistent-conn"),
+        help: "List persistent connections; with -c, the persistence engine's data",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::TunnelInfo,
+        class: Some(Class::TunnelInfo),
+        long: Some("tun-info"),
+        help: "List the tunnels' parameters",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Exact,
+        class: Some(Class::Exact),
+        short: Some(b'X'),
+        long: Some("exact"),
+        help: "Numbers in full, not in K, M, G, T",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::NoSort,
+        class: Some(Class::NoSort),
+        long: Some("nosort"),
+        help: "In the kernel's order",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Sort,
+        long: Some("sort"),
+        help: "In order of mark, family, protocol, address and port: always so, unless --nosort",
+        ..BARE
+    },
+];
+
+/// A word of the table.
+#[derive(Clone, Copy, Debug)]
+pub enum Word {
+    /// A command.
+    Command(&'static CommandSpec),
+    /// An option.
+    Option(&'static OptionSpec),
+}
+
+impl Word {
+    /// Whether a value follows.
+    #[must_use]
+    pub const fn value(self) -> Value {
+        match self {
+            Self::Command(spec) => spec.value,
+            Self::Option(spec) => spec.value,
+        }
+    }
+}
+
+/// Index into the table by letter: 0 is none, then the commands from 1, then the options.
+const SHORT: [u8; 256] = {
+    let mut index = [0; 256];
+    let mut i = 0;
+    while i < COMMANDS.len() {
+        let mut j = 0;
+        while j < COMMANDS[i].short.len() {
+            index[COMMANDS[i].short[j] as usize] = 1 + i as u8;
+            j += 1;
+        }
+        i += 1;
+    }
+    let mut i = 0;
+    while i < OPTIONS.len() {
+        if let Some(letter) = OPTIONS[i].short {
+            index[letter as usize] = 1 + (COMMANDS.len() + i) as u8;
+        }
+        i += 1;
+    }
+    index
+};
+
+/// The word of this letter.
+#[must_use]
+pub fn short(letter: u8) -> Option<Word> {
+    let index = usize::from(SHORT[usize::from(letter)]).checked_sub(1)?;
+    match COMMANDS.get(index) {
+        Some(spec) => Some(Word::Command(spec)),
+        None => OPTIONS.get(index - COMMANDS.len()).map(Word::Option),
+    }
+}
+
+/// The word of this long name.
+#[must_use]
+pub fn long(name: &[u8]) -> Option<Word> {
+    let option = OPTIONS.iter().find(|spec| spec.long.is_some_and(|long| long.as_bytes() == name)).map(Word::Option);
+    option.or_else(|| COMMANDS.iter().find(|spec| spec.long.as_bytes() == name).map(Word::Command))
+}

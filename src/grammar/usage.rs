@@ -1,0 +1,73 @@
+//! The table as a [`clap::Command`], for what clap is good at: help texts, completions and manual pages. The parsing is
+//! `parse.rs`'s.
+
+use clap::builder::{PossibleValuesParser, ValueHint};
+use clap::{Arg, ArgAction, Command};
+
+use super::table::{COMMANDS, Completion, OPTIONS, Value};
+
+/// The whole command line as clap describes it.
+#[must_use]
+pub fn command() -> Command {
+    let mut command = Command::new("ipvsadm-rs")
+        .about("Administers the Linux virtual server (IPVS), as ipvsadm does")
+        .version(env!("CARGO_PKG_VERSION"))
+        .override_usage(USAGE)
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .after_help("Without arguments the table is listed, with names. ipvsadm-rs(8) tells the rest.");
+    for spec in COMMANDS {
+        let letters: Vec<char> = spec.short.iter().map(|&letter| char::from(letter)).collect();
+        let mut arg = Arg::new(spec.long).long(spec.long).help(spec.help).help_heading("Commands");
+        if let Some((&first, others)) = letters.split_first() {
+            arg = arg.short(first).visible_short_aliases(others.to_vec());
+        }
+        command = command.arg(with_value(arg, spec.value, spec.completion));
+    }
+    for spec in OPTIONS {
+        let Some(long) = spec.long else { continue };
+        let mut arg = Arg::new(long).long(long).help(spec.help).help_heading("Options");
+        if let Some(letter) = spec.short {
+            arg = arg.short(char::from(letter));
+        }
+        command = command.arg(with_value(arg, spec.value, spec.completion));
+    }
+    command
+}
+
+fn with_value(arg: Arg, value: Value, completion: Completion) -> Arg {
+    let arg = match value {
+        Value::None => return arg.action(ArgAction::SetTrue),
+        Value::Required(name) => arg.value_name(name),
+        Value::Optional(name) => arg.value_name(name).num_args(0..=1),
+    };
+    match completion {
+        // What one can choose stands in the help line already.
+        Completion::Words(words) => arg.value_parser(PossibleValuesParser::new(words)).hide_possible_values(true),
+        Completion::Nothing | Completion::Service | Completion::Server | Completion::Interface => {
+            arg.value_hint(ValueHint::Other)
+        }
+    }
+}
+
+const USAGE: &str = "\
+ipvsadm-rs -A|-E -t|-u|--sctp-service|-f SERVICE [-s SCHEDULER] [-p [SECONDS]] [-M MASK] [--pe ENGINE] [-b FLAGS] [-o]
+       ipvsadm-rs -D -t|-u|--sctp-service|-f SERVICE
+       ipvsadm-rs -C
+       ipvsadm-rs -R
+       ipvsadm-rs -S [-n]
+       ipvsadm-rs -a|-e -t|-u|--sctp-service|-f SERVICE -r SERVER [-g|-i|-m] [-w WEIGHT] [-x N] [-y N] [TUNNEL]
+       ipvsadm-rs -d -t|-u|--sctp-service|-f SERVICE -r SERVER
+       ipvsadm-rs -L|-l [-t|-u|--sctp-service|-f SERVICE | -c | --timeout | --daemon] [-n] [COLUMNS]
+       ipvsadm-rs -Z [-t|-u|--sctp-service|-f SERVICE]
+       ipvsadm-rs --set TCP TCPFIN UDP
+       ipvsadm-rs --start-daemon master|backup [DAEMON]
+       ipvsadm-rs --stop-daemon master|backup
+       ipvsadm-rs -h
+       ipvsadm-rs -v";
+
+/// The help text, 100 columns wide.
+#[must_use]
+pub fn text() -> String {
+    command().term_width(100).render_help().to_string()
+}

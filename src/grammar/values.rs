@@ -1,0 +1,162 @@
+//! Values as the original reads them: numbers, addresses, masks, ports, names.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::model::Protocol;
+
+/// Looks up names of hosts and ports. The grammar does not know how.
+pub trait Names {
+    /// The first IPv4 address of a host.
+    fn ipv4(&self, host: &str) -> Option<Ipv4Addr>;
+    /// The first IPv6 address of a host.
+    fn ipv6(&self, host: &str) -> Option<Ipv6Addr>;
+    /// The port of a named service of this protocol.
+    fn port(&self, name: &str, protocol: Protocol) -> Option<u16>;
+}
+
+/// A number within bounds: leading blanks, a sign and zeros are fine, anything behind the digits is not.
+#[must_use]
+pub fn number(text: &[u8], minimum: u64, maximum: u64) -> Option<u64> {
+    let mut digits = text.trim_ascii_start();
+    let negative = match digits {
+        [b'-', rest @ ..] => {
+            digits = rest;
+            true
+        }
+        [b'+', rest @ ..] => {
+            digits = rest;
+            false
+        }
+        _ => false,
+    };
+    if digits.is_empty() {
+        return None;
+    }
+    let mut value: u64 = 0;
+    for &digit in digits {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+    }
+    if negative && value != 0 {
+        return None;
+    }
+    (minimum..=maximum).contains(&value).then_some(value)
+}
+
+/// An IPv4 address as inet_aton(3) reads it: one to four parts, each decimal, octal (0…) or hexadecimal (0x…), the last
+/// filling all bytes that are left. Unlike there, nothing may follow.
+#[must_use]
+pub fn inet_aton(text: &[u8]) -> Option<Ipv4Addr> {
+    let mut address: u32 = 0;
+    let mut parts = text.split(|&byte| byte == b'.').peekable();
+    let mut count = 0;
+    while let Some(part) = parts.next() {
+        count += 1;
+        let value = aton_part(part)?;
+        if parts.peek().is_some() {
+            if count == 4 || value > 0xff {
+                return None;
+            }
+            address |= value << (32 - 8 * count);
+        } else {
+            if count > 1 && value >= 1 << (8 * (5 - count)) {
+                return None;
+            }
+            address |= value;
+        }
+    }
+    Some(Ipv4Addr::from(address))
+}
+
+fn aton_part(part: &[u8]) -> Option<u32> {
+    let (radix, digits) = match part {
+        [b'0', b'x' | b'X', rest @ ..] => (16, rest),
+        [b'0', rest @ ..] if !rest.is_empty() => (8, rest),
+        _ => (10, part),
+    };
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u32, |value, &byte| {
+        let digit = char::from(byte).to_digit(radix)?;
+        value.checked_mul(radix)?.checked_add(digit)
+    })
+}
+
+/// The text as a name to look up, if it can be one: what holds blanks or controls is no host.
+fn host(text: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(text).ok()?;
+    (!text.is_empty() && !text.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()))
+        .then_some(text)
+}
+
+/// An IPv4 address, or the first one of a host.
+#[must_use]
+pub fn ipv4(text: &[u8], names: &impl Names) -> Option<Ipv4Addr> {
+    inet_aton(text).or_else(|| names.ipv4(host(text)?))
+}
+
+/// An address and the port that stands behind it, if any.
+///
+/// IPv6 addresses stand bare, and then without a port, or in brackets, and then with one. The port may be a name of
+/// `protocol`'s.
+#[must_use]
+pub fn address_port(text: &[u8], protocol: Option<Protocol>, names: &impl Names) -> Option<(IpAddr, Option<u16>)> {
+    // Digits alone would be an address to inet_aton, and never are one.
+    if text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let (address, port) = if let [b'[', rest @ ..] = text {
+        let end = rest.iter().position(|&byte| byte == b']')?;
+        match &rest[end + 1..] {
+            [b':', port @ ..] => (&rest[..end], Some(port)),
+            _ => return None,
+        }
+    } else if let Some(address) = ipv6_literal(text) {
+        return Some((address.into(), None));
+    } else {
+        match text.iter().rposition(|&byte| byte == b':') {
+            Some(colon) => (&text[..colon], Some(&text[colon + 1..])),
+            None => (text, None),
+        }
+    };
+    let address =
+        ipv6_literal(address).map(IpAddr::V6).or_else(|| inet_aton(address).map(IpAddr::V4)).or_else(|| {
+            let host = host(address)?;
+            names.ipv4(host).map(IpAddr::V4).or_else(|| names.ipv6(host).map(IpAddr::V6))
+        })?;
+    let port = match port {
+        None => None,
+        Some(text) => Some(self::port(text, protocol, names)?),
+    };
+    Some((address, port))
+}
+
+fn port(text: &[u8], protocol: Option<Protocol>, names: &impl Names) -> Option<u16> {
+    match number(text, 0, 65535) {
+        Some(number) => Some(number as u16),
+        None => names.port(host(text)?, protocol?),
+    }
+}
+
+/// An IPv6 address as inet_pton(3) reads it.
+fn ipv6_literal(text: &[u8]) -> Option<Ipv6Addr> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// A multicast group of the family that the text looks like.
+///
+/// # Errors
+/// The name of that family.
+pub fn multicast_group(text: &[u8]) -> Result<IpAddr, &'static str> {
+    let parsed = std::str::from_utf8(text).ok();
+    if text.contains(&b':') {
+        let address: Option<Ipv6Addr> = parsed.and_then(|text| text.parse().ok());
+        address.filter(Ipv6Addr::is_multicast).map(IpAddr::V6).ok_or("IPv6")
+    } else {
+        let address: Option<Ipv4Addr> = parsed.and_then(|text| text.parse().ok());
+        address.filter(Ipv4Addr::is_multicast).map(IpAddr::V4).ok_or("IPv4")
+    }
+}

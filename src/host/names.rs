@@ -1,0 +1,152 @@
+//! Names of hosts and ports, as this machine knows them.
+//!
+//! Host names belong to the name service switch (nsswitch.conf(5)), whose modules are the C library's own and cannot be
+//! loaded into a statically linked program; getent(1), which comes with that library, asks it for us. Ports are read from
+//! services(5).
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use crate::grammar::Names;
+use crate::model::Protocol;
+
+/// Addresses asked for in one run of getent; the limit is the length of a command line.
+const HOSTS_AT_ONCE: usize = 500;
+
+/// The names this machine knows. Nothing is read before it is asked for.
+#[derive(Debug, Default)]
+pub struct SystemNames {
+    services: OnceLock<Services>,
+}
+
+impl Names for SystemNames {
+    fn ipv4(&self, host: &str) -> Option<Ipv4Addr> {
+        first_address("ahostsv4", host)
+    }
+
+    fn ipv6(&self, host: &str) -> Option<Ipv6Addr> {
+        first_address("ahostsv6", host)
+    }
+
+    fn port(&self, name: &str, protocol: Protocol) -> Option<u16> {
+        let services = self.services();
+        services
+            .lines
+            .iter()
+            .find(|line| line.protocol == protocol && line.names.iter().any(|n| n == name))
+            .map(|l| l.port)
+    }
+}
+
+impl SystemNames {
+    /// The first name of a port, if it has one.
+    #[must_use]
+    pub fn port_name(&self, port: u16, protocol: Protocol) -> Option<&str> {
+        let services = self.services();
+        let index = services.by_port.get(&(port, protocol))?;
+        services.lines[*index].names.first().map(String::as_str)
+    }
+
+    /// The host names of these addresses, of those that have one.
+    #[must_use]
+    pub fn hosts(&self, addresses: &[IpAddr]) -> HashMap<IpAddr, String> {
+        let mut found = HashMap::new();
+        for addresses in addresses.chunks(HOSTS_AT_ONCE) {
+            let keys: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+            let Some(answer) = getent("hosts", &keys) else { continue };
+            for line in answer.lines() {
+                let mut words = line.split_ascii_whitespace();
+                if let (Some(Ok(address)), Some(name)) = (words.next().map(str::parse::<IpAddr>), words.next()) {
+                    found.insert(address, name.to_owned());
+                }
+            }
+        }
+        found
+    }
+
+    fn services(&self) -> &Services {
+        self.services.get_or_init(|| Services::parse(&std::fs::read("/etc/services").unwrap_or_default()))
+    }
+}
+
+/// Ask the name service switch. No answer and no getent come to the same: no name.
+fn getent(database: &str, keys: &[impl AsRef<std::ffi::OsStr>]) -> Option<String> {
+    // `--` is not understood by every getent; what looks like an option is no host name anyway.
+    if keys.iter().any(|key| key.as_ref().as_encoded_bytes().starts_with(b"-")) {
+        return None;
+    }
+    let output =
+        Command::new("getent").arg(database).args(keys).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    String::from_utf8(output.stdout).ok()
+}
+
+fn first_address<A: std::str::FromStr>(database: &str, host: &str) -> Option<A> {
+    getent(database, &[host])?.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// services(5), as far as it is of use here.
+#[derive(Debug, Default)]
+struct Services {
+    lines: Vec<ServiceLine>,
+    by_port: HashMap<(u16, Protocol), usize>,
+}
+
+#[derive(Debug)]
+struct ServiceLine {
+    names: Vec<String>,
+    port: u16,
+    protocol: Protocol,
+}
+
+impl Services {
+    fn parse(text: &[u8]) -> Self {
+        let mut services = Self::default();
+        for line in String::from_utf8_lossy(text).lines() {
+            if let Some(line) = ServiceLine::parse(line) {
+                services.by_port.entry((line.port, line.protocol)).or_insert(services.lines.len());
+                services.lines.push(line);
+            }
+        }
+        services
+    }
+}
+
+impl ServiceLine {
+    /// `name port/protocol alias… # comment`
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split('#').next()?.split_ascii_whitespace();
+        let name = words.next()?;
+        let (port, protocol) = words.next()?.split_once('/')?;
+        let protocol = protocol_of(protocol)?;
+        let names = std::iter::once(name).chain(words).map(str::to_owned).collect();
+        Some(Self { names, port: port.parse().ok()?, protocol })
+    }
+}
+
+/// The protocol that services(5) calls so.
+#[must_use]
+pub fn protocol_of(name: &str) -> Option<Protocol> {
+    [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].into_iter().find(|protocol| protocol.service_name() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_found_by_name_alias_and_port_of_their_protocol() {
+        let text =
+            b"# a comment\nhttp\t\t80/tcp\t\twww\t# web\nntp 123/udp\nbad\nworse x/tcp\nodd 9/ddp\nhttp-alt 80/tcp\n";
+        let names = SystemNames::default();
+        assert!(names.services.set(Services::parse(text)).is_ok());
+        assert_eq!(names.port("http", Protocol::Tcp), Some(80));
+        assert_eq!(names.port("www", Protocol::Tcp), Some(80));
+        assert_eq!(names.port("http", Protocol::Udp), None);
+        assert_eq!(names.port("HTTP", Protocol::Tcp), None);
+        assert_eq!(names.port_name(80, Protocol::Tcp), Some("http"));
+        assert_eq!(names.port_name(123, Protocol::Udp), Some("ntp"));
+        assert_eq!(names.port_name(9, Protocol::Tcp), None);
+    }
+}

@@ -1,0 +1,414 @@
+//! The client: questions to the kernel's IPVS and what it answers.
+
+use neli::consts::genl::{CtrlAttr, CtrlCmd};
+use neli::consts::nl::{GenlId, NlmF, Nlmsg};
+use nix::errno::Errno;
+
+use super::attributes::{FAMILY_NAME, FAMILY_VERSION, command};
+use super::decode;
+use super::encode;
+use super::error::{Asked, Error, Refusal, Unavailable};
+use super::module::{self, LoadFailure};
+use super::socket::Socket;
+use super::wire::{Attributes, Message, Messages, Writer};
+use crate::model::{
+    Change, Daemon, DaemonRole, DestinationEntry, Family, Info, ServiceEntry, ServiceKey, Table, TableService, Timeouts,
+};
+
+/// Messages in one send at most. Past this, a larger batch gains nothing and risks the room for error messages.
+const BATCH_MESSAGES: usize = 256;
+/// Bytes in one send at most.
+const BATCH_BYTES: usize = 64 * 1024;
+/// How often a dump that changed under our eyes is read again.
+const DUMP_TRIES: u32 = 16;
+
+/// A connection to the kernel's IPVS: one socket, for as many requests as there are.
+pub struct Client {
+    socket: Socket,
+    writer: Writer,
+    family: u16,
+    sequence: u32,
+}
+
+/// What reading an answer comes to, message by message.
+enum Next {
+    More,
+    Done,
+}
+
+impl Client {
+    /// Connect to the IPVS of the network namespace we are in, loading the module if the kernel has it not yet.
+    ///
+    /// # Errors
+    /// There is no IPVS, and why; or netlink itself fails.
+    pub fn connect() -> Result<Self, Error> {
+        let mut client = Self {
+            socket: Socket::open()?,
+            writer: Writer::with_capacity(512),
+            family: 0,
+            // Any start will do; a number that is not 0 tells our messages from the kernel's own.
+            sequence: 1,
+        };
+        client.family = match client.resolve()? {
+            Some(family) => family,
+            None => {
+                module::load().map_err(|failure| Error::Unavailable(Unavailable::NoFamily(failure)))?;
+                client.resolve()?.ok_or(Error::Unavailable(Unavailable::NoFamily(LoadFailure::NoFamily)))?
+            }
+        };
+        Ok(client)
+    }
+
+    /// The number of the family in this kernel.
+    fn resolve(&mut self) -> Result<Option<u16>, Error> {
+        self.writer.clear();
+        self.sequence = self.sequence.wrapping_add(1);
+        let message =
+            self.writer.begin(GenlId::Ctrl.into(), NlmF::REQUEST.bits(), self.sequence, CtrlCmd::Getfamily.into(), 1);
+        self.writer.string(CtrlAttr::FamilyName.into(), FAMILY_NAME);
+        self.writer.end(message);
+        self.socket.send(self.writer.as_bytes())?;
+        let mut family = None;
+        let answer = self.answers(Asked::Other, |message| {
+            for attribute in Attributes::generic(message.payload)? {
+                let attribute = attribute?;
+                if attribute.kind == u16::from(CtrlAttr::FamilyId) {
+                    family = Some(attribute.u16("the family's number")?);
+                }
+            }
+            Ok(Next::Done)
+        });
+        match answer {
+            Ok(()) => Ok(family),
+            Err(Error::Refused(Refusal { errno: Errno::ENOENT, .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Make one change.
+    ///
+    /// # Errors
+    /// The kernel refuses it; or netlink fails.
+    pub fn change(&mut self, change: &Change) -> Result<(), Error> {
+        self.writer.clear();
+        let _ = self.write_change(change, NlmF::ACK);
+        self.socket.send(self.writer.as_bytes())?;
+        self.answers(change.into(), |_| Ok(Next::More))
+    }
+
+    /// Begin a batch: many changes in few system calls, made in order. `refused` hears of each that the kernel does not
+    /// make, by the tag it was given; the others are made all the same.
+    ///
+    /// # Errors
+    /// The socket does not take the settings for it.
+    pub fn batch<T, F: FnMut(T, Refusal)>(&mut self, refused: F) -> Result<Batch<'_, T, F>, Error> {
+        self.socket.expect_many()?;
+        self.writer.clear();
+        Ok(Batch { client: self, pending: Vec::with_capacity(BATCH_MESSAGES), last: None, refused })
+    }
+
+    fn write_change(&mut self, change: &Change, flags: NlmF) -> super::wire::Mark {
+        self.sequence = self.sequence.wrapping_add(1);
+        let flags = (NlmF::REQUEST | flags).bits();
+        let message = self.writer.begin(self.family, flags, self.sequence, encode::command_of(change), FAMILY_VERSION);
+        encode::write_change(&mut self.writer, change);
+        self.writer.end(message);
+        message
+    }
+
+    /// The version and the size of the connection table.
+    ///
+    /// # Errors
+    /// The kernel refuses; or netlink fails.
+    pub fn info(&mut self) -> Result<Info, Error> {
+        self.ask(command::GET_INFO, NlmF::empty(), |_| {})?;
+        self.one(Asked::Other, decode::info)
+    }
+
+    /// The timeouts in force.
+    ///
+    /// # Errors
+    /// The kernel refuses; or netlink fails.
+    pub fn timeouts(&mut self) -> Result<Timeouts, Error> {
+        self.ask(command::GET_CONFIG, NlmF::empty(), |_| {})?;
+        self.one(Asked::Other, decode::timeouts)
+    }
+
+    /// The running sync daemons, the master first.
+    ///
+    /// # Errors
+    /// The kernel refuses; or netlink fails.
+    pub fn daemons(&mut self) -> Result<Vec<Daemon>, Error> {
+        let mut daemons = Vec::new();
+        self.ask(command::GET_DAEMON, NlmF::DUMP, |_| {})?;
+        self.answers(Asked::Other, |message| {
+            daemons.push(decode::daemon(message.payload)?);
+            Ok(Next::More)
+        })?;
+        daemons.sort_by_key(|daemon| daemon.role != DaemonRole::Master);
+        Ok(daemons)
+    }
+
+    /// One service, without its destinations.
+    ///
+    /// # Errors
+    /// There is no such service; or netlink fails.
+    pub fn service(&mut self, key: &ServiceKey) -> Result<ServiceEntry, Error> {
+        self.ask(command::GET_SERVICE, NlmF::empty(), |writer| encode::write_key(writer, key))?;
+        self.one(Asked::OneService, decode::service)
+    }
+
+    /// All services, in the kernel's order.
+    ///
+    /// # Errors
+    /// The kernel refuses; the table changes under each try; or netlink fails.
+    pub fn services(&mut self) -> Result<Vec<ServiceEntry>, Error> {
+        self.dump(command::GET_SERVICE, Asked::Other, |_| {}, decode::service)
+    }
+
+    /// The destinations of a service, in the kernel's order. None if there is no such service.
+    ///
+    /// # Errors
+    /// The kernel refuses; the table changes under each try; or netlink fails.
+    pub fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<DestinationEntry>, Error> {
+        let family: Family = key.family();
+        self.dump(
+            command::GET_DEST,
+            Asked::Destination,
+            |writer| encode::write_key(writer, key),
+            |payload| decode::destination(payload, family),
+        )
+    }
+
+    /// The whole table, in the kernel's order.
+    ///
+    /// # Errors
+    /// The kernel refuses; the table changes under each try; or netlink fails.
+    pub fn table(&mut self) -> Result<Table, Error> {
+        let services = self.services()?;
+        let services = services
+            .into_iter()
+            .map(|entry| {
+                let destinations = self.destinations(&entry.service.key)?;
+                Ok(TableService { entry, destinations })
+            })
+            .collect::<Result<_, Error>>()?;
+        Ok(Table { services })
+    }
+
+    /// Read a dump to its end; read again if it changed meanwhile.
+    fn dump<T>(
+        &mut self,
+        command: u8,
+        asked: Asked,
+        key: impl Fn(&mut Writer),
+        decode: impl Fn(&[u8]) -> Result<T, super::wire::WireError>,
+    ) -> Result<Vec<T>, Error> {
+        for _ in 0..DUMP_TRIES {
+            let mut entries = Vec::new();
+            self.ask(command, NlmF::DUMP, &key)?;
+            let answer = self.answers(asked, |message| {
+                entries.push(decode(message.payload)?);
+                Ok(Next::More)
+            });
+            match answer {
+                Ok(()) => return Ok(entries),
+                Err(Error::Unsettled) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::Unsettled)
+    }
+
+    /// Send one question.
+    fn ask(&mut self, command: u8, flags: NlmF, attributes: impl FnOnce(&mut Writer)) -> Result<(), Error> {
+        self.writer.clear();
+        self.sequence = self.sequence.wrapping_add(1);
+        let flags = (NlmF::REQUEST | flags).bits();
+        let message = self.writer.begin(self.family, flags, self.sequence, command, FAMILY_VERSION);
+        attributes(&mut self.writer);
+        self.writer.end(message);
+        self.socket.send(self.writer.as_bytes())
+    }
+
+    /// The single message that answers the question just sent.
+    fn one<T>(
+        &mut self,
+        asked: Asked,
+        decode: impl Fn(&[u8]) -> Result<T, super::wire::WireError>,
+    ) -> Result<T, Error> {
+        let mut value = None;
+        self.answers(asked, |message| {
+            value = Some(decode(message.payload)?);
+            Ok(Next::Done)
+        })?;
+        value.ok_or(Error::NoAnswer)
+    }
+
+    /// Read the answer to the question just sent, up to its end.
+    fn answers(
+        &mut self,
+        asked: Asked,
+        mut take: impl FnMut(&Message<'_>) -> Result<Next, Error>,
+    ) -> Result<(), Error> {
+        let sequence = self.sequence;
+        let mut settled = true;
+        loop {
+            for message in Messages::new(self.socket.receive()?) {
+                let message = message?;
+                if message.sequence != sequence {
+                    // The rest of an answer that was given up.
+                    continue;
+                }
+                settled &= message.flags & NlmF::DUMP_INTR.bits() == 0;
+                match verdict(&message, asked)? {
+                    Verdict::Payload => match take(&message)? {
+                        Next::More => {}
+                        Next::Done => return Ok(()),
+                    },
+                    Verdict::End if settled => return Ok(()),
+                    Verdict::End => return Err(Error::Unsettled),
+                    Verdict::Refused(refusal) => return Err(refused(refusal)),
+                    Verdict::Nothing => {}
+                }
+            }
+        }
+    }
+}
+
+/// Not being allowed to has a form of its own: ipvsadm finds out before all else.
+fn refused(refusal: Refusal) -> Error {
+    match refusal.errno {
+        Errno::EPERM => Error::Unavailable(Unavailable::NotPermitted),
+        _ => Error::Refused(refusal),
+    }
+}
+
+/// What a message says of the request it answers.
+enum Verdict {
+    /// It carries something.
+    Payload,
+    /// The request is done.
+    End,
+    /// The request was refused.
+    Refused(Refusal),
+    /// Nothing.
+    Nothing,
+}
+
+fn verdict(message: &Message<'_>, asked: Asked) -> Result<Verdict, super::wire::WireError> {
+    // NLMSG_NOOP, NLMSG_ERROR, NLMSG_DONE; below NLMSG_MIN_TYPE all others are reserved.
+    if message.kind == u16::from(Nlmsg::Noop) {
+        return Ok(Verdict::Nothing);
+    }
+    let done = message.kind == u16::from(Nlmsg::Done);
+    if !done && message.kind != u16::from(Nlmsg::Error) {
+        return Ok(Verdict::Payload);
+    }
+    // struct nlmsgerr begins with the negative error number; so does the end of a dump that failed.
+    let Some((code, rest)) = message.payload.split_first_chunk::<4>() else {
+        return if done {
+            Ok(Verdict::End)
+        } else {
+            Err(super::wire::WireError::Truncated { what: "an error message", need: 4, have: message.payload.len() })
+        };
+    };
+    match i32::from_ne_bytes(*code) {
+        0.. => Ok(Verdict::End),
+        code => Ok(Verdict::Refused(Refusal {
+            asked,
+            errno: Errno::from_raw(code.saturating_neg()),
+            words: if done { None } else { words(message, rest) },
+        })),
+    }
+}
+
+/// The text of an extended acknowledgement (`NLMSGERR_ATTR_MSG`): it follows the copy of the request. Whatever is wrong
+/// with it, the refusal itself stands.
+fn words(message: &Message<'_>, copy: &[u8]) -> Option<String> {
+    /// `NLM_F_CAPPED`: of the request only the header is copied.
+    const CAPPED: u16 = 0x100;
+    /// `NLM_F_ACK_TLVS`: attributes follow.
+    const ACK_TLVS: u16 = 0x200;
+    const TEXT: u16 = 1;
+    if message.flags & ACK_TLVS == 0 {
+        return None;
+    }
+    let length = match message.flags & CAPPED {
+        0 => u32::from_ne_bytes(*copy.first_chunk::<4>()?) as usize,
+        _ => super::wire::MESSAGE_HEADER,
+    };
+    let attributes = copy.get(length.checked_next_multiple_of(4)?..)?;
+    let text = Attributes::new(attributes).find_map(|attribute| attribute.ok().filter(|a| a.kind == TEXT))?;
+    Some(String::from_utf8_lossy(text.string()).into_owned())
+}
+
+/// Changes on their way to the kernel, see [`Client::batch`].
+///
+/// What was pushed is made at the latest by [`Batch::finish`]; a batch dropped before that leaves its last part unsent.
+#[must_use]
+pub struct Batch<'c, T, F: FnMut(T, Refusal)> {
+    client: &'c mut Client,
+    /// Tag and kind of each message not yet sent, in order of their sequence numbers.
+    pending: Vec<(T, Asked)>,
+    last: Option<super::wire::Mark>,
+    refused: F,
+}
+
+impl<T, F: FnMut(T, Refusal)> Batch<'_, T, F> {
+    /// Add a change; send what has gathered if that is enough.
+    ///
+    /// # Errors
+    /// Netlink fails, or we may not change anything.
+    pub fn push(&mut self, tag: T, change: &Change) -> Result<(), Error> {
+        self.last = Some(self.client.write_change(change, NlmF::empty()));
+        self.pending.push((tag, change.into()));
+        if self.pending.len() >= BATCH_MESSAGES || self.client.writer.as_bytes().len() >= BATCH_BYTES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Send what has gathered, and hear what became of it.
+    ///
+    /// # Errors
+    /// Netlink fails, or we may not change anything.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        let Some(last) = self.last.take() else { return Ok(()) };
+        // The kernel reports every failure by itself, so one acknowledgement, of the last message, tells that all are
+        // through. More of them would only fill the receive buffer.
+        self.client.writer.add_flags(last, NlmF::ACK.bits());
+        let sent = self.client.socket.send(self.client.writer.as_bytes());
+        self.client.writer.clear();
+        sent?;
+        let first = self.client.sequence.wrapping_sub(self.pending.len() as u32).wrapping_add(1);
+        let mut pending = self.pending.drain(..).map(Some).collect::<Vec<_>>();
+        loop {
+            for message in Messages::new(self.client.socket.receive()?) {
+                let message = message?;
+                let index = message.sequence.wrapping_sub(first) as usize;
+                let Some(entry) = pending.get_mut(index) else { continue };
+                let asked = entry.as_ref().map_or(Asked::Other, |(_, asked)| *asked);
+                if let Verdict::Refused(refusal) = verdict(&message, asked)? {
+                    if refusal.errno == Errno::EPERM {
+                        return Err(refused(refusal));
+                    }
+                    if let Some((tag, _)) = entry.take() {
+                        (self.refused)(tag, refusal);
+                    }
+                }
+                if index + 1 == pending.len() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Send the rest.
+    ///
+    /// # Errors
+    /// Netlink fails, or we may not change anything.
+    pub fn finish(mut self) -> Result<(), Error> {
+        self.flush()
+    }
+}

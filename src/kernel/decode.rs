@@ -1,0 +1,330 @@
+//! From the attributes of a reply to the model. Unknown attributes are passed over, missing ones are named.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::attributes::{daemon as da, destination as d, forward, info, service as s, stats, top, tunnel};
+use super::wire::{Attribute, Attributes, WireError};
+use crate::model::{
+    Checksum, Counters, Daemon, DaemonRole, Destination, DestinationEntry, DestinationKey, Family, Forwarding, Info,
+    InterfaceName, Netmask, Persistence, Protocol, Rates, SchedulerName, Service, ServiceEntry, ServiceFlags,
+    ServiceKey, Statistics, Timeouts, Tunnel,
+};
+
+/// A service, from the payload of an `IPVS_CMD_NEW_SERVICE` message.
+///
+/// # Errors
+/// The payload is not what the kernel promises.
+pub fn service(payload: &[u8]) -> Result<ServiceEntry, WireError> {
+    let nest = find(Attributes::generic(payload)?, top::SERVICE, "the service")?;
+    let mut family = None;
+    let mut protocol = 0;
+    let mut address = None;
+    let mut port = 0;
+    let mut mark = 0;
+    let mut scheduler = None;
+    let mut flags = None;
+    let mut timeout = 0;
+    let mut netmask = None;
+    let mut engine = SchedulerName::EMPTY;
+    let mut statistics = StatisticsReader::default();
+    for attribute in nest.nested() {
+        let attribute = attribute?;
+        match attribute.kind {
+            s::AF => family = Some(self::family(attribute.u16("the service's address family")?)?),
+            s::PROTOCOL => protocol = attribute.u16("the service's protocol")?,
+            s::ADDR => address = Some(attribute),
+            s::PORT => port = attribute.be16("the service's port")?,
+            s::FWMARK => mark = attribute.u32("the service's firewall mark")?,
+            s::SCHED_NAME => scheduler = Some(name(&attribute, "the scheduler's name")?),
+            s::FLAGS => {
+                let [a, b, c, d, ..] = attribute.array::<8>("the service's flags")?;
+                flags = Some(u32::from_ne_bytes([a, b, c, d]));
+            }
+            s::TIMEOUT => timeout = attribute.u32("the service's timeout")?,
+            s::NETMASK => netmask = Some(attribute.array::<4>("the service's netmask")?),
+            s::PE_NAME => engine = name(&attribute, "the persistence engine's name")?,
+            s::STATS | s::STATS64 => statistics.read(&attribute, attribute.kind == s::STATS64)?,
+            _ => {}
+        }
+    }
+    let family = family.ok_or(WireError::Missing("the service's address family"))?;
+    let key = if mark == 0 {
+        let address = address.ok_or(WireError::Missing("the service's address"))?;
+        ServiceKey::Address {
+            protocol: Protocol::from_number(protocol)
+                .ok_or(WireError::Value { what: "the service's protocol", value: protocol.into() })?,
+            address: self::address(&address, family, "the service's address")?,
+            port,
+        }
+    } else {
+        ServiceKey::Mark { mark, family }
+    };
+    let bits = flags.ok_or(WireError::Missing("the service's flags"))?;
+    let persistence = if bits & ServiceFlags::PERSISTENT == 0 {
+        None
+    } else {
+        let netmask = netmask.ok_or(WireError::Missing("the service's netmask"))?;
+        let netmask = match family {
+            Family::Ipv4 => Netmask::V4(Ipv4Addr::from(netmask)),
+            Family::Ipv6 => Netmask::V6(prefix(u32::from_ne_bytes(netmask))?),
+        };
+        Some(Persistence { timeout, netmask })
+    };
+    Ok(ServiceEntry {
+        service: Service {
+            key,
+            scheduler: scheduler.ok_or(WireError::Missing("the scheduler's name"))?,
+            flags: ServiceFlags::from_bits(bits),
+            persistence,
+            engine,
+        },
+        statistics: statistics.finish(),
+    })
+}
+
+/// A destination of a service of this family, from the payload of an `IPVS_CMD_NEW_DEST` message.
+///
+/// # Errors
+/// The payload is not what the kernel promises.
+pub fn destination(payload: &[u8], service_family: Family) -> Result<DestinationEntry, WireError> {
+    let nest = find(Attributes::generic(payload)?, top::DEST, "the destination")?;
+    let mut family = service_family;
+    let mut address = None;
+    let mut port = 0;
+    let mut method = None;
+    let mut weight = None;
+    let mut thresholds = (0, 0);
+    let mut connections = (0, 0, 0);
+    let mut wrapping = (tunnel::IPIP, 0, 0);
+    let mut statistics = StatisticsReader::default();
+    for attribute in nest.nested() {
+        let attribute = attribute?;
+        match attribute.kind {
+            d::ADDR_FAMILY => family = self::family(attribute.u16("the destination's address family")?)?,
+            d::ADDR => address = Some(attribute),
+            d::PORT => port = attribute.be16("the destination's port")?,
+            d::FWD_METHOD => method = Some(attribute.u32("the forwarding method")?),
+            d::WEIGHT => weight = Some(attribute.u32("the weight")?),
+            d::U_THRESH => thresholds.0 = attribute.u32("the upper threshold")?,
+            d::L_THRESH => thresholds.1 = attribute.u32("the lower threshold")?,
+            d::ACTIVE_CONNS => connections.0 = attribute.u32("the active connections")?,
+            d::INACT_CONNS => connections.1 = attribute.u32("the inactive connections")?,
+            d::PERSIST_CONNS => connections.2 = attribute.u32("the persistent connections")?,
+            d::TUN_TYPE => wrapping.0 = attribute.u8("the tunnel type")?,
+            d::TUN_PORT => wrapping.1 = attribute.be16("the tunnel port")?,
+            d::TUN_FLAGS => wrapping.2 = attribute.u16("the tunnel flags")?,
+            d::STATS | d::STATS64 => statistics.read(&attribute, attribute.kind == d::STATS64)?,
+            _ => {}
+        }
+    }
+    let address = address.ok_or(WireError::Missing("the destination's address"))?;
+    let method = method.ok_or(WireError::Missing("the forwarding method"))? & forward::MASK;
+    let forwarding = match method {
+        forward::MASQ => Forwarding::Masquerade,
+        forward::LOCALNODE => Forwarding::Local,
+        forward::TUNNEL => Forwarding::Tunnel(self::tunnel(wrapping)?),
+        forward::DROUTE => Forwarding::DirectRoute,
+        forward::BYPASS => Forwarding::Bypass,
+        value => return Err(WireError::Value { what: "the forwarding method", value: value.into() }),
+    };
+    Ok(DestinationEntry {
+        destination: Destination {
+            key: DestinationKey { address: self::address(&address, family, "the destination's address")?, port },
+            forwarding,
+            weight: weight.ok_or(WireError::Missing("the weight"))?,
+            upper_threshold: thresholds.0,
+            lower_threshold: thresholds.1,
+        },
+        active_connections: connections.0,
+        inactive_connections: connections.1,
+        persistent_connections: connections.2,
+        statistics: statistics.finish(),
+    })
+}
+
+fn tunnel((kind, port, flags): (u8, u16, u16)) -> Result<Tunnel, WireError> {
+    match kind {
+        tunnel::IPIP => Ok(Tunnel::Ipip),
+        tunnel::GUE => {
+            let checksum = if flags & tunnel::CSUM != 0 {
+                Checksum::Full
+            } else if flags & tunnel::REMCSUM != 0 {
+                Checksum::Remote
+            } else {
+                Checksum::None
+            };
+            Ok(Tunnel::Gue { port, checksum })
+        }
+        tunnel::GRE => Ok(Tunnel::Gre { checksum: flags & tunnel::CSUM != 0 }),
+        value => Err(WireError::Value { what: "the tunnel type", value: value.into() }),
+    }
+}
+
+/// A sync daemon, from the payload of an `IPVS_CMD_NEW_DAEMON` message.
+///
+/// # Errors
+/// The payload is not what the kernel promises.
+pub fn daemon(payload: &[u8]) -> Result<Daemon, WireError> {
+    let nest = find(Attributes::generic(payload)?, top::DAEMON, "the daemon")?;
+    let mut role = None;
+    let mut daemon = Daemon {
+        role: DaemonRole::Master,
+        interface: InterfaceName::EMPTY,
+        sync_id: 0,
+        maximum_length: None,
+        group: None,
+        port: None,
+        ttl: None,
+    };
+    for attribute in nest.nested() {
+        let attribute = attribute?;
+        match attribute.kind {
+            da::STATE => {
+                role = Some(match attribute.u32("the daemon's state")? {
+                    1 => DaemonRole::Master,
+                    2 => DaemonRole::Backup,
+                    value => return Err(WireError::Value { what: "the daemon's state", value: value.into() }),
+                });
+            }
+            da::MCAST_IFN => daemon.interface = name(&attribute, "the daemon's interface")?,
+            da::SYNC_ID => daemon.sync_id = attribute.u32("the daemon's syncid")?,
+            da::SYNC_MAXLEN => daemon.maximum_length = Some(attribute.u16("the daemon's sync-maxlen")?),
+            da::MCAST_GROUP => {
+                daemon.group = Some(Ipv4Addr::from(attribute.array::<4>("the daemon's multicast group")?).into());
+            }
+            da::MCAST_GROUP6 => {
+                daemon.group = Some(Ipv6Addr::from(attribute.array::<16>("the daemon's multicast group")?).into());
+            }
+            da::MCAST_PORT => daemon.port = Some(attribute.u16("the daemon's multicast port")?),
+            da::MCAST_TTL => daemon.ttl = Some(attribute.u8("the daemon's multicast ttl")?),
+            _ => {}
+        }
+    }
+    daemon.role = role.ok_or(WireError::Missing("the daemon's state"))?;
+    Ok(daemon)
+}
+
+/// The timeouts, from the payload of an `IPVS_CMD_SET_CONFIG` message.
+///
+/// # Errors
+/// The payload is not what the kernel promises.
+pub fn timeouts(payload: &[u8]) -> Result<Timeouts, WireError> {
+    let mut timeouts = Timeouts::default();
+    for attribute in Attributes::generic(payload)? {
+        let attribute = attribute?;
+        match attribute.kind {
+            top::TIMEOUT_TCP => timeouts.tcp = attribute.u32("the TCP timeout")?,
+            top::TIMEOUT_TCP_FIN => timeouts.tcp_fin = attribute.u32("the TCP FIN timeout")?,
+            top::TIMEOUT_UDP => timeouts.udp = attribute.u32("the UDP timeout")?,
+            _ => {}
+        }
+    }
+    Ok(timeouts)
+}
+
+/// What IPVS is, from the payload of an `IPVS_CMD_SET_INFO` message.
+///
+/// # Errors
+/// The payload is not what the kernel promises.
+pub fn info(payload: &[u8]) -> Result<Info, WireError> {
+    let mut version = None;
+    let mut size = None;
+    for attribute in Attributes::generic(payload)? {
+        let attribute = attribute?;
+        match attribute.kind {
+            info::VERSION => version = Some(attribute.u32("the IPVS version")?),
+            info::CONN_TAB_SIZE => size = Some(attribute.u32("the connection table's size")?),
+            _ => {}
+        }
+    }
+    Ok(Info {
+        version: version.ok_or(WireError::Missing("the IPVS version"))?,
+        connection_table_size: size.ok_or(WireError::Missing("the connection table's size"))?,
+    })
+}
+
+/// Statistics come twice: in 32 bits, which wrap, and since Linux 4.1 in 64. The latter win, in whichever order they come.
+#[derive(Default)]
+struct StatisticsReader {
+    narrow: Option<Statistics>,
+    wide: Option<Statistics>,
+}
+
+impl StatisticsReader {
+    fn read(&mut self, nest: &Attribute<'_>, wide: bool) -> Result<(), WireError> {
+        if !wide && self.wide.is_some() {
+            return Ok(());
+        }
+        let mut counters = Counters::default();
+        let mut rates = Rates::default();
+        for attribute in nest.nested() {
+            let attribute = attribute?;
+            let field = match attribute.kind {
+                stats::CONNS => &mut counters.connections,
+                stats::INPKTS => &mut counters.incoming_packets,
+                stats::OUTPKTS => &mut counters.outgoing_packets,
+                stats::INBYTES => &mut counters.incoming_bytes,
+                stats::OUTBYTES => &mut counters.outgoing_bytes,
+                stats::CPS => &mut rates.connections,
+                stats::INPPS => &mut rates.incoming_packets,
+                stats::OUTPPS => &mut rates.outgoing_packets,
+                stats::INBPS => &mut rates.incoming_bytes,
+                stats::OUTBPS => &mut rates.outgoing_bytes,
+                _ => continue,
+            };
+            // Bytes are 64-bit in both; the rest is as wide as the nest says.
+            *field = match attribute.payload.len() {
+                4 => attribute.u32("a counter")?.into(),
+                _ => attribute.u64("a counter")?,
+            };
+        }
+        let slot = if wide { &mut self.wide } else { &mut self.narrow };
+        *slot = Some(Statistics { counters, rates });
+        Ok(())
+    }
+
+    fn finish(self) -> Statistics {
+        self.wide.or(self.narrow).unwrap_or_default()
+    }
+}
+
+fn find<'a>(attributes: Attributes<'a>, kind: u16, what: &'static str) -> Result<Attribute<'a>, WireError> {
+    for attribute in attributes {
+        let attribute = attribute?;
+        if attribute.kind == kind {
+            return Ok(attribute);
+        }
+    }
+    Err(WireError::Missing(what))
+}
+
+fn family(number: u16) -> Result<Family, WireError> {
+    match number {
+        2 => Ok(Family::Ipv4),
+        10 => Ok(Family::Ipv6),
+        value => Err(WireError::Value { what: "the address family", value: value.into() }),
+    }
+}
+
+fn prefix(bits: u32) -> Result<u8, WireError> {
+    u8::try_from(bits)
+        .ok()
+        .filter(|&bits| (1..=128).contains(&bits))
+        .ok_or(WireError::Value { what: "the service's netmask", value: bits.into() })
+}
+
+fn name<const N: usize>(attribute: &Attribute<'_>, what: &'static str) -> Result<crate::model::Name<N>, WireError> {
+    let text = attribute.string();
+    crate::model::Name::new(text).ok_or(WireError::Size { what, need: N, have: text.len() })
+}
+
+/// `union nf_inet_addr`: an IPv4 address is in its first four bytes.
+fn address(attribute: &Attribute<'_>, family: Family, what: &'static str) -> Result<IpAddr, WireError> {
+    match family {
+        Family::Ipv4 => match attribute.payload {
+            [a, b, c, d, ..] => Ok(Ipv4Addr::new(*a, *b, *c, *d).into()),
+            short => Err(WireError::Size { what, need: 4, have: short.len() }),
+        },
+        Family::Ipv6 => attribute.array::<16>(what).map(|bytes| Ipv6Addr::from(bytes).into()),
+    }
+}

@@ -1,0 +1,151 @@
+//! What can go wrong between us and the kernel, in the words that users of ipvsadm know.
+
+use std::fmt;
+use std::io;
+
+use nix::errno::Errno;
+
+use super::wire::WireError;
+use crate::model::Change;
+
+/// What was asked of the kernel. The kernel answers with a bare error number; what it means depends on the question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// To add a service.
+    AddService,
+    /// To edit a service.
+    EditService,
+    /// To delete, zero or show one service.
+    OneService,
+    /// To add a destination.
+    AddDestination,
+    /// To edit or delete a destination, or list a service's.
+    Destination,
+    /// To start a daemon.
+    StartDaemon,
+    /// To stop a daemon.
+    StopDaemon,
+    /// Anything else.
+    Other,
+}
+
+impl From<&Change> for Asked {
+    fn from(change: &Change) -> Self {
+        match change {
+            Change::AddService(_) => Self::AddService,
+            Change::EditService(_) => Self::EditService,
+            Change::DeleteService(_) | Change::Zero(Some(_)) => Self::OneService,
+            Change::AddDestination(..) => Self::AddDestination,
+            Change::EditDestination(..) | Change::DeleteDestination(..) => Self::Destination,
+            Change::StartDaemon(_) => Self::StartDaemon,
+            Change::StopDaemon(_) => Self::StopDaemon,
+            Change::Flush | Change::Zero(None) | Change::SetTimeouts(_) => Self::Other,
+        }
+    }
+}
+
+/// The kernel said no to one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// To what.
+    pub asked: Asked,
+    /// With which error.
+    pub errno: Errno,
+    /// The kernel's own words (an extended acknowledgement), if it sent any.
+    pub words: Option<String>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match (self.asked, self.errno) {
+            (Asked::AddService, Errno::EEXIST) => "Service already exists",
+            (Asked::AddService | Asked::EditService, Errno::ENOENT) => "Scheduler or persistence engine not found",
+            (Asked::EditService | Asked::OneService, Errno::ESRCH) => "No such service",
+            (Asked::AddDestination | Asked::Destination, Errno::ESRCH) => "Service not defined",
+            (Asked::AddDestination, Errno::EEXIST) => "Destination already exists",
+            (Asked::Destination, Errno::ENOENT) => "No such destination",
+            (Asked::StartDaemon, Errno::EEXIST) => "Daemon has already run",
+            (Asked::StopDaemon, Errno::ESRCH) => "No daemon is running",
+            (_, Errno::EPERM) => "Permission denied (you must be root)",
+            (_, Errno::EINVAL) => "Invalid operation.  Possibly wrong module version, address not unicast, ...",
+            (_, Errno::ENOMEM) => "Memory allocation problem",
+            (_, Errno::EOPNOTSUPP) => "Operation not supported with IPv6",
+            (_, Errno::EAFNOSUPPORT) => "Operation not supported with specified address family",
+            (_, errno) => errno.desc(),
+        };
+        f.write_str(text)?;
+        match &self.words {
+            Some(words) => write!(f, " ({words})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why there is no IPVS to talk to.
+#[derive(Debug)]
+pub enum Unavailable {
+    /// The kernel has no such family, and this is what loading the module came to.
+    NoFamily(super::module::LoadFailure),
+    /// We may not.
+    NotPermitted,
+}
+
+/// Anything that can go wrong between us and the kernel.
+#[derive(Debug)]
+pub enum Error {
+    /// There is no IPVS, or not for us.
+    Unavailable(Unavailable),
+    /// The kernel refused a request.
+    Refused(Refusal),
+    /// The socket failed.
+    Socket {
+        /// What was being done.
+        doing: &'static str,
+        /// How it failed.
+        source: io::Error,
+    },
+    /// The kernel's answer makes no sense to us.
+    Wire(WireError),
+    /// The table kept changing while it was read.
+    Unsettled,
+    /// The kernel did not answer.
+    NoAnswer,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable(Unavailable::NotPermitted) => write!(
+                f,
+                "Can't initialize ipvs: Permission denied (you must be root)\n\
+                 Are you sure that IP Virtual Server is built in the kernel or as module?"
+            ),
+            Self::Unavailable(Unavailable::NoFamily(failure)) => write!(
+                f,
+                "Can't initialize ipvs: Protocol not available\n\
+                 Are you sure that IP Virtual Server is built in the kernel or as module?\n{failure}"
+            ),
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Socket { doing, source } => write!(f, "{doing}: {source}"),
+            Self::Wire(error) => write!(f, "the kernel's answer cannot be read: {error}"),
+            Self::Unsettled => f.write_str("the table keeps changing while it is read; try again"),
+            Self::NoAnswer => f.write_str("the kernel sent no answer"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Socket { source, .. } => Some(source),
+            Self::Wire(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<WireError> for Error {
+    fn from(error: WireError) -> Self {
+        Self::Wire(error)
+    }
+}

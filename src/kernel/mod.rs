@@ -1,0 +1,17 @@
+//! The kernel's IPVS over generic netlink: one socket, typed requests and replies.
+//!
+//! [`Client`] is the way in. The message format is in [`wire`], the meaning of the attributes in [`decode`] and the
+//! encoder beside it, with the numbers of `linux/ip_vs.h`.
+
+#[allow(missing_docs)] // The names are the header's, see there.
+mod attributes;
+mod client;
+pub mod decode;
+mod encode;
+mod error;
+pub mod module;
+mod socket;
+pub mod wire;
+
+pub use client::{Batch, Client};
+pub use error::{Asked, Error, Refusal, Unavailable};

@@ -1,0 +1,95 @@
+//! Loading the kernel module when the family is missing, and saying why where that fails.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use nix::unistd::geteuid;
+
+/// The program that loads kernel modules.
+const MODPROBE: &str = "/sbin/modprobe";
+
+/// Why the kernel module `ip_vs` could not be loaded.
+#[derive(Debug, PartialEq, Eq)]
+pub enum LoadFailure {
+    /// There is no modprobe to ask.
+    NoModprobe(String),
+    /// We are not root.
+    NotPermitted,
+    /// The running kernel's modules are not on this machine: a container, or a kernel just replaced.
+    NoModules(String),
+    /// The running kernel's modules are here, and `ip_vs` is not among them.
+    NoSuchModule(String),
+    /// The module is there and the kernel did not take it.
+    NotLoadable(String),
+    /// It was loaded, and still there is no family of that name.
+    NoFamily,
+}
+
+impl fmt::Display for LoadFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoModprobe(why) => {
+                write!(
+                    f,
+                    "The module ip_vs is not loaded, and {MODPROBE} cannot be run ({why}): load it from the host."
+                )
+            }
+            Self::NotPermitted => {
+                f.write_str("The module ip_vs is not loaded, and only root can load it: modprobe ip_vs.")
+            }
+            Self::NoModules(release) => write!(
+                f,
+                "The module ip_vs is not loaded, and /lib/modules/{release} is not here: in a container, load it on the \
+                 host (modprobe ip_vs); after a kernel update, reboot."
+            ),
+            Self::NoSuchModule(release) => write!(
+                f,
+                "The kernel {release} comes without IPVS: /lib/modules/{release} has no module ip_vs (some \
+                 distributions keep it in a package of extra modules)."
+            ),
+            Self::NotLoadable(release) => write!(
+                f,
+                "The module ip_vs of kernel {release} is there but could not be loaded: no privilege for that here (a \
+                 container: load it on the host), a modprobe.d line against it, or a signature that is required."
+            ),
+            Self::NoFamily => f.write_str("The module ip_vs was loaded, but the kernel knows no IPVS over netlink."),
+        }
+    }
+}
+
+/// Run `modprobe -- ip_vs`, as ipvsadm does: no shell, modprobe's own message left to be seen.
+///
+/// # Errors
+/// The module was not loaded, and why.
+pub fn load() -> Result<(), LoadFailure> {
+    match modprobe(["--", "ip_vs"]).stderr(Stdio::inherit()).status() {
+        Ok(status) if status.success() => return Ok(()),
+        Ok(_) => {}
+        Err(error) => return Err(LoadFailure::NoModprobe(error.to_string())),
+    }
+    if !geteuid().is_root() {
+        return Err(LoadFailure::NotPermitted);
+    }
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
+    Err(if !Path::new("/lib/modules").join(&release).is_dir() {
+        LoadFailure::NoModules(release)
+    } else if known().unwrap_or(true) {
+        LoadFailure::NotLoadable(release)
+    } else {
+        LoadFailure::NoSuchModule(release)
+    })
+}
+
+/// Whether modprobe finds the module at all: a dry run needs no privilege.
+fn known() -> io::Result<bool> {
+    Ok(modprobe(["-n", "ip_vs"]).stderr(Stdio::null()).status()?.success())
+}
+
+fn modprobe<const N: usize>(arguments: [&str; N]) -> Command {
+    let mut command = Command::new(MODPROBE);
+    command.args(arguments.map(OsStr::new)).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}

@@ -1,0 +1,78 @@
+//! The netlink socket: bytes out, whole replies in.
+
+use std::io;
+use std::os::fd::AsRawFd;
+
+use neli::consts::socket::{Msg, NlFamily};
+use neli::socket::NlSocket;
+use neli::utils::Groups;
+use nix::errno::Errno;
+use nix::sys::socket::{NetlinkAddr, connect};
+
+use super::error::Error;
+
+/// The kernel fills a dump's buffer by the size of the largest read it has seen, up to 32 KiB (`netlink_recvmsg`), so a
+/// larger buffer would not save a system call.
+const RECEIVE: usize = 32 * 1024;
+
+/// Room for the errors of a whole batch, each of which costs the kernel about 1 KiB of the receive buffer. The kernel
+/// doubles it and caps it by `net.core.rmem_max`.
+const RECEIVE_QUEUE: usize = 1024 * 1024;
+
+pub(super) struct Socket {
+    inner: NlSocket,
+    buffer: Vec<u8>,
+}
+
+impl Socket {
+    /// Open a generic netlink socket.
+    pub(super) fn open() -> Result<Self, Error> {
+        let failed = |source| Error::Socket { doing: "netlink socket", source };
+        let inner = NlSocket::connect(NlFamily::Generic, None, Groups::empty()).map_err(failed)?;
+        // Connected to the kernel (port 0), the socket takes messages from nobody else.
+        connect(inner.as_raw_fd(), &NetlinkAddr::new(0, 0)).map_err(|errno| failed(errno.into()))?;
+        // Error texts are a nicety that kernels before 4.12 have not got.
+        let _ = inner.enable_ext_ack(true);
+        Ok(Self { inner, buffer: vec![0; RECEIVE] })
+    }
+
+    /// Make room for many error messages at once.
+    pub(super) fn expect_many(&self) -> Result<(), Error> {
+        self.inner
+            .set_recv_buffer_size(RECEIVE_QUEUE)
+            .map_err(|source| Error::Socket { doing: "netlink receive buffer", source })
+    }
+
+    /// Send these messages to the kernel. It works through them before this returns.
+    pub(super) fn send(&self, bytes: &[u8]) -> Result<(), Error> {
+        loop {
+            match self.inner.send(bytes, Msg::empty()) {
+                Ok(sent) if sent == bytes.len() => return Ok(()),
+                Ok(_) => {
+                    return Err(Error::Socket { doing: "netlink send", source: io::ErrorKind::WriteZero.into() });
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(Error::Socket { doing: "netlink send", source }),
+            }
+        }
+    }
+
+    /// The next part of the answer. The kernel answers while it takes the question, and goes on with a dump while the
+    /// part before is read; so there never is anything to wait for.
+    pub(super) fn receive(&mut self) -> Result<&[u8], Error> {
+        let length = loop {
+            match self.inner.recv(&mut self.buffer, Msg::DONTWAIT | Msg::TRUNC) {
+                Ok((length, _)) => break length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.raw_os_error() == Some(Errno::EAGAIN as i32) => return Err(Error::NoAnswer),
+                Err(source) => return Err(Error::Socket { doing: "netlink receive", source }),
+            }
+        };
+        // With MSG_TRUNC the length is that of the message, however much of it there was room for.
+        self.buffer.get(..length).ok_or(Error::Wire(super::wire::WireError::Truncated {
+            what: "a reply",
+            need: length,
+            have: RECEIVE,
+        }))
+    }
+}

@@ -1,0 +1,20 @@
+//! The nouns of IPVS as plain values: services, destinations, counters, daemons, the whole table.
+//!
+//! Nothing here knows of text, netlink or files. Numbers are in host byte order unless said otherwise. Limits come from
+//! the kernel's user interface, `include/uapi/linux/ip_vs.h`, and from ipvsadm(8).
+
+mod change;
+mod name;
+mod service;
+mod state;
+
+pub use change::Change;
+pub use name::{InterfaceName, Name, SchedulerName};
+pub use service::{
+    Checksum, Destination, DestinationKey, Family, Forwarding, Netmask, Persistence, Protocol, Service, ServiceFlags,
+    ServiceKey, Tunnel,
+};
+pub use state::{
+    Counters, Daemon, DaemonRole, DestinationEntry, Info, Rates, ServiceEntry, Statistics, Table, TableService,
+    Timeouts,
+};

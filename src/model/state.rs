@@ -1,0 +1,154 @@
+//! What the kernel reports beside the rules: counters, daemons, timeouts, and the table with all of it.
+
+use std::net::IpAddr;
+
+use super::{Destination, InterfaceName, Service};
+
+/// Totals since the last zeroing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections scheduled.
+    pub connections: u64,
+    /// Packets from clients.
+    pub incoming_packets: u64,
+    /// Packets to clients that came by here; none under direct routing and tunnelling.
+    pub outgoing_packets: u64,
+    /// Bytes from clients.
+    pub incoming_bytes: u64,
+    /// Bytes to clients that came by here.
+    pub outgoing_bytes: u64,
+}
+
+/// The kernel estimator's rates, per second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// Connections.
+    pub connections: u64,
+    /// Packets from clients.
+    pub incoming_packets: u64,
+    /// Packets to clients.
+    pub outgoing_packets: u64,
+    /// Bytes from clients.
+    pub incoming_bytes: u64,
+    /// Bytes to clients.
+    pub outgoing_bytes: u64,
+}
+
+/// Counters and rates of one service or destination.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// The totals.
+    pub counters: Counters,
+    /// The rates.
+    pub rates: Rates,
+}
+
+/// A service as the kernel reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceEntry {
+    /// The rule.
+    pub service: Service,
+    /// What went through it.
+    pub statistics: Statistics,
+}
+
+/// A destination as the kernel reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DestinationEntry {
+    /// The rule.
+    pub destination: Destination,
+    /// Connections in an active state.
+    pub active_connections: u32,
+    /// Connections in any other state.
+    pub inactive_connections: u32,
+    /// Persistence templates.
+    pub persistent_connections: u32,
+    /// What went through it.
+    pub statistics: Statistics,
+}
+
+/// A service with its destinations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableService {
+    /// The service.
+    pub entry: ServiceEntry,
+    /// Its real servers.
+    pub destinations: Vec<DestinationEntry>,
+}
+
+/// The virtual server table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    /// The services, in the order they were read or sorted.
+    pub services: Vec<TableService>,
+}
+
+impl Table {
+    /// Put services and destinations into the order of listings.
+    pub fn sort(&mut self) {
+        self.services.sort_by_key(|service| service.entry.service.key);
+        for service in &mut self.services {
+            service.destinations.sort_by_key(|entry| entry.destination.key);
+        }
+    }
+}
+
+/// What the kernel's IPVS is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// The version as `NVERSION` packs it: 0x010201 is 1.2.1.
+    pub version: u32,
+    /// Buckets of the connection table.
+    pub connection_table_size: u32,
+}
+
+/// Idle seconds after which a connection is forgotten (`--set`). For a change, 0 keeps what is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP connections.
+    pub tcp: u32,
+    /// TCP connections that have seen a FIN.
+    pub tcp_fin: u32,
+    /// UDP.
+    pub udp: u32,
+}
+
+/// Which half of connection synchronisation a daemon is. The numbers are `IP_VS_STATE_*` of `linux/ip_vs.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum DaemonRole {
+    /// Sends its connections.
+    Master = 1,
+    /// Receives the master's.
+    Backup = 2,
+}
+
+impl DaemonRole {
+    /// The word for it on the command line and in listings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Master => "master",
+            Self::Backup => "backup",
+        }
+    }
+}
+
+/// A connection synchronisation daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Daemon {
+    /// Master or backup.
+    pub role: DaemonRole,
+    /// The interface it multicasts on.
+    pub interface: InterfaceName,
+    /// The group of daemons that talk to each other, 0 to 255.
+    pub sync_id: u32,
+    /// Bytes of a message's payload at most; `None` leaves it to the kernel.
+    pub maximum_length: Option<u16>,
+    /// The multicast group; `None` is the kernel's 224.0.0.81.
+    pub group: Option<IpAddr>,
+    /// The UDP port; `None` is the kernel's 8848.
+    pub port: Option<u16>,
+    /// The time to live of its packets; `None` is the kernel's 1.
+    pub ttl: Option<u8>,
+}

@@ -1,0 +1,184 @@
+//! `-L -c`: the connections, read from the kernel's file line by line and written as they come.
+
+use std::fmt;
+use std::fmt::Write as _;
+use std::io::{self, BufRead, Write};
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::Labels;
+use crate::host::protocol_of;
+use crate::model::Protocol;
+
+/// The kernel's list of connections, of the network namespace we are in.
+pub const PATH: &str = "/proc/net/ip_vs_conn";
+
+/// A line of that file that makes no sense.
+#[derive(Debug)]
+pub struct BadLine {
+    /// Its number, from 1.
+    pub number: u64,
+    /// The field that is wrong.
+    pub field: &'static str,
+}
+
+impl fmt::Display for BadLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PATH}:{}: {} cannot be read", self.number, self.field)
+    }
+}
+
+impl std::error::Error for BadLine {}
+
+/// One connection.
+#[derive(Debug, PartialEq, Eq)]
+struct Connection<'l> {
+    protocol: &'l str,
+    source: (IpAddr, u16),
+    virtual_address: (IpAddr, u16),
+    destination: (IpAddr, u16),
+    state: &'l str,
+    /// Seconds until it is forgotten.
+    expires: u64,
+    /// Name and data of the persistence engine.
+    engine: Option<(&'l str, &'l str)>,
+}
+
+/// Write the list: its header, and a line for each of the kernel's.
+///
+/// # Errors
+/// Reading or writing fails, or a line makes no sense ([`BadLine`] inside).
+pub fn list(mut source: impl BufRead, out: &mut impl Write, labels: &mut Labels, engine_data: bool) -> io::Result<()> {
+    out.write_all(b"IPVS connection entries\n")?;
+    out.write_all(if engine_data {
+        b"pro expire state       source             virtual            destination        pe name          pe_data\n"
+    } else {
+        b"pro expire state       source             virtual            destination\n".as_slice()
+    })?;
+    // A persistence engine's data comes from strangers and is as long as they like: lines are read whole.
+    let mut line = Vec::new();
+    let mut text = String::new();
+    for number in 1.. {
+        line.clear();
+        if source.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        // The first line names the columns.
+        if number == 1 || line.trim_ascii().is_empty() {
+            continue;
+        }
+        let readable = String::from_utf8_lossy(&line);
+        let connection = Connection::parse(&readable)
+            .map_err(|field| io::Error::new(io::ErrorKind::InvalidData, BadLine { number, field }))?;
+        text.clear();
+        connection.write(&mut text, labels, engine_data);
+        out.write_all(text.as_bytes())?;
+    }
+    Ok(())
+}
+
+impl<'l> Connection<'l> {
+    /// `TCP 0A010101 D4FC 0A010102 0050 7F000001 1F90 TIME_WAIT 119 sip callid`; the field that is wrong, otherwise.
+    fn parse(line: &'l str) -> Result<Self, &'static str> {
+        let mut rest = line.trim_end_matches(['\n', '\r']);
+        let mut next = || {
+            rest = rest.trim_start_matches([' ', '\t']);
+            let end = rest.find([' ', '\t']).unwrap_or(rest.len());
+            let (word, behind) = rest.split_at(end);
+            rest = behind;
+            word
+        };
+        let protocol = next();
+        let source = endpoint(next(), next()).ok_or("the source")?;
+        let virtual_address = endpoint(next(), next()).ok_or("the virtual address")?;
+        let destination = endpoint(next(), next()).ok_or("the destination")?;
+        let state = next();
+        let expires = next().parse().map_err(|_| "the expiry")?;
+        let engine = match next() {
+            "" => None,
+            name => Some((name, rest.trim_start_matches(' '))),
+        };
+        Ok(Self { protocol, source, virtual_address, destination, state, expires, engine })
+    }
+
+    fn write(&self, text: &mut String, labels: &mut Labels, engine_data: bool) {
+        let protocol = protocol_of(&self.protocol.to_ascii_lowercase());
+        let (minutes, seconds) = (self.expires / 60, self.expires % 60);
+        let _ = write!(text, "{:<3} {minutes:02}:{seconds:02}  {:<11} ", self.protocol, self.state);
+        column(text, labels, self.source, protocol);
+        column(text, labels, self.virtual_address, protocol);
+        match self.engine {
+            Some((name, data)) if engine_data => {
+                column(text, labels, self.destination, protocol);
+                let _ = write!(text, "{name:<16} {data}");
+            }
+            _ => labels.write(text, self.destination.0, self.destination.1, protocol),
+        }
+        text.push('\n');
+    }
+}
+
+/// An endpoint, 18 wide and a blank.
+fn column(text: &mut String, labels: &mut Labels, (address, port): (IpAddr, u16), protocol: Option<Protocol>) {
+    let start = text.len();
+    labels.write(text, address, port, protocol);
+    for _ in text[start..].chars().count()..18 {
+        text.push(' ');
+    }
+    text.push(' ');
+}
+
+/// An IPv4 address is eight hexadecimal digits, an IPv6 address eight groups; a port is hexadecimal.
+fn endpoint(address: &str, port: &str) -> Option<(IpAddr, u16)> {
+    let address = if address.contains(':') {
+        IpAddr::V6(address.parse().ok()?)
+    } else {
+        IpAddr::V4(Ipv4Addr::from(u32::from_str_radix(address, 16).ok()?))
+    };
+    Some((address, u16::from_str_radix(port, 16).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData\n";
+
+    fn listed(lines: &str, engine_data: bool) -> String {
+        let mut out = Vec::new();
+        let source = format!("{HEADER}{lines}");
+        list(source.as_bytes(), &mut out, &mut Labels::numeric(), engine_data).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        text.lines().skip(2).map(|line| format!("{line}\n")).collect()
+    }
+
+    #[test]
+    fn lines_of_both_families_and_any_protocol() {
+        let tcp = "TCP 0A010101 D4FC 0A010102 0050 7F000001 1F90 TIME_WAIT       119\n";
+        assert_eq!(listed(tcp, false), "TCP 01:59  TIME_WAIT   10.1.1.1:54524     10.1.1.2:80        127.0.0.1:8080\n");
+        let ipv6 = "IP  2001:0db8:0000:0000:0000:0000:0000:0001 E24F 2001:0db8:0000:0000:0000:0000:0000:0001 0050 \
+                    0000:0000:0000:0000:0000:0000:0000:0001 1F90 CLOSE             9\n";
+        assert_eq!(listed(ipv6, false), "IP  00:09  CLOSE       [2001:db8::1]:57935 [2001:db8::1]:80   [::1]:8080\n");
+    }
+
+    #[test]
+    fn long_data_of_a_persistence_engine_is_whole() {
+        let data = "x".repeat(100_000);
+        let line = format!("UDP 0A010101 13C4 0A010102 13C4 7F000001 13C4 UDP             300 sip {data}\n");
+        let expected = "UDP 05:00  UDP         10.1.1.1:5060      10.1.1.2:5060      127.0.0.1:5060";
+        assert_eq!(listed(&line, true), format!("{expected}     sip              {data}\n"));
+        assert_eq!(listed(&line, false), format!("{expected}\n"));
+    }
+
+    #[test]
+    fn a_line_that_makes_no_sense_is_named() {
+        for (line, field) in [
+            ("TCP 0A0101ZZ D4FC 0A010102 0050 7F000001 1F90 TIME_WAIT 119\n", "the source"),
+            ("TCP 0A010101 D4FC 0A010102 0050 7F000001 1F90 TIME_WAIT soon\n", "the expiry"),
+            ("TCP 0A010101 D4FC 0A010102\n", "the virtual address"),
+        ] {
+            let source = format!("{HEADER}{line}");
+            let error = list(source.as_bytes(), &mut Vec::new(), &mut Labels::numeric(), false).unwrap_err();
+            assert_eq!(error.to_string(), format!("{PATH}:2: {field} cannot be read"));
+        }
+    }
+}

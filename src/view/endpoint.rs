@@ -1,0 +1,112 @@
+//! Addresses and ports as text, by number or by name.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::host::SystemNames;
+use crate::model::Protocol;
+
+/// How addresses and ports are written: as numbers, or with the names this machine knows.
+#[derive(Debug, Default)]
+pub struct Labels {
+    names: Option<SystemNames>,
+    hosts: HashMap<IpAddr, Option<String>>,
+}
+
+impl Labels {
+    /// Numbers only (`-n`).
+    #[must_use]
+    pub fn numeric() -> Self {
+        Self::default()
+    }
+
+    /// Names where there are any.
+    #[must_use]
+    pub fn with_names() -> Self {
+        Self { names: Some(SystemNames::default()), hosts: HashMap::new() }
+    }
+
+    /// Look the names of these addresses up together: one question instead of many.
+    pub fn look_up(&mut self, addresses: impl IntoIterator<Item = IpAddr>) {
+        let Some(names) = &self.names else { return };
+        let mut unknown: Vec<IpAddr> =
+            addresses.into_iter().filter(|address| !self.hosts.contains_key(address)).collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        let mut found = names.hosts(&unknown);
+        for address in unknown {
+            let name = found.remove(&address);
+            self.hosts.insert(address, name);
+        }
+    }
+
+    /// Append `address:port` to the text, an IPv6 address in brackets. Without a protocol the port has no name.
+    pub fn write(&mut self, text: &mut String, address: IpAddr, port: u16, protocol: Option<Protocol>) {
+        if self.names.is_some() && !self.hosts.contains_key(&address) {
+            self.look_up([address]);
+        }
+        let host = self.hosts.get(&address).and_then(Option::as_deref);
+        match (address, host) {
+            (IpAddr::V4(_), Some(host)) => text.push_str(host),
+            (IpAddr::V6(_), Some(host)) => {
+                text.push('[');
+                text.push_str(host);
+                text.push(']');
+            }
+            (IpAddr::V4(address), None) => write_display(text, &address),
+            (IpAddr::V6(address), None) => {
+                text.push('[');
+                write_ipv6(text, address);
+                text.push(']');
+            }
+        }
+        text.push(':');
+        let name = match (&self.names, protocol) {
+            (Some(names), Some(protocol)) => names.port_name(port, protocol),
+            _ => None,
+        };
+        match name {
+            Some(name) => text.push_str(name),
+            None => write_display(text, &port),
+        }
+    }
+}
+
+fn write_display(text: &mut String, value: &impl std::fmt::Display) {
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{value}");
+}
+
+/// As inet_ntop(3) of the C library writes it, which knows addresses with an IPv4 address at their end, too
+/// (`::1.2.3.4`).
+fn write_ipv6(text: &mut String, address: Ipv6Addr) {
+    let segments = address.segments();
+    if segments[..6] == [0; 6] && segments[6] != 0 {
+        let [.., a, b, c, d] = address.octets();
+        let _ = write!(text, "::{a}.{b}.{c}.{d}");
+    } else {
+        write_display(text, &address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(address: &str, port: u16) -> String {
+        let mut text = String::new();
+        Labels::numeric().write(&mut text, address.parse().unwrap(), port, Some(Protocol::Tcp));
+        text
+    }
+
+    #[test]
+    fn addresses_read_as_the_c_library_writes_them() {
+        assert_eq!(label("1.2.3.4", 80), "1.2.3.4:80");
+        assert_eq!(label("2001:db8::1", 0), "[2001:db8::1]:0");
+        assert_eq!(label("::1:80", 0), "[::0.1.0.128]:0");
+        assert_eq!(label("::1", 1), "[::1]:1");
+        assert_eq!(label("::", 1), "[::]:1");
+        assert_eq!(label("::ffff:1.2.3.4", 1), "[::ffff:1.2.3.4]:1");
+    }
+}

@@ -1,0 +1,275 @@
+//! The listings of ipvsadm, to the byte.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::{Labels, rules};
+use crate::grammar::{Columns, Listing};
+use crate::model::{
+    Checksum, Daemon, DestinationEntry, Family, Forwarding, Info, ServiceEntry, ServiceKey, Statistics, Timeouts,
+    Tunnel,
+};
+
+/// The room for a name: IPv4 names are cut to it, IPv6 names only by [`IPV6_NAME`].
+const IPV4_NAME: usize = 28;
+/// What the original's buffer leaves of an IPv6 name.
+const IPV6_NAME: usize = 59;
+
+/// The first line of a listing of the whole table.
+///
+/// # Errors
+/// The output fails.
+pub fn version_line(out: &mut impl Write, info: &Info) -> io::Result<()> {
+    let [_, major, minor, patch] = info.version.to_be_bytes();
+    writeln!(out, "IP Virtual Server version {major}.{minor}.{patch} (size={})", info.connection_table_size)
+}
+
+/// The two lines that name the columns.
+///
+/// # Errors
+/// The output fails.
+pub fn header(out: &mut impl Write, columns: Columns) -> io::Result<()> {
+    // The blanks at line ends are the original's.
+    out.write_all(match columns {
+        Columns::Plain => {
+            b"Prot LocalAddress:Port Scheduler Flags\n\
+              \x20 -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n"
+        }
+        Columns::Stats => {
+            b"Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes\n\
+              \x20 -> RemoteAddress:Port\n"
+        }
+        Columns::Rate => {
+            b"Prot LocalAddress:Port                 CPS    InPPS   OutPPS    InBPS   OutBPS\n\
+              \x20 -> RemoteAddress:Port\n"
+        }
+        Columns::Thresholds => {
+            b"Prot LocalAddress:Port            Uthreshold Lthreshold ActiveConn InActConn \n\
+              \x20 -> RemoteAddress:Port\n"
+        }
+        Columns::PersistentConnections => {
+            b"Prot LocalAddress:Port            Weight    PersistConn ActiveConn InActConn \n\
+              \x20 -> RemoteAddress:Port\n"
+        }
+        Columns::TunnelInfo => {
+            b"Prot LocalAddress:Port Scheduler Flags\n\
+              \x20 -> RemoteAddress:Port           Forward TunnelInfo    Weight ActiveConn InActConn\n"
+        }
+    })
+}
+
+/// The line of a service.
+///
+/// # Errors
+/// The output fails.
+pub fn service(out: &mut impl Write, labels: &mut Labels, listing: &Listing, entry: &ServiceEntry) -> io::Result<()> {
+    let service = &entry.service;
+    let mut line = String::with_capacity(128);
+    match service.key {
+        ServiceKey::Mark { mark, family } => {
+            let _ = write!(line, "FWM  {mark}");
+            if family == Family::Ipv6 {
+                line.push_str(" IPv6");
+            }
+        }
+        ServiceKey::Address { protocol, address, port } => {
+            let _ = write!(line, "{:<4} ", protocol.name());
+            write_name(&mut line, labels, address, port, &service.key);
+        }
+    }
+    match listing.columns {
+        Columns::Stats | Columns::Rate => {
+            let _ = write!(out, "{line:<33}");
+            line.clear();
+            let numbers = numbers(listing.columns, &entry.statistics);
+            numbers.iter().for_each(|&number| write_number(&mut line, number, listing.exact));
+        }
+        _ => {
+            let _ = write!(line, " {}", service.scheduler);
+            if service.flags.scheduler() != 0 {
+                line.push_str(" (");
+                rules::write_scheduler_flags(&mut line, service.scheduler, service.flags);
+                line.push(')');
+            }
+            if let Some(persistence) = &service.persistence {
+                let _ = write!(line, " persistent {}", persistence.timeout);
+                if !persistence.netmask.is_host() {
+                    line.push_str(" mask ");
+                    rules::write_netmask(&mut line, persistence.netmask);
+                }
+                if !service.engine.is_empty() {
+                    let _ = write!(line, " pe {}", service.engine);
+                }
+            }
+            if service.flags.one_packet() {
+                line.push_str(" ops");
+            }
+        }
+    }
+    line.push('\n');
+    out.write_all(line.as_bytes())
+}
+
+/// The line of a destination of that service.
+///
+/// # Errors
+/// The output fails.
+pub fn destination(
+    out: &mut impl Write,
+    labels: &mut Labels,
+    listing: &Listing,
+    key: &ServiceKey,
+    entry: &DestinationEntry,
+) -> io::Result<()> {
+    let destination = &entry.destination;
+    let (active, inactive) = (entry.active_connections, entry.inactive_connections);
+    let mut name = String::with_capacity(64);
+    write_name(&mut name, labels, destination.key.address, destination.key.port, key);
+    write!(out, "  -> {name:<IPV4_NAME$}")?;
+    match listing.columns {
+        Columns::Plain => writeln!(
+            out,
+            " {:<7} {:<6} {active:<10} {inactive:<10}",
+            forwarding_name(destination.forwarding),
+            destination.weight
+        ),
+        Columns::TunnelInfo => writeln!(
+            out,
+            " {:<7} {:<13} {:<6} {active:<10} {inactive:<10}",
+            forwarding_name(destination.forwarding),
+            tunnel_info(destination.forwarding),
+            destination.weight
+        ),
+        Columns::Thresholds => writeln!(
+            out,
+            " {:<10} {:<10} {active:<10} {inactive:<10}",
+            destination.upper_threshold, destination.lower_threshold
+        ),
+        Columns::PersistentConnections => {
+            writeln!(out, " {:<9} {:<11} {active:<10} {inactive:<10}", destination.weight, entry.persistent_connections)
+        }
+        Columns::Stats | Columns::Rate => {
+            let mut line = String::with_capacity(64);
+            for (index, number) in numbers(listing.columns, &entry.statistics).into_iter().enumerate() {
+                // The original does not shorten a server's connections and packets per second.
+                let exact = listing.exact || (listing.columns == Columns::Rate && index < 3);
+                write_number(&mut line, number, exact);
+            }
+            line.push('\n');
+            out.write_all(line.as_bytes())
+        }
+    }
+}
+
+/// `-L --timeout`
+///
+/// # Errors
+/// The output fails.
+pub fn timeouts(out: &mut impl Write, timeouts: &Timeouts) -> io::Result<()> {
+    writeln!(out, "Timeout (tcp tcpfin udp): {} {} {}", timeouts.tcp, timeouts.tcp_fin, timeouts.udp)
+}
+
+/// A line of `-L --daemon`.
+///
+/// # Errors
+/// The output fails.
+pub fn daemon(out: &mut impl Write, daemon: &Daemon) -> io::Result<()> {
+    writeln!(
+        out,
+        "{} sync daemon (mcast={}, syncid={}, maxlen={}, group={}, port={}, ttl={})",
+        daemon.role.name(),
+        daemon.interface,
+        daemon.sync_id,
+        daemon.maximum_length.unwrap_or(0),
+        daemon.group.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        daemon.port.unwrap_or(0),
+        daemon.ttl.unwrap_or(0),
+    )
+}
+
+/// Append a name, cut as the original cuts it. A mark's servers have no port names.
+fn write_name(line: &mut String, labels: &mut Labels, address: IpAddr, port: u16, key: &ServiceKey) {
+    let start = line.len();
+    labels.write(line, address, port, key.protocol());
+    let room = if address.is_ipv4() { IPV4_NAME } else { IPV6_NAME };
+    if let Some((end, _)) = line[start..].char_indices().nth(room) {
+        line.truncate(start + end);
+    }
+}
+
+fn numbers(columns: Columns, statistics: &Statistics) -> [u64; 5] {
+    let (c, r) = (&statistics.counters, &statistics.rates);
+    if columns == Columns::Stats {
+        [c.connections, c.incoming_packets, c.outgoing_packets, c.incoming_bytes, c.outgoing_bytes]
+    } else {
+        [r.connections, r.incoming_packets, r.outgoing_packets, r.incoming_bytes, r.outgoing_bytes]
+    }
+}
+
+/// Nine characters, from a hundred million on in thousands and so forth; or exact, and then as wide as it takes.
+fn write_number(line: &mut String, number: u64, exact: bool) {
+    let (divisor, unit) = match number {
+        _ if exact => (1, None),
+        0..100_000_000 => (1, None),
+        100_000_000..1_000_000_000 => (1_000, Some('K')),
+        1_000_000_000..100_000_000_000 => (1_000_000, Some('M')),
+        100_000_000_000..100_000_000_000_000 => (1_000_000_000, Some('G')),
+        100_000_000_000_000.. => (1_000_000_000_000, Some('T')),
+    };
+    let _ = match unit {
+        None => write!(line, " {number:>8}"),
+        Some(unit) => write!(line, "{:>8}{unit}", number / divisor),
+    };
+}
+
+fn forwarding_name(forwarding: Forwarding) -> &'static str {
+    match forwarding {
+        Forwarding::Masquerade => "Masq",
+        Forwarding::Local => "Local",
+        Forwarding::Tunnel(_) => "Tunnel",
+        Forwarding::DirectRoute => "Route",
+        Forwarding::Bypass => "Bypass",
+    }
+}
+
+fn tunnel_info(forwarding: Forwarding) -> String {
+    let Forwarding::Tunnel(tunnel) = forwarding else { return "n/a".to_owned() };
+    match tunnel {
+        Tunnel::Ipip => "ipip".to_owned(),
+        Tunnel::Gue { port, checksum } => {
+            let checksum = match checksum {
+                Checksum::None => "-c",
+                Checksum::Full => "+c",
+                Checksum::Remote => "r+c",
+            };
+            format!("gue:{port}:{checksum}")
+        }
+        Tunnel::Gre { checksum } => format!("gre:{}", if checksum { "+c" } else { "-c" }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(value: u64, exact: bool) -> String {
+        let mut line = String::new();
+        write_number(&mut line, value, exact);
+        line
+    }
+
+    #[test]
+    fn large_numbers_shrink_at_the_original_s_bounds() {
+        assert_eq!(number(0, false), "        0");
+        assert_eq!(number(99_999_999, false), " 99999999");
+        assert_eq!(number(100_000_000, false), "  100000K");
+        assert_eq!(number(999_999_999, false), "  999999K");
+        assert_eq!(number(1_000_000_000, false), "    1000M");
+        assert_eq!(number(99_999_999_999, false), "   99999M");
+        assert_eq!(number(100_000_000_000, false), "     100G");
+        assert_eq!(number(100_000_000_000_000, false), "     100T");
+        assert_eq!(number(u64::MAX, false), "18446744T");
+        assert_eq!(number(123_456_789, true), " 123456789");
+    }
+}
