@@ -22,10 +22,14 @@
 //! # Ok::<(), ipvsadm_rs::kernel::Error>(())
 //! ```
 
+// What comes from outside is never trusted to be right. In tests a panic is an answer.
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+
 pub mod commands;
 pub mod grammar;
 pub mod host;
 pub mod kernel;
 pub mod model;
+pub mod plan;
 pub mod rules;
 pub mod view;

@@ -2,16 +2,18 @@
 
 use std::io::Write;
 
-use super::{Failure, Output, status};
+use anyhow::Result;
+
+use super::{Output, status};
 use crate::grammar::usage;
 
-pub(super) fn help(output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn help(output: &mut Output) -> Result<u8> {
     output.write_all(usage::text().as_bytes())?;
     Ok(status::OK)
 }
 
 /// Scripts look for the version of ipvsadm at the start.
-pub(super) fn version(output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn version(output: &mut Output) -> Result<u8> {
     let own = env!("CARGO_PKG_VERSION");
     writeln!(output, "ipvsadm v1.31 (ipvsadm-rs {own}, compiled with generic netlink and IPVS v1.2.1)")?;
     Ok(status::OK)

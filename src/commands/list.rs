@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::BufReader;
 use std::net::IpAddr;
 
-use super::{Failure, Output, status};
+use anyhow::{Context, Result};
+
+use super::{Output, status};
 use crate::grammar::{Listing, Subject};
 use crate::kernel::{Client, Error};
 use crate::model::{DestinationEntry, ServiceEntry, ServiceKey, Table, TableService};
@@ -13,11 +15,11 @@ use crate::view::{Labels, connections, text};
 /// Bytes of the kernel's list of connections read at once.
 const CONNECTIONS_BUFFER: usize = 64 * 1024;
 
-pub(super) fn run(listing: &Listing, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn run(listing: &Listing, output: &mut Output) -> Result<u8> {
     match listing_with(&mut Client::connect()?, listing, output) {
         // What the original calls a failed listing, whoever failed.
-        Err(Failure::Kernel(error @ Error::Refused(_))) => {
-            eprintln!("{error}");
+        Err(error) if matches!(error.downcast_ref(), Some(Error::Refused(_))) => {
+            say!("{error:#}");
             Ok(status::FAILED)
         }
         outcome => outcome.map(|()| status::OK),
@@ -25,7 +27,7 @@ pub(super) fn run(listing: &Listing, output: &mut Output) -> Result<u8, Failure>
 }
 
 /// The listing, over a client that is there already.
-pub(super) fn listing_with(client: &mut Client, listing: &Listing, output: &mut Output) -> Result<(), Failure> {
+pub(super) fn listing_with(client: &mut Client, listing: &Listing, output: &mut Output) -> Result<()> {
     let mut labels = labels(listing.numeric);
     match listing.subject {
         Subject::Timeouts => text::timeouts(output, &client.timeouts()?)?,
@@ -35,7 +37,7 @@ pub(super) fn listing_with(client: &mut Client, listing: &Listing, output: &mut 
             }
         }
         Subject::Connections => {
-            let file = File::open(connections::PATH).map_err(|error| failed(connections::PATH, error))?;
+            let file = File::open(connections::PATH).context(connections::PATH)?;
             let source = BufReader::with_capacity(CONNECTIONS_BUFFER, file);
             connections::list(source, output, &mut labels, listing.engine_data)?;
         }
@@ -50,10 +52,6 @@ pub(super) fn listing_with(client: &mut Client, listing: &Listing, output: &mut 
         }
     }
     Ok(())
-}
-
-fn failed(path: &str, error: std::io::Error) -> Failure {
-    Failure::File(path.to_owned(), error)
 }
 
 /// Names or numbers.
@@ -72,7 +70,7 @@ pub(super) fn addresses(table: &Table) -> impl Iterator<Item = IpAddr> + '_ {
     })
 }
 
-fn write_table(mut table: Table, listing: &Listing, labels: &mut Labels, output: &mut Output) -> Result<(), Failure> {
+fn write_table(mut table: Table, listing: &Listing, labels: &mut Labels, output: &mut Output) -> Result<()> {
     if listing.sorted {
         table.sort();
     }
@@ -90,7 +88,7 @@ fn write_service(
     listing: &Listing,
     labels: &mut Labels,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<()> {
     text::service(output, labels, listing, entry)?;
     for destination in destinations {
         text::destination(output, labels, listing, &entry.service.key, destination)?;

@@ -1,16 +1,29 @@
 //! What a user can ask for, each in a file of its own: a request in, an exit status out.
 
+/// Say something on standard error. That this fails is nothing to fail for.
+macro_rules! say {
+    ($($what:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($what)*);
+    }};
+}
+
 mod change;
+mod diff;
 mod help;
 mod list;
 mod output;
+mod progress;
 mod restore;
 mod save;
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use anyhow::Result;
 
 use crate::grammar::{self, Request};
 use crate::host::SystemNames;
@@ -29,29 +42,17 @@ mod status {
     pub const REFUSED: u8 = 255;
 }
 
-/// Why a command ends before its end.
+/// A command ends here, and everything has been said already; this is the status.
 #[derive(Debug)]
-enum Failure {
-    /// The kernel has no IPVS, refuses, or cannot be understood.
-    Kernel(kernel::Error),
-    /// Reading or writing failed: what, and how.
-    File(String, io::Error),
-    /// Everything has been said already; this is the status.
-    Told(u8),
-}
+struct Told(u8);
 
-impl From<kernel::Error> for Failure {
-    fn from(error: kernel::Error) -> Self {
-        Self::Kernel(error)
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "exit status {}", self.0)
     }
 }
 
-/// Standard output is the only thing that a view writes to.
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::File("standard output".to_owned(), error)
-    }
-}
+impl std::error::Error for Told {}
 
 /// The program, as called with these arguments, of which the first is its name. Returns its exit status.
 #[must_use]
@@ -70,44 +71,72 @@ pub fn run(arguments: &[OsString]) -> u8 {
         Ok(()) => outcome,
         Err(error) => outcome.and(Err(error.into())),
     };
-    match outcome {
-        Ok(status) => status,
-        Err(Failure::Told(status)) => status,
+    outcome.unwrap_or_else(|error| tell(&error))
+}
+
+/// Say what happened. Returns the exit status for it.
+fn tell(error: &anyhow::Error) -> u8 {
+    if let Some(Told(status)) = error.downcast_ref() {
+        return *status;
+    }
+    let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    if kind == Some(io::ErrorKind::BrokenPipe) {
         // Whoever read our output has read enough.
-        Err(Failure::File(_, error)) if error.kind() == io::ErrorKind::BrokenPipe => status::OK,
-        Err(Failure::File(what, error)) => {
-            eprintln!("{what}: {error}");
-            status::FAILED
-        }
-        Err(Failure::Kernel(error)) => {
-            eprintln!("{error}");
-            match error {
-                kernel::Error::Unavailable(_) => status::USAGE,
-                kernel::Error::Refused(_) => status::REFUSED,
-                _ => status::FAILED,
-            }
-        }
+        return status::OK;
+    }
+    say!("{error:#}");
+    match error.downcast_ref() {
+        Some(kernel::Error::Unavailable(_)) => status::USAGE,
+        Some(kernel::Error::Refused(_)) => status::REFUSED,
+        _ => status::FAILED,
     }
 }
 
-fn as_ipvsadm(program: &OsStr, arguments: &[OsString], output: &mut Output) -> Result<u8, Failure> {
+/// What else this program can do, each called by a word of its own. A lone word never was a command of ipvsadm.
+pub(crate) fn subcommands() -> [clap::Command; 1] {
+    [diff::command()]
+}
+
+fn as_ipvsadm(program: &OsStr, arguments: &[OsString], output: &mut Output) -> Result<u8> {
+    let first = arguments.first().and_then(|word| word.to_str()).unwrap_or_default();
+    // A word with a dash comes first in nearly every call, and then clap has nothing to do.
+    if !first.starts_with('-')
+        && let Some(subcommand) = subcommands().into_iter().find(|command| command.get_name() == first)
+    {
+        return as_subcommand(subcommand, arguments, output);
+    }
     let words = arguments.iter().map(|word| word.as_bytes());
     match grammar::parse(words, &SystemNames::default()) {
         Ok(request) => request_of(request, output),
         Err(error) => {
-            eprintln!("{}", error.message(&program.to_string_lossy()));
-            Err(Failure::Told(error.status()))
+            say!("{}", error.message(&program.to_string_lossy()));
+            Err(Told(error.status()).into())
         }
     }
 }
 
-fn request_of(request: Request, output: &mut Output) -> Result<u8, Failure> {
+fn as_subcommand(subcommand: clap::Command, arguments: &[OsString], output: &mut Output) -> Result<u8> {
+    let name = format!("ipvsadm-rs {}", subcommand.get_name());
+    match subcommand.bin_name(name).try_get_matches_from(arguments) {
+        Ok(matches) => diff::run(&matches, output),
+        Err(error) if error.use_stderr() => {
+            say!("{}", error.to_string().trim_end());
+            Err(Told(status::USAGE).into())
+        }
+        Err(help) => {
+            output.write_all(help.to_string().as_bytes())?;
+            Ok(status::OK)
+        }
+    }
+}
+
+fn request_of(request: Request, output: &mut Output) -> Result<u8> {
     match request {
         Request::Help => help::help(output),
         Request::Version => help::version(output),
         Request::Change(change) => change::run(&change),
         Request::List(listing) => list::run(&listing, output),
-        Request::Save { numeric } => save::run(numeric, output),
-        Request::Restore => restore::run(output),
+        Request::Save(save) => save::run(&save, output),
+        Request::Restore(restore) => restore::run(&restore, output),
     }
 }

@@ -35,7 +35,8 @@ impl Write for Output {
                 Err(nix::errno::Errno::EINTR) => {}
                 Err(errno) => {
                     self.buffer.clear();
-                    return Err(errno.into());
+                    let error = io::Error::from(errno);
+                    return Err(io::Error::new(error.kind(), format!("standard output: {error}")));
                 }
             }
         }

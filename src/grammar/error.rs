@@ -17,17 +17,34 @@ pub enum Error {
         suggestion: Option<&'static str>,
     },
     /// Wrong use: a value, or a combination.
-    Usage(String),
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// The value that is wrong, where the message does not show it.
+        value: Option<String>,
+    },
     /// Something that the kernel would refuse and that cannot even be sent to it.
     Impossible(&'static str),
 }
 
 impl Error {
+    /// The same, of this value, if that is not told yet.
+    #[must_use]
+    pub(super) fn of_value(mut self, text: &[u8]) -> Self {
+        if let Self::Usage { message, value: value @ None } = &mut self {
+            let text = String::from_utf8_lossy(text);
+            if !message.contains('`') {
+                *value = Some(text.into_owned());
+            }
+        }
+        self
+    }
+
     /// The exit status of the original for it.
     #[must_use]
     pub fn status(&self) -> u8 {
         match self {
-            Self::Usage(_) => 2,
+            Self::Usage { .. } => 2,
             Self::NoCommand | Self::BadOption { .. } | Self::Impossible(_) => 255,
         }
     }
@@ -41,7 +58,7 @@ impl Error {
             Self::BadOption { word, reason, suggestion: Some(option) } => {
                 format!("{word}: {reason}\nDid you mean --{option}?")
             }
-            Self::Usage(message) => message.clone(),
+            Self::Usage { message, .. } => message.clone(),
             Self::Impossible(message) => (*message).to_owned(),
         }
     }
@@ -52,7 +69,8 @@ impl fmt::Display for Error {
         match self {
             // In a rules file there is no program to ask for help.
             Self::NoCommand => f.write_str("a line must begin with a command, such as -A or -a"),
-            _ => f.write_str(&self.message("")),
+            Self::Usage { message, value: Some(value) } => write!(f, "{message}: `{value}'"),
+            _ => f.write_str(self.message("").trim_end()),
         }
     }
 }

@@ -11,6 +11,6 @@ pub mod usage;
 mod values;
 
 pub use error::Error;
-pub use parse::parse;
-pub use request::{Columns, Listing, Request, Subject};
+pub use parse::{Parsed, parse, parse_noting};
+pub use request::{Columns, Listing, Replace, Request, Restore, RestoreMode, Save, Subject};
 pub use values::{Names, inet_aton};

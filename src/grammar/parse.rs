@@ -4,10 +4,13 @@
 //! read, then words left over, then which options the command takes, then what they mean together. Without an error it
 //! allocates nothing, because a rules file is tens of thousands of lines.
 
+use std::ffi::OsStr;
 use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use super::error::Error;
-use super::request::{Columns, Listing, Request, Subject};
+use super::request::{Columns, Listing, Replace, Request, Restore, RestoreMode, Save, Subject};
 use super::table::{self, Class, Classes, Command, CommandSpec, Flag, Value, Word};
 use super::values::{self, Names};
 use crate::model::{
@@ -31,9 +34,26 @@ const SYNC_LENGTH_MAXIMUM: u64 = 65535 - 20 - 8;
 /// # Errors
 /// The command line is not right; the first mistake in the original's order is told.
 pub fn parse<'w>(words: impl IntoIterator<Item = &'w [u8]>, names: &impl Names) -> Result<Request, Error> {
+    parse_noting(words, names).map(|parsed| parsed.request)
+}
+
+/// A request, and what was quietly put right in reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parsed {
+    /// What is asked for.
+    pub request: Request,
+    /// The port given for a server, where the service's had to take its place.
+    pub replaced_port: Option<u16>,
+}
+
+/// As [`parse`], and note what was quietly put right.
+///
+/// # Errors
+/// As for [`parse`].
+pub fn parse_noting<'w>(words: impl IntoIterator<Item = &'w [u8]>, names: &impl Names) -> Result<Parsed, Error> {
     let mut words = words.into_iter().peekable();
     if words.peek().is_none() {
-        return Ok(Request::List(Listing::DEFAULT));
+        return Ok(Parsed { request: Request::List(Listing::DEFAULT), replaced_port: None });
     }
     let mut reader = Reader::new(names);
     let mut options_ended = false;
@@ -50,11 +70,12 @@ pub fn parse<'w>(words: impl IntoIterator<Item = &'w [u8]>, names: &impl Names) 
             break;
         }
     }
-    reader.finish()
+    let request = reader.finish()?;
+    Ok(Parsed { request, replaced_port: reader.replaced_port })
 }
 
 fn usage(message: impl Into<String>) -> Error {
-    Error::Usage(message.into())
+    Error::Usage { message: message.into(), value: None }
 }
 
 fn lossy(word: &[u8]) -> String {
@@ -86,6 +107,9 @@ struct Reader<'w, 'n, N> {
     tunnel_type: TunnelType,
     tunnel_port: u16,
     daemon: Daemon,
+    file: Option<&'w [u8]>,
+    confirm: u32,
+    replaced_port: Option<u16>,
 
     /// Values that cannot be read before the service is known.
     early_server: Option<&'w [u8]>,
@@ -141,6 +165,9 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
                 port: None,
                 ttl: None,
             },
+            file: None,
+            confirm: 0,
+            replaced_port: None,
             early_server: None,
             early_netmask: None,
         }
@@ -247,7 +274,10 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
                 {
                     return Err(usage(format!("multiple '{}' options specified", class.name())));
                 }
-                self.option(spec.flag, value)
+                self.option(spec.flag, value).map_err(|error| match value {
+                    Some(value) => error.of_value(value),
+                    None => error,
+                })
             }
         }
     }
@@ -345,6 +375,10 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
                 self.daemon.port = Some(number(1, 65535, "illegal mcast-port specified")? as u16);
             }
             Flag::MulticastTtl => self.daemon.ttl = Some(number(1, 255, "illegal mcast-ttl specified")? as u8),
+            Flag::File => self.file = Some(text),
+            Flag::Confirm => {
+                self.confirm = number(1, TIMEOUT_MAXIMUM, "illegal number of seconds specified for --confirm")?;
+            }
             Flag::TunnelNoChecksum
             | Flag::TunnelChecksum
             | Flag::TunnelRemoteChecksum
@@ -359,7 +393,12 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
             | Flag::TunnelInfo
             | Flag::Exact
             | Flag::NoSort
-            | Flag::Sort => {}
+            | Flag::Sort
+            | Flag::All
+            | Flag::Check
+            | Flag::Replace
+            | Flag::DryRun
+            | Flag::KeepWeights => {}
         }
         Ok(())
     }
@@ -393,7 +432,7 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
 
     fn read_server(&mut self, text: &[u8], protocol: Option<Protocol>) -> Result<(), Error> {
         let server = values::address_port(text, protocol, self.names)
-            .ok_or_else(|| usage("illegal real server address[:port] specified"))?;
+            .ok_or_else(|| usage("illegal real server address[:port] specified").of_value(text))?;
         self.server = Some(server);
         Ok(())
     }
@@ -401,19 +440,20 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
     fn read_netmask(&mut self, text: &[u8], family: Family) -> Result<(), Error> {
         self.netmask = Some(match family {
             Family::Ipv6 => {
-                let prefix = values::number(text, 1, 128).ok_or_else(|| usage("illegal ipv6 netmask specified"))?;
+                let prefix = values::number(text, 1, 128)
+                    .ok_or_else(|| usage("illegal ipv6 netmask specified").of_value(text))?;
                 Netmask::V6(prefix as u8)
             }
             Family::Ipv4 => {
                 let mask = values::ipv4(text, self.names)
-                    .ok_or_else(|| usage("illegal virtual server persistent mask specified"))?;
+                    .ok_or_else(|| usage("illegal virtual server persistent mask specified").of_value(text))?;
                 Netmask::V4(mask)
             }
         });
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Request, Error> {
+    fn finish(&mut self) -> Result<Request, Error> {
         let Some(spec) = self.spec else { return Err(Error::NoCommand) };
         match spec.command {
             Command::Help => return Ok(Request::Help),
@@ -432,8 +472,12 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
         match spec.command {
             Command::Help => Ok(Request::Help),
             Command::Version => Ok(Request::Version),
-            Command::Restore => Ok(Request::Restore),
-            Command::Save => Ok(Request::Save { numeric: self.given.has(Class::Numeric) }),
+            Command::Restore => self.restore().map(|restore| Request::Restore(Box::new(restore))),
+            Command::Save => Ok(Request::Save(Box::new(Save {
+                numeric: self.given.has(Class::Numeric),
+                all: self.given.has(Class::All),
+                file: self.file(),
+            }))),
             Command::List => self.listing().map(Request::List),
             Command::Clear => Ok(Request::Change(Change::Flush)),
             Command::Zero => Ok(Request::Change(Change::Zero(self.service))),
@@ -535,13 +579,14 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
         Ok(DestinationKey { address, port: port.or(key.port()).unwrap_or(0) })
     }
 
-    fn destination(&self, key: ServiceKey) -> Result<Destination, Error> {
+    fn destination(&mut self, key: ServiceKey) -> Result<Destination, Error> {
         let mut server = self.server_key(key)?;
         let forwarding = self.check_tunnel(key, server)?;
         // Only masquerading can change the port; with the others the packet arrives as it was sent.
         if forwarding != Forwarding::Masquerade
             && let Some(port) = key.port()
         {
+            self.replaced_port = (server.port != port).then_some(server.port);
             server.port = port;
         }
         Ok(Destination {
@@ -592,6 +637,33 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
                 },
             },
         }))
+    }
+
+    fn file(&self) -> Option<PathBuf> {
+        self.file.map(|path| PathBuf::from(OsStr::from_bytes(path)))
+    }
+
+    fn restore(&self) -> Result<Restore, Error> {
+        let given = self.given;
+        let mode = if given.has(Class::Replace) {
+            RestoreMode::Replace(Replace {
+                dry_run: given.has(Class::DryRun),
+                keep_weights: given.has(Class::KeepWeights),
+                confirm: given.has(Class::Confirm).then_some(self.confirm),
+            })
+        } else if let Some(class) =
+            [Class::DryRun, Class::KeepWeights, Class::Confirm].into_iter().find(|&class| given.has(class))
+        {
+            return Err(usage(format!("You need to supply the 'replace' option for the '{}' option", class.name())));
+        } else if given.has(Class::Check) {
+            RestoreMode::Check
+        } else {
+            RestoreMode::Apply
+        };
+        if given.has(Class::DryRun) && given.has(Class::Confirm) {
+            return Err(usage("The option 'confirm' conflicts with the 'dry-run' option in the 'restore' command"));
+        }
+        Ok(Restore { file: self.file(), mode })
     }
 
     fn listing(&self) -> Result<Listing, Error> {
@@ -671,12 +743,12 @@ fn check(
             }
         } else if !allowed.has(class) {
             return Err(usage(format!("Illegal '{option}' option with the '{name}' {kind}")));
-        } else if exclusive.has(class) {
-            if let Some(first) = first.replace(option) {
-                return Err(usage(format!(
-                    "The option '{option}' conflicts with the '{first}' option in the '{name}' {kind}"
-                )));
-            }
+        } else if exclusive.has(class)
+            && let Some(first) = first.replace(option)
+        {
+            return Err(usage(format!(
+                "The option '{option}' conflicts with the '{first}' option in the '{name}' {kind}"
+            )));
         }
     }
     Ok(())

@@ -1,25 +1,66 @@
 //! What a command line asks for, once it is understood.
 
+use std::path::PathBuf;
+
 use crate::model::{Change, ServiceKey};
 
 /// A complete, checked request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// To change something.
     Change(Change),
     /// To list something.
     List(Listing),
-    /// To write the table as rules, with names unless `numeric`.
-    Save {
-        /// `-n`
-        numeric: bool,
-    },
-    /// To read rules from standard input.
-    Restore,
+    /// To write the table as rules.
+    Save(Box<Save>),
+    /// To read rules.
+    Restore(Box<Restore>),
     /// The help text.
     Help,
     /// The version.
     Version,
+}
+
+/// `-S` and its options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Save {
+    /// No names (`-n`).
+    pub numeric: bool,
+    /// With timeouts and daemons (`--all`).
+    pub all: bool,
+    /// Into this file rather than to standard output.
+    pub file: Option<PathBuf>,
+}
+
+/// `-R` and its options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restore {
+    /// From this file rather than from standard input.
+    pub file: Option<PathBuf>,
+    /// What to do with the rules.
+    pub mode: RestoreMode,
+}
+
+/// What `-R` does with the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestoreMode {
+    /// Carry them out, line by line.
+    Apply,
+    /// Only look whether they are right (`--check`).
+    Check,
+    /// Make the table equal to them (`--replace`).
+    Replace(Replace),
+}
+
+/// How to replace the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Replace {
+    /// Print the changes instead of making them.
+    pub dry_run: bool,
+    /// Leave the weights of servers that are there.
+    pub keep_weights: bool,
+    /// Go back unless confirmed within so many seconds.
+    pub confirm: Option<u32>,
 }
 
 /// `-L` and its options.

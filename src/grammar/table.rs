@@ -85,6 +85,13 @@ pub enum Flag {
     Exact,
     NoSort,
     Sort,
+    File,
+    All,
+    Check,
+    Replace,
+    DryRun,
+    KeepWeights,
+    Confirm,
 }
 
 /// What options are counted as: a class may be given once, and each command requires, allows or forbids it. The order
@@ -127,11 +134,18 @@ pub enum Class {
     TunnelNoChecksum,
     TunnelChecksum,
     TunnelRemoteChecksum,
+    File,
+    All,
+    Check,
+    Replace,
+    DryRun,
+    KeepWeights,
+    Confirm,
 }
 
 impl Class {
     /// All classes, in the order of checks.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 41] = [
         Self::Numeric,
         Self::Connection,
         Self::ServiceAddress,
@@ -166,6 +180,13 @@ impl Class {
         Self::TunnelNoChecksum,
         Self::TunnelChecksum,
         Self::TunnelRemoteChecksum,
+        Self::File,
+        Self::All,
+        Self::Check,
+        Self::Replace,
+        Self::DryRun,
+        Self::KeepWeights,
+        Self::Confirm,
     ];
 
     /// The name in messages.
@@ -206,6 +227,13 @@ impl Class {
             Self::TunnelNoChecksum => "tun-nocsum",
             Self::TunnelChecksum => "tun-csum",
             Self::TunnelRemoteChecksum => "tun-remcsum",
+            Self::File => "file",
+            Self::All => "all",
+            Self::Check => "check",
+            Self::Replace => "replace",
+            Self::DryRun => "dry-run",
+            Self::KeepWeights => "keep-weights",
+            Self::Confirm => "confirm",
         }
     }
 }
@@ -292,6 +320,8 @@ pub enum Completion {
     Server,
     /// A network interface.
     Interface,
+    /// A file.
+    File,
 }
 
 /// A command of the table.
@@ -438,6 +468,15 @@ pub const COMMANDS: &[CommandSpec] = &[
         short: b"R",
         long: "restore",
         name: "restore",
+        allowed: Classes::of(&[
+            Class::File,
+            Class::Check,
+            Class::Replace,
+            Class::DryRun,
+            Class::KeepWeights,
+            Class::Confirm,
+        ]),
+        exclusive: Classes::of(&[Class::Check, Class::Replace]),
         help: "Restore rules from standard input",
         ..PLAIN
     },
@@ -446,7 +485,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         short: b"S",
         long: "save",
         name: "save",
-        allowed: Classes::of(&[Class::Numeric]),
+        allowed: Classes::of(&[Class::Numeric, Class::File, Class::All]),
         help: "Save rules to standard output",
         ..PLAIN
     },
@@ -880,6 +919,58 @@ pub const OPTIONS: &[OptionSpec] = &[
         flag: Flag::Sort,
         long: Some("sort"),
         help: "In order of mark, family, protocol, address and port: always so, unless --nosort",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::File,
+        class: Some(Class::File),
+        long: Some("file"),
+        value: Value::Required("PATH"),
+        completion: Completion::File,
+        help: "With -R, read this file; with -S, write it, as a whole or not at all",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::All,
+        class: Some(Class::All),
+        long: Some("all"),
+        help: "With -S, save timeouts and synchronisation daemons, too",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Check,
+        class: Some(Class::Check),
+        long: Some("check"),
+        help: "With -R, only say what is wrong with the rules; needs neither root nor IPVS",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Replace,
+        class: Some(Class::Replace),
+        long: Some("replace"),
+        help: "With -R, make the table equal to the rules by the fewest changes, all or none",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::DryRun,
+        class: Some(Class::DryRun),
+        long: Some("dry-run"),
+        help: "With --replace, print the changes instead of making them; status 1 if there are any",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::KeepWeights,
+        class: Some(Class::KeepWeights),
+        long: Some("keep-weights"),
+        help: "With --replace, leave the weights of the real servers that are there",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Confirm,
+        class: Some(Class::Confirm),
+        long: Some("confirm"),
+        value: Value::Required("SECONDS"),
+        help: "With --replace, go back unless you say yes at the terminal within so many seconds",
         ..BARE
     },
 ];

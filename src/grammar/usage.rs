@@ -44,6 +44,7 @@ fn with_value(arg: Arg, value: Value, completion: Completion) -> Arg {
     match completion {
         // What one can choose stands in the help line already.
         Completion::Words(words) => arg.value_parser(PossibleValuesParser::new(words)).hide_possible_values(true),
+        Completion::File => arg.value_hint(ValueHint::FilePath),
         Completion::Nothing | Completion::Service | Completion::Server | Completion::Interface => {
             arg.value_hint(ValueHint::Other)
         }
@@ -54,8 +55,8 @@ const USAGE: &str = "\
 ipvsadm-rs -A|-E -t|-u|--sctp-service|-f SERVICE [-s SCHEDULER] [-p [SECONDS]] [-M MASK] [--pe ENGINE] [-b FLAGS] [-o]
        ipvsadm-rs -D -t|-u|--sctp-service|-f SERVICE
        ipvsadm-rs -C
-       ipvsadm-rs -R
-       ipvsadm-rs -S [-n]
+       ipvsadm-rs -R [--file PATH] [--check | --replace [--dry-run] [--keep-weights] [--confirm SECONDS]]
+       ipvsadm-rs -S [-n] [--all] [--file PATH]
        ipvsadm-rs -a|-e -t|-u|--sctp-service|-f SERVICE -r SERVER [-g|-i|-m] [-w WEIGHT] [-x N] [-y N] [TUNNEL]
        ipvsadm-rs -d -t|-u|--sctp-service|-f SERVICE -r SERVER
        ipvsadm-rs -L|-l [-t|-u|--sctp-service|-f SERVICE | -c | --timeout | --daemon] [-n] [COLUMNS]
@@ -63,6 +64,7 @@ ipvsadm-rs -A|-E -t|-u|--sctp-service|-f SERVICE [-s SCHEDULER] [-p [SECONDS]] [
        ipvsadm-rs --set TCP TCPFIN UDP
        ipvsadm-rs --start-daemon master|backup [DAEMON]
        ipvsadm-rs --stop-daemon master|backup
+       ipvsadm-rs diff [--color WHEN] FILE
        ipvsadm-rs -h
        ipvsadm-rs -v";
 

@@ -1,5 +1,6 @@
 //! What is on this machine besides the table.
 
+pub mod file;
 mod names;
 
 pub use names::{SystemNames, protocol_of};

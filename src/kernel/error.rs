@@ -126,8 +126,8 @@ impl fmt::Display for Error {
                  Are you sure that IP Virtual Server is built in the kernel or as module?\n{failure}"
             ),
             Self::Refused(refusal) => refusal.fmt(f),
-            Self::Socket { doing, source } => write!(f, "{doing}: {source}"),
-            Self::Wire(error) => write!(f, "the kernel's answer cannot be read: {error}"),
+            Self::Socket { doing, .. } => f.write_str(doing),
+            Self::Wire(_) => f.write_str("the kernel's answer cannot be read"),
             Self::Unsettled => f.write_str("the table keeps changing while it is read; try again"),
             Self::NoAnswer => f.write_str("the kernel sent no answer"),
         }

@@ -2,4 +2,4 @@
 
 mod read;
 
-pub use read::{BadLine, Line, parse};
+pub use read::{BadLine, Line, ReadError, read};

@@ -59,7 +59,11 @@ pub fn list(mut source: impl BufRead, out: &mut impl Write, labels: &mut Labels,
     let mut text = String::new();
     for number in 1.. {
         line.clear();
-        if source.read_until(b'\n', &mut line)? == 0 {
+        if source
+            .read_until(b'\n', &mut line)
+            .map_err(|error| io::Error::new(error.kind(), format!("{PATH}: {error}")))?
+            == 0
+        {
             break;
         }
         // The first line names the columns.

@@ -5,35 +5,86 @@ use std::io::{self, Write};
 
 use super::Labels;
 use crate::model::{
-    Checksum, Destination, Family, Forwarding, Netmask, Protocol, SchedulerName, Service, ServiceFlags, ServiceKey,
-    Tunnel,
+    Change, Checksum, Daemon, Destination, Family, Forwarding, Netmask, Protocol, SchedulerName, Service, ServiceFlags,
+    ServiceKey, Tunnel,
 };
 
-/// Write the rule that adds this service.
+/// Write a change as the rule that asks for it.
 ///
 /// # Errors
 /// The output fails.
-pub fn service(out: &mut impl Write, labels: &mut Labels, service: &Service) -> io::Result<()> {
-    let mut line = String::from("-A ");
-    write_service(&mut line, labels, service);
+pub fn change(out: &mut impl Write, labels: &mut Labels, change: &Change) -> io::Result<()> {
+    let mut line = String::with_capacity(128);
+    write_change(&mut line, labels, change);
     line.push('\n');
     out.write_all(line.as_bytes())
 }
 
-/// Write the rule that adds this destination to that service.
-///
-/// # Errors
-/// The output fails.
-pub fn destination(
-    out: &mut impl Write,
-    labels: &mut Labels,
-    key: &ServiceKey,
-    destination: &Destination,
-) -> io::Result<()> {
-    let mut line = String::from("-a ");
-    write_destination(&mut line, labels, key, destination);
-    line.push('\n');
-    out.write_all(line.as_bytes())
+/// Append a change, without the end of the line.
+pub fn write_change(line: &mut String, labels: &mut Labels, change: &Change) {
+    match change {
+        Change::AddService(service) => {
+            line.push_str("-A ");
+            write_service(line, labels, service);
+        }
+        Change::EditService(service) => {
+            line.push_str("-E ");
+            write_service(line, labels, service);
+        }
+        Change::DeleteService(key) => {
+            line.push_str("-D ");
+            write_key(line, labels, key);
+        }
+        Change::AddDestination(key, destination) => {
+            line.push_str("-a ");
+            write_destination(line, labels, key, destination);
+        }
+        Change::EditDestination(key, destination) => {
+            line.push_str("-e ");
+            write_destination(line, labels, key, destination);
+        }
+        Change::DeleteDestination(key, destination) => {
+            line.push_str("-d ");
+            write_key(line, labels, key);
+            line.push_str(" -r ");
+            labels.write(line, destination.address, destination.port, key.protocol());
+        }
+        Change::Flush => line.push_str("-C"),
+        Change::Zero(None) => line.push_str("-Z"),
+        Change::Zero(Some(key)) => {
+            line.push_str("-Z ");
+            write_key(line, labels, key);
+        }
+        Change::SetTimeouts(timeouts) => {
+            let _ = write!(line, "--set {} {} {}", timeouts.tcp, timeouts.tcp_fin, timeouts.udp);
+        }
+        Change::StartDaemon(daemon) => write_daemon(line, daemon),
+        Change::StopDaemon(daemon) => {
+            let _ = write!(line, "--stop-daemon {}", daemon.role.name());
+        }
+    }
+}
+
+fn write_daemon(line: &mut String, daemon: &Daemon) {
+    let _ = write!(
+        line,
+        "--start-daemon {} --mcast-interface {} --syncid {}",
+        daemon.role.name(),
+        daemon.interface,
+        daemon.sync_id
+    );
+    if let Some(length) = daemon.maximum_length {
+        let _ = write!(line, " --sync-maxlen {length}");
+    }
+    if let Some(group) = daemon.group {
+        let _ = write!(line, " --mcast-group {group}");
+    }
+    if let Some(port) = daemon.port {
+        let _ = write!(line, " --mcast-port {port}");
+    }
+    if let Some(ttl) = daemon.ttl {
+        let _ = write!(line, " --mcast-ttl {ttl}");
+    }
 }
 
 fn write_service(line: &mut String, labels: &mut Labels, service: &Service) {

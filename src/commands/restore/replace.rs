@@ -1,0 +1,215 @@
+//! `-R --replace`: the table made equal to the rules, by the fewest changes, all or none.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::io::Write;
+
+use anyhow::Result;
+
+use super::{Output, Progress, Rules, apply, confirm, status};
+use crate::commands::list::labels;
+use crate::grammar::{self, Request};
+use crate::kernel::{Asked, Client, Error, Refusal};
+use crate::model::{Change, ServiceKey};
+use crate::plan::{self, Options, RuleService, State, Step, Traced};
+use crate::rules::Line;
+use crate::view::rules::change;
+
+pub(super) fn run(rules: &Rules, replace: grammar::Replace, output: &mut Output) -> Result<u8> {
+    let options = Options { keep_weights: replace.keep_weights };
+    let (want, findings) = rules.state();
+    if !findings.is_empty() {
+        for (line, finding) in findings {
+            say!("{}:{line}: {}", rules.source, finding.message());
+        }
+        say!("{}: nothing was changed", rules.source);
+        return Ok(status::FAILED);
+    }
+    let terminal = replace.confirm.map(confirm::Terminal::open).transpose()?;
+    let mut client = Client::connect()?;
+    let have = read_state(&mut client, &want)?;
+    let steps = plan::difference(&have, &want, options);
+    if replace.dry_run {
+        let mut labels = labels(true);
+        for step in &steps {
+            change(output, &mut labels, &step.change)?;
+        }
+        return Ok(if steps.is_empty() { status::OK } else { status::FAILED });
+    }
+    if !steps.is_empty() {
+        let mut work = Work { client: &mut client, source: &rules.source, have: &have, steps: &steps };
+        if let Some(failure) = work.forth()? {
+            return Ok(failure);
+        }
+        if !work.is_now(&want, options)? {
+            say!("{}: another program changed the table meanwhile: it is not what the rules say", rules.source);
+            return Ok(status::FAILED);
+        }
+        if let Some(terminal) = terminal {
+            output.flush()?;
+            if !terminal.confirmed() {
+                return work.back(steps.iter().map(|step| step.change).collect());
+            }
+        }
+    }
+    // What else the lines ask for is done in their order, now that the rules are there.
+    let rest: Vec<Line> = rules
+        .lines
+        .iter()
+        .filter(|line| matches!(line.request, Request::List(_) | Request::Save(_) | Request::Change(Change::Zero(_))))
+        .cloned()
+        .collect();
+    match apply::run(&mut client, &rest, &rules.source, output)? {
+        status::OK => Ok(status::OK),
+        _ => Ok(status::FAILED),
+    }
+}
+
+/// What the kernel has of what these rules are about.
+pub(in crate::commands) fn read_state(client: &mut Client, want: &State) -> Result<State, Error> {
+    let entries = client.services()?;
+    let mut progress = Progress::new("reading services", entries.len());
+    let mut services = Vec::with_capacity(entries.len());
+    for entry in entries {
+        progress.step();
+        services.push(read_service(client, entry.service)?);
+    }
+    services.sort_unstable_by_key(|service: &RuleService| service.service.rule.key);
+    let timeouts = want.timeouts.map(|_| client.timeouts()).transpose()?;
+    let daemons = if want.daemons.is_empty() { Vec::new() } else { client.daemons()? };
+    Ok(State {
+        services,
+        timeouts: timeouts.map(|rule| Traced { rule, line: 0 }),
+        daemons: daemons.into_iter().map(|daemon| Traced { rule: (daemon.role, Some(daemon)), line: 0 }).collect(),
+    })
+}
+
+fn read_service(client: &mut Client, service: crate::model::Service) -> Result<RuleService, Error> {
+    let entries = client.destinations(&service.key)?;
+    let mut destinations: Vec<_> =
+        entries.into_iter().map(|entry| Traced { rule: entry.destination, line: 0 }).collect();
+    destinations.sort_unstable_by_key(|destination| destination.rule.key);
+    Ok(RuleService { service: Traced { rule: service, line: 0 }, destinations })
+}
+
+/// A plan being carried out.
+struct Work<'w> {
+    client: &'w mut Client,
+    source: &'w str,
+    have: &'w State,
+    steps: &'w [Step],
+}
+
+impl Work<'_> {
+    /// Take all steps. If one is refused, go back; the exit status is given then.
+    fn forth(&mut self) -> Result<Option<u8>> {
+        let refused: RefCell<Vec<(usize, Refusal)>> = RefCell::default();
+        let mut sent = 0;
+        let mut progress = Progress::new("changing", self.steps.len());
+        let mut batch = self.client.batch(|index, refusal| refused.borrow_mut().push((index, refusal)))?;
+        let mut outcome = Ok(());
+        for (index, step) in self.steps.iter().enumerate() {
+            progress.step();
+            sent = index + 1;
+            outcome = batch.push(index, &step.change);
+            // A refusal is heard of with the batch it was in, and then nothing is on its way.
+            if outcome.is_err() || !refused.borrow().is_empty() {
+                break;
+            }
+        }
+        let outcome = outcome.and_then(|()| batch.finish());
+        drop(progress);
+        if let Err(error @ Error::Unavailable(_)) = outcome {
+            return Err(error.into());
+        }
+        let refused = refused.into_inner();
+        if outcome.is_ok() && refused.is_empty() {
+            return Ok(None);
+        }
+        for (index, refusal) in &refused {
+            self.tell(&self.steps[*index], refusal);
+        }
+        if let Err(error) = &outcome {
+            say!("{error}");
+        }
+        let failed: HashSet<usize> = refused.iter().map(|(index, _)| *index).collect();
+        let done = self.steps[..sent].iter().enumerate().filter(|(index, _)| !failed.contains(index));
+        self.back(done.map(|(_, step)| step.change).collect()).map(Some)
+    }
+
+    fn tell(&self, step: &Step, refusal: &Refusal) {
+        // The plan was made for the table as it was read. What the kernel now knows otherwise, somebody else has done.
+        let meanwhile = match (refusal.asked, refusal.to_string().as_str()) {
+            (Asked::AddService, "Service already exists")
+            | (Asked::AddDestination, "Destination already exists" | "Service not defined")
+            | (Asked::EditService | Asked::OneService, "No such service")
+            | (Asked::Destination, _) => " (another program changed the table meanwhile)",
+            _ => "",
+        };
+        match step.line {
+            0 => say!("{}: {refusal}{meanwhile}, for: {}", self.source, rule(&step.change)),
+            line => say!("{}:{line}: {refusal}{meanwhile}", self.source),
+        }
+    }
+
+    /// Undo these changes, and see whether the table is as it was.
+    fn back(&mut self, done: Vec<Change>) -> Result<u8> {
+        let back = plan::undo(self.have, done.into_iter());
+        let mut refused = Vec::new();
+        let mut batch = self.client.batch(|change: Change, refusal: Refusal| refused.push((change, refusal)))?;
+        for change in &back {
+            batch.push(*change, change)?;
+        }
+        batch.finish()?;
+        for (change, refusal) in &refused {
+            say!("{}: {refusal}, going back by: {}", self.source, rule(change));
+        }
+        if self.is_now(self.have, Options::default())? {
+            say!("{}: the table is as it was before", self.source);
+        } else {
+            say!("{}: the table is not as it was before: another program changed it meanwhile", self.source);
+        }
+        Ok(status::FAILED)
+    }
+
+    /// Whether the table is now so: all services, and the destinations of those that the plan is about.
+    fn is_now(&mut self, expected: &State, options: Options) -> Result<bool, Error> {
+        let touched: HashSet<ServiceKey> = self.steps.iter().filter_map(|step| service_of(&step.change)).collect();
+        let mut services = Vec::new();
+        for entry in self.client.services()? {
+            services.push(if touched.contains(&entry.service.key) {
+                read_service(self.client, entry.service)?
+            } else {
+                RuleService { service: Traced { rule: entry.service, line: 0 }, destinations: Vec::new() }
+            });
+        }
+        services.sort_unstable_by_key(|service| service.service.rule.key);
+        let expected = expected.services.iter().map(|service| RuleService {
+            service: service.service,
+            destinations: match touched.contains(&service.service.rule.key) {
+                true => service.destinations.clone(),
+                false => Vec::new(),
+            },
+        });
+        let expected = State { services: expected.collect(), ..State::default() };
+        Ok(plan::difference(&State { services, ..State::default() }, &expected, options).is_empty())
+    }
+}
+
+fn rule(change: &Change) -> String {
+    let mut line = String::new();
+    crate::view::rules::write_change(&mut line, &mut labels(true), change);
+    line
+}
+
+/// The service that a change is about.
+fn service_of(change: &Change) -> Option<ServiceKey> {
+    match change {
+        Change::AddService(service) | Change::EditService(service) => Some(service.key),
+        Change::DeleteService(key)
+        | Change::AddDestination(key, _)
+        | Change::EditDestination(key, _)
+        | Change::DeleteDestination(key, _) => Some(*key),
+        _ => None,
+    }
+}

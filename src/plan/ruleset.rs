@@ -1,0 +1,169 @@
+//! Rules as a set: the table that the lines of a file would make of an empty one.
+
+use std::collections::HashMap;
+
+use crate::model::{Change, Destination, DestinationKey, Service, ServiceKey};
+
+/// A rule, and the line of the file that it comes from; 0 if it comes from none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traced<T> {
+    /// The rule.
+    pub rule: T,
+    /// The line.
+    pub line: u32,
+}
+
+/// A service with its destinations, as rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleService {
+    /// The service.
+    pub service: Traced<Service>,
+    /// Its real servers.
+    pub destinations: Vec<Traced<Destination>>,
+}
+
+/// What the kernel would refuse a line for, in the light of the lines before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// `-A` of a service that is there.
+    ServiceExists,
+    /// `-E` or `-D` of a service that is not there.
+    NoService,
+    /// `-a`, `-e` or `-d` at a service that is not there.
+    ServiceNotDefined,
+    /// `-a` of a destination that is there.
+    DestinationExists,
+    /// `-e` or `-d` of a destination that is not there.
+    NoDestination,
+}
+
+impl Finding {
+    /// In the words of the refusal.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::ServiceExists => "Service already exists",
+            Self::NoService => "No such service",
+            Self::ServiceNotDefined => "Service not defined",
+            Self::DestinationExists => "Destination already exists",
+            Self::NoDestination => "No such destination",
+        }
+    }
+}
+
+/// A set of rules, without counters. While it is made it knows where everything is; [`RuleSet::finish`] sorts it and
+/// forgets that.
+#[derive(Clone, Debug, Default)]
+pub struct RuleSet {
+    services: Vec<RuleService>,
+    service_index: HashMap<ServiceKey, u32>,
+    destination_index: HashMap<(u32, DestinationKey), u32>,
+    /// The service of the last line: most lines are about the same one as the line before.
+    recent: Option<(ServiceKey, u32)>,
+}
+
+impl RuleSet {
+    /// No rules.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Carry out one change, as the kernel would. Changes that are not about rules do nothing.
+    ///
+    /// # Errors
+    /// The kernel would refuse it; nothing has changed then.
+    pub fn apply(&mut self, change: &Change, line: u32) -> Result<(), Finding> {
+        match change {
+            Change::AddService(service) => {
+                let index = self.services.len() as u32;
+                if self.find(&service.key).is_some() {
+                    return Err(Finding::ServiceExists);
+                }
+                self.service_index.insert(service.key, index);
+                self.recent = Some((service.key, index));
+                let service = Traced { rule: *service, line };
+                self.services.push(RuleService { service, destinations: Vec::new() });
+            }
+            Change::EditService(service) => {
+                let index = self.find(&service.key).ok_or(Finding::NoService)?;
+                self.services[index as usize].service = Traced { rule: *service, line };
+            }
+            Change::DeleteService(key) => {
+                let index = self.find(key).ok_or(Finding::NoService)?;
+                self.remove_service(index);
+            }
+            Change::AddDestination(key, destination) => {
+                let index = self.find(key).ok_or(Finding::ServiceNotDefined)?;
+                let destinations = &mut self.services[index as usize].destinations;
+                let slot = self.destination_index.entry((index, destination.key));
+                if let std::collections::hash_map::Entry::Occupied(_) = slot {
+                    return Err(Finding::DestinationExists);
+                }
+                slot.insert_entry(destinations.len() as u32);
+                destinations.push(Traced { rule: *destination, line });
+            }
+            Change::EditDestination(key, destination) => {
+                let index = self.find(key).ok_or(Finding::ServiceNotDefined)?;
+                let at = self.destination_index.get(&(index, destination.key)).ok_or(Finding::NoDestination)?;
+                self.services[index as usize].destinations[*at as usize] = Traced { rule: *destination, line };
+            }
+            Change::DeleteDestination(key, destination) => {
+                let index = self.find(key).ok_or(Finding::ServiceNotDefined)?;
+                let at = self.destination_index.remove(&(index, *destination)).ok_or(Finding::NoDestination)?;
+                let destinations = &mut self.services[index as usize].destinations;
+                destinations.swap_remove(at as usize);
+                if let Some(moved) = destinations.get(at as usize) {
+                    self.destination_index.insert((index, moved.rule.key), at);
+                }
+            }
+            Change::Flush => *self = Self::default(),
+            Change::Zero(Some(key)) => {
+                self.find(key).ok_or(Finding::NoService)?;
+            }
+            Change::Zero(None) | Change::SetTimeouts(_) | Change::StartDaemon(_) | Change::StopDaemon(_) => {}
+        }
+        Ok(())
+    }
+
+    fn find(&mut self, key: &ServiceKey) -> Option<u32> {
+        if let Some((recent, index)) = &self.recent
+            && recent == key
+        {
+            return Some(*index);
+        }
+        let index = *self.service_index.get(key)?;
+        self.recent = Some((*key, index));
+        Some(index)
+    }
+
+    fn remove_service(&mut self, index: u32) {
+        self.recent = None;
+        let removed = self.services.swap_remove(index as usize);
+        self.service_index.remove(&removed.service.rule.key);
+        for destination in &removed.destinations {
+            self.destination_index.remove(&(index, destination.rule.key));
+        }
+        // The last one has taken its place.
+        let last = self.services.len() as u32;
+        if let Some(moved) = self.services.get(index as usize) {
+            self.service_index.insert(moved.service.rule.key, index);
+            for (at, destination) in (0..).zip(&moved.destinations) {
+                self.destination_index.remove(&(last, destination.rule.key));
+                self.destination_index.insert((index, destination.rule.key), at);
+            }
+        }
+    }
+
+    /// The services with their destinations, all in the order of listings.
+    #[must_use]
+    pub fn finish(self) -> Vec<RuleService> {
+        let mut services = self.services;
+        services.sort_unstable_by_key(|service| service.service.rule.key);
+        for service in &mut services {
+            service.destinations.sort_unstable_by_key(|destination| destination.rule.key);
+            service.destinations.shrink_to_fit();
+        }
+        services
+    }
+}
