@@ -143,6 +143,10 @@ fn port(text: &[u8], protocol: Option<Protocol>, names: &impl Names) -> Option<u
 
 /// An IPv6 address as inet_pton(3) reads it.
 fn ipv6_literal(text: &[u8]) -> Option<Ipv6Addr> {
+    // There are two colons in any; nearly everything else is told apart by that.
+    if text.iter().filter(|&&byte| byte == b':').count() < 2 {
+        return None;
+    }
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 

@@ -51,13 +51,17 @@ impl Finding {
     }
 }
 
+/// Up to so many destinations are looked through, which is quicker than to keep an index.
+const MANY: usize = 24;
+
 /// A set of rules, without counters. While it is made it knows where everything is; [`RuleSet::finish`] sorts it and
 /// forgets that.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {
     services: Vec<RuleService>,
     service_index: HashMap<ServiceKey, u32>,
-    destination_index: HashMap<(u32, DestinationKey), u32>,
+    /// Where the destinations of a service are, for services that have many.
+    destination_index: HashMap<u32, HashMap<DestinationKey, u32>>,
     /// The service of the last line: most lines are about the same one as the line before.
     recent: Option<(ServiceKey, u32)>,
 }
@@ -95,26 +99,33 @@ impl RuleSet {
             }
             Change::AddDestination(key, destination) => {
                 let index = self.find(key).ok_or(Finding::ServiceNotDefined)?;
-                let destinations = &mut self.services[index as usize].destinations;
-                let slot = self.destination_index.entry((index, destination.key));
-                if let std::collections::hash_map::Entry::Occupied(_) = slot {
+                if self.find_destination(index, &destination.key).is_some() {
                     return Err(Finding::DestinationExists);
                 }
-                slot.insert_entry(destinations.len() as u32);
+                let destinations = &mut self.services[index as usize].destinations;
+                let at = destinations.len() as u32;
                 destinations.push(Traced { rule: *destination, line });
+                if let Some(index) = self.destination_index.get_mut(&index) {
+                    index.insert(destination.key, at);
+                } else if destinations.len() > MANY {
+                    let places = (0..).zip(destinations.iter()).map(|(at, one)| (one.rule.key, at)).collect();
+                    self.destination_index.insert(index, places);
+                }
             }
             Change::EditDestination(key, destination) => {
                 let index = self.find(key).ok_or(Finding::ServiceNotDefined)?;
-                let at = self.destination_index.get(&(index, destination.key)).ok_or(Finding::NoDestination)?;
-                self.services[index as usize].destinations[*at as usize] = Traced { rule: *destination, line };
+                let at = self.find_destination(index, &destination.key).ok_or(Finding::NoDestination)?;
+                self.services[index as usize].destinations[at as usize] = Traced { rule: *destination, line };
             }
             Change::DeleteDestination(key, destination) => {
                 let index = self.find(key).ok_or(Finding::ServiceNotDefined)?;
-                let at = self.destination_index.remove(&(index, *destination)).ok_or(Finding::NoDestination)?;
+                let at = self.find_destination(index, destination).ok_or(Finding::NoDestination)?;
                 let destinations = &mut self.services[index as usize].destinations;
                 destinations.swap_remove(at as usize);
-                if let Some(moved) = destinations.get(at as usize) {
-                    self.destination_index.insert((index, moved.rule.key), at);
+                if let Some(index) = self.destination_index.get_mut(&index) {
+                    index.remove(destination);
+                    // The last one has taken its place.
+                    index.extend(destinations.get(at as usize).map(|moved| (moved.rule.key, at)));
                 }
             }
             Change::Flush => *self = Self::default(),
@@ -137,20 +148,27 @@ impl RuleSet {
         Some(index)
     }
 
+    fn find_destination(&self, index: u32, key: &DestinationKey) -> Option<u32> {
+        match self.destination_index.get(&index) {
+            Some(places) => places.get(key).copied(),
+            None => {
+                let destinations = &self.services[index as usize].destinations;
+                destinations.iter().position(|destination| destination.rule.key == *key).map(|at| at as u32)
+            }
+        }
+    }
+
     fn remove_service(&mut self, index: u32) {
         self.recent = None;
         let removed = self.services.swap_remove(index as usize);
         self.service_index.remove(&removed.service.rule.key);
-        for destination in &removed.destinations {
-            self.destination_index.remove(&(index, destination.rule.key));
-        }
+        self.destination_index.remove(&index);
         // The last one has taken its place.
         let last = self.services.len() as u32;
         if let Some(moved) = self.services.get(index as usize) {
             self.service_index.insert(moved.service.rule.key, index);
-            for (at, destination) in (0..).zip(&moved.destinations) {
-                self.destination_index.remove(&(last, destination.rule.key));
-                self.destination_index.insert((index, destination.rule.key), at);
+            if let Some(places) = self.destination_index.remove(&last) {
+                self.destination_index.insert(index, places);
             }
         }
     }
