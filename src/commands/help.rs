@@ -5,10 +5,8 @@ use std::io::Write;
 use anyhow::Result;
 
 use super::{Output, status};
-use crate::grammar::usage;
-
 pub(super) fn help(output: &mut Output) -> Result<u8> {
-    output.write_all(usage::text().as_bytes())?;
+    output.write_all(super::command_line().render_help().to_string().as_bytes())?;
     Ok(status::OK)
 }
 

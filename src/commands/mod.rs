@@ -4,7 +4,8 @@
 macro_rules! say {
     ($($what:tt)*) => {{
         use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($what)*);
+        // In one piece, so that nobody else's words come in between.
+        let _ = std::io::stderr().write_all(format!("{}\n", format_args!($($what)*)).as_bytes());
     }};
 }
 
@@ -84,7 +85,7 @@ fn tell(error: &anyhow::Error) -> u8 {
         // Whoever read our output has read enough.
         return status::OK;
     }
-    say!("{error:#}");
+    say!("{}", plain(&format!("{error:#}")));
     match error.downcast_ref() {
         Some(kernel::Error::Unavailable(_)) => status::USAGE,
         Some(kernel::Error::Refused(_)) => status::REFUSED,
@@ -92,9 +93,23 @@ fn tell(error: &anyhow::Error) -> u8 {
     }
 }
 
+/// The message without the number that the standard library adds to what the C library says.
+fn plain(message: &str) -> &str {
+    match message.rsplit_once(" (os error ") {
+        Some((text, number)) if number.trim_end_matches(')').bytes().all(|byte| byte.is_ascii_digit()) => text,
+        _ => message,
+    }
+}
+
 /// What else this program can do, each called by a word of its own. A lone word never was a command of ipvsadm.
-pub(crate) fn subcommands() -> [clap::Command; 1] {
+fn subcommands() -> [clap::Command; 1] {
     [diff::command()]
+}
+
+/// The whole command line, for help, completions and manual.
+#[must_use]
+pub fn command_line() -> clap::Command {
+    grammar::usage::command().subcommands(subcommands())
 }
 
 fn as_ipvsadm(program: &OsStr, arguments: &[OsString], output: &mut Output) -> Result<u8> {

@@ -35,8 +35,8 @@ impl Write for Output {
                 Err(nix::errno::Errno::EINTR) => {}
                 Err(errno) => {
                     self.buffer.clear();
-                    let error = io::Error::from(errno);
-                    return Err(io::Error::new(error.kind(), format!("standard output: {error}")));
+                    let kind = io::Error::from(errno).kind();
+                    return Err(io::Error::new(kind, format!("standard output: {}", errno.desc())));
                 }
             }
         }

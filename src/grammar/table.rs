@@ -337,6 +337,8 @@ pub struct CommandSpec {
     pub name: &'static str,
     /// Its value.
     pub value: Value,
+    /// Words that it wants beside its options.
+    pub operands: &'static [&'static str],
     /// What its value can be.
     pub completion: Completion,
     /// What it cannot do without.
@@ -417,6 +419,7 @@ const PLAIN: CommandSpec = CommandSpec {
     long: "",
     name: "",
     value: Value::None,
+    operands: &[],
     completion: Completion::Nothing,
     required: Classes::NONE,
     allowed: Classes::NONE,
@@ -541,6 +544,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         command: Command::Set,
         long: "set",
         name: "set",
+        operands: &["TCP", "TCPFIN", "UDP"],
         help: "Set the timeouts for TCP, TCP after FIN, and UDP, in seconds; 0 keeps one as it is",
         ..PLAIN
     },
@@ -648,7 +652,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         short: Some(b'p'),
         long: Some("persistent"),
         value: Value::Optional("SECONDS"),
-        help: "A client stays with its real server until idle for so long; 360 if no number follows",
+        help: "A client stays with its real server until idle for so long, 1 to 2678400; 360 if no number follows",
         ..BARE
     },
     OptionSpec {
@@ -691,7 +695,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         class: Some(Class::OnePacket),
         short: Some(b'o'),
         long: Some("ops"),
-        help: "One-packet scheduling: every UDP packet is scheduled by itself",
+        help: "One-packet scheduling, for UDP and marks: every packet is scheduled by itself",
         ..BARE
     },
     OptionSpec {
@@ -701,7 +705,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         long: Some("real-server"),
         value: Value::Required("RIP[:PORT]"),
         completion: Completion::Server,
-        help: "The real server; the service's port if none is given",
+        help: "The real server; the service's port if none is given, and another one only with -m",
     },
     OptionSpec {
         flag: Flag::DirectRouting,
@@ -742,7 +746,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         short: Some(b'x'),
         long: Some("u-threshold"),
         value: Value::Required("CONNECTIONS"),
-        help: "No new connections for the real server above so many; 0 is no limit",
+        help: "No new connections for the real server while it has so many; 0 is no limit",
         ..BARE
     },
     OptionSpec {
@@ -751,7 +755,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         short: Some(b'y'),
         long: Some("l-threshold"),
         value: Value::Required("CONNECTIONS"),
-        help: "After -x was reached, new connections again below so many",
+        help: "After -x was reached, new connections again below so many; 0 is three quarters of -x",
         ..BARE
     },
     OptionSpec {
@@ -918,7 +922,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         flag: Flag::Sort,
         long: Some("sort"),
-        help: "In order of mark, family, protocol, address and port: always so, unless --nosort",
+        help: "In order of family, protocol, address and port, marks last; always so, unless --nosort",
         ..BARE
     },
     OptionSpec {

@@ -6,13 +6,15 @@ use clap::{Arg, ArgAction, Command};
 
 use super::table::{COMMANDS, Completion, OPTIONS, Value};
 
-/// The whole command line as clap describes it.
+/// The command line of ipvsadm as clap describes it.
 #[must_use]
 pub fn command() -> Command {
     let mut command = Command::new("ipvsadm-rs")
         .about("Administers the Linux virtual server (IPVS), as ipvsadm does")
         .version(env!("CARGO_PKG_VERSION"))
         .override_usage(USAGE)
+        .subcommand_help_heading("More commands")
+        .disable_help_subcommand(true)
         .disable_help_flag(true)
         .disable_version_flag(true)
         .after_help("Without arguments the table is listed, with names. ipvsadm-rs(8) tells the rest.");
@@ -22,7 +24,10 @@ pub fn command() -> Command {
         if let Some((&first, others)) = letters.split_first() {
             arg = arg.short(first).visible_short_aliases(others.to_vec());
         }
-        command = command.arg(with_value(arg, spec.value, spec.completion));
+        command = command.arg(match spec.operands {
+            [] => with_value(arg, spec.value, spec.completion),
+            operands => arg.value_names(operands.iter().copied()).num_args(operands.len()),
+        });
     }
     for spec in OPTIONS {
         let Some(long) = spec.long else { continue };
@@ -63,13 +68,7 @@ ipvsadm-rs -A|-E -t|-u|--sctp-service|-f SERVICE [-s SCHEDULER] [-p [SECONDS]] [
        ipvsadm-rs -Z [-t|-u|--sctp-service|-f SERVICE]
        ipvsadm-rs --set TCP TCPFIN UDP
        ipvsadm-rs --start-daemon master|backup [DAEMON]
-       ipvsadm-rs --stop-daemon master|backup
+       ipvsadm-rs --stop-daemon master|backup [--syncid ID]
        ipvsadm-rs diff [--color WHEN] FILE
        ipvsadm-rs -h
        ipvsadm-rs -v";
-
-/// The help text, 100 columns wide.
-#[must_use]
-pub fn text() -> String {
-    command().term_width(100).render_help().to_string()
-}

@@ -34,7 +34,7 @@ pub fn replace<E: From<io::Error>>(
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error.into()),
     };
-    let mut temporary = NamedTempFile::new_in(folder)?;
+    let mut temporary = NamedTempFile::new_in(folder).map_err(bare)?;
     {
         let mut buffer = io::BufWriter::new(temporary.as_file_mut());
         fill(&mut buffer)?;
@@ -51,6 +51,15 @@ pub fn replace<E: From<io::Error>>(
     // The new name is on disk only with its folder.
     File::open(folder)?.sync_all()?;
     Ok(())
+}
+
+/// The error of the system call, without the name of the temporary file that means nothing to anybody.
+fn bare(error: io::Error) -> io::Error {
+    let cause = error.get_ref().and_then(|inner| inner.source()).and_then(|cause| cause.downcast_ref::<io::Error>());
+    match cause.and_then(io::Error::raw_os_error) {
+        Some(number) => io::Error::from_raw_os_error(number),
+        None => error,
+    }
 }
 
 #[cfg(test)]

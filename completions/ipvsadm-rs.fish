@@ -1,0 +1,118 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_ipvsadm_rs_global_optspecs
+    string join \n A/add-service E/edit-service D/delete-service C/clear R/restore S/save a/add-server e/edit-server d/delete-server L/list Z/zero set= start-daemon= stop-daemon= h/help v/version t/tcp-service= u/udp-service= sctp-service= f/fwmark-service= 6/ipv6 s/scheduler= p/persistent= M/netmask= pe= b/sched-flags= o/ops r/real-server= g/gatewaying i/ipip m/masquerading w/weight= x/u-threshold= y/l-threshold= tun-type= tun-port= tun-nocsum tun-csum tun-remcsum mcast-interface= syncid= sync-maxlen= mcast-group= mcast-port= mcast-ttl= n/numeric c/connection timeout daemon stats rate thresholds persistent-conn tun-info X/exact nosort sort file= all check replace dry-run keep-weights confirm=
+end
+
+function __fish_ipvsadm_rs_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_ipvsadm_rs_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_ipvsadm_rs_using_subcommand
+    set -l cmd (__fish_ipvsadm_rs_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l set -d 'Set the timeouts for TCP, TCP after FIN, and UDP, in seconds; 0 keeps one as it is' -r
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l start-daemon -d 'Start a connection synchronisation daemon' -r -f -a "master\t''
+backup\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l stop-daemon -d 'Stop a connection synchronisation daemon' -r -f -a "master\t''
+backup\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s t -l tcp-service -d 'The virtual service: TCP to this address and port' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s u -l udp-service -d 'The virtual service: UDP to this address and port' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l sctp-service -d 'The virtual service: SCTP to this address and port' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s f -l fwmark-service -d 'The virtual service: packets with this firewall mark, 1 to 4294967295' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s s -l scheduler -d 'The scheduling method; wlc if not given' -r -f -a "rr\t''
+wrr\t''
+lc\t''
+wlc\t''
+lblc\t''
+lblcr\t''
+dh\t''
+sh\t''
+sed\t''
+nq\t''
+fo\t''
+ovf\t''
+mh\t''
+twos\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s p -l persistent -d 'A client stays with its real server until idle for so long, 1 to 2678400; 360 if no number follows' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s M -l netmask -d 'Clients under one mask are one client to -p: an IPv4 mask or an IPv6 prefix length' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l pe -d 'The persistence engine, such as sip' -r -f -a "sip\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s b -l sched-flags -d 'Flags of the scheduler, with commas between: sh-fallback, sh-port, mh-fallback, mh-port, flag-1 to flag-3' -r -f -a "sh-fallback\t''
+sh-port\t''
+mh-fallback\t''
+mh-port\t''
+flag-1\t''
+flag-2\t''
+flag-3\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s r -l real-server -d 'The real server; the service\'s port if none is given, and another one only with -m' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s w -l weight -d 'The real server\'s share, 0 to 2147483647; 1 if not given, 0 for no new connections' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s x -l u-threshold -d 'No new connections for the real server while it has so many; 0 is no limit' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s y -l l-threshold -d 'After -x was reached, new connections again below so many; 0 is three quarters of -x' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l tun-type -d 'The kind of tunnel for -i; ipip if not given' -r -f -a "ipip\t''
+gue\t''
+gre\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l tun-port -d 'The UDP port of a gue tunnel' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l mcast-interface -d 'The interface that the daemon multicasts on; eth0 if not given' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l syncid -d 'Daemons with the same id, 0 to 255, talk to each other; 0 if not given' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l sync-maxlen -d 'The longest synchronisation message, 1 to 65507 bytes; by the interface\'s MTU if not given' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l mcast-group -d 'The multicast group; 224.0.0.81 if not given' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l mcast-port -d 'The UDP port of the group; 8848 if not given' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l mcast-ttl -d 'The time to live of the packets, 1 to 255; 1 if not given' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l file -d 'With -R, read this file; with -S, write it, as a whole or not at all' -r -F
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l confirm -d 'With --replace, go back unless you say yes at the terminal within so many seconds' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s A -l add-service -d 'Add a virtual service'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s E -l edit-service -d 'Edit a virtual service: what is not given gets its default'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s D -l delete-service -d 'Delete a virtual service with its real servers'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s C -l clear -d 'Clear the whole table'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s R -l restore -d 'Restore rules from standard input'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s S -l save -d 'Save rules to standard output'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s a -l add-server -d 'Add a real server to a virtual service'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s e -l edit-server -d 'Edit a real server: what is not given gets its default'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s d -l delete-server -d 'Delete a real server from a virtual service'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s L -s l -l list -d 'List the table, one service, connections, timeouts or daemons'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s Z -l zero -d 'Zero the counters of one service or of all'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s h -l help -d 'Print this help'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s v -l version -d 'Print the version'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s 6 -l ipv6 -d 'The firewall mark is one of IPv6 packets; follows -f'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s o -l ops -d 'One-packet scheduling, for UDP and marks: every packet is scheduled by itself'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s g -l gatewaying -d 'Forward by direct routing (DR), the default'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s i -l ipip -d 'Forward by tunnelling'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s m -l masquerading -d 'Forward by masquerading (NAT)'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l tun-nocsum -d 'No checksum in the tunnel, the default'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l tun-csum -d 'A checksum in the tunnel (gue, gre)'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l tun-remcsum -d 'Remote checksum offload in the tunnel (gue)'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s n -l numeric -d 'Addresses and ports as numbers, no names looked up'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s c -l connection -d 'List the connections'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l timeout -d 'List the timeouts'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l daemon -d 'List the synchronisation daemons'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l stats -d 'List counters'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l rate -d 'List rates per second'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l thresholds -d 'List thresholds'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l persistent-conn -d 'List persistent connections; with -c, the persistence engine\'s data'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l tun-info -d 'List the tunnels\' parameters'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s X -l exact -d 'Numbers in full, not in K, M, G, T'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l nosort -d 'In the kernel\'s order'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l sort -d 'In order of family, protocol, address and port, marks last; always so, unless --nosort'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l all -d 'With -S, save timeouts and synchronisation daemons, too'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l check -d 'With -R, only say what is wrong with the rules; needs neither root nor IPVS'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l replace -d 'With -R, make the table equal to the rules by the fewest changes, all or none'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l dry-run -d 'With --replace, print the changes instead of making them; status 1 if there are any'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l keep-weights -d 'With --replace, leave the weights of the real servers that are there'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "diff" -d 'Print what differs between a file of rules and the table'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l color -d 'When to colour the lines' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c ipvsadm -w ipvsadm-rs

@@ -1,0 +1,156 @@
+//! What is made from the table of commands and options: the man page's lists and the completions. The files in the
+//! repository must be current; `UPDATE_GENERATED=1 cargo test --test generated` writes them anew. And what the manual
+//! and the README tell users to type must be what the parser takes.
+
+#[path = "generated/completions.rs"]
+mod completions;
+#[path = "generated/examples.rs"]
+mod examples;
+#[path = "generated/man.rs"]
+mod man;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::{env, fs};
+
+use ipvsadm_rs::grammar::table::{COMMANDS, Completion, OPTIONS};
+
+/// A file of the repository.
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The file must be what was just made; with UPDATE_GENERATED it becomes that.
+fn assert_current(name: &str, made: &str) {
+    if env::var_os("UPDATE_GENERATED").is_some_and(|value| !value.is_empty() && value != "0") {
+        fs::write(path(name), made).unwrap_or_else(|error| panic!("{name}: {error}"));
+        return;
+    }
+    let there = fs::read_to_string(path(name)).unwrap_or_default();
+    if there != made {
+        let line = 1 + there.lines().zip(made.lines()).take_while(|(old, new)| old == new).count();
+        panic!(
+            "{name} is out of date from line {line} on; UPDATE_GENERATED=1 cargo test --test generated writes it anew"
+        );
+    }
+}
+
+fn man_page() -> String {
+    let deviations = read("tests/compliance/deviations.md");
+    man::page(&read("man/ipvsadm-rs.8.in"), &deviations)
+        .unwrap_or_else(|problem| panic!("man/ipvsadm-rs.8.in: {problem}"))
+}
+
+#[test]
+fn the_man_page_is_current() {
+    assert_current("man/ipvsadm-rs.8", &man_page());
+}
+
+#[test]
+fn the_completions_are_current() {
+    for shell in completions::SHELLS {
+        assert_current(shell.file, &shell.script());
+    }
+}
+
+#[test]
+fn the_man_page_has_every_command_option_and_word() {
+    let page = man::plain(&man_page());
+    let commands = COMMANDS.iter().flat_map(|spec| {
+        let letters = spec.short.iter().map(|&letter| format!("-{}", char::from(letter)));
+        letters.chain([format!("--{}", spec.long)]).map(|name| (name, spec.help))
+    });
+    let options = OPTIONS.iter().flat_map(|spec| {
+        let letter = spec.short.map(|letter| format!("-{}", char::from(letter)));
+        letter.into_iter().chain(spec.long.map(|long| format!("--{long}"))).map(|name| (name, spec.help))
+    });
+    for (name, help) in commands.chain(options) {
+        assert!(page.contains(help), "the man page does not say of {name}: {help}");
+        let is_there = page.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).any(|word| word == name);
+        assert!(is_there, "the man page does not name {name}");
+    }
+    let of_commands = COMMANDS.iter().map(|spec| spec.completion);
+    for completion in of_commands.chain(OPTIONS.iter().map(|spec| spec.completion)) {
+        let Completion::Words(words) = completion else { continue };
+        for word in words {
+            let is_there = page.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).any(|there| there == *word);
+            assert!(is_there, "the man page does not tell of {word}");
+        }
+    }
+}
+
+#[test]
+fn mandoc_finds_nothing_wrong_with_the_man_page() {
+    let output = Command::new("mandoc")
+        .args(["-Tlint", "-W", "warning"])
+        .arg(path("man/ipvsadm-rs.8"))
+        .output()
+        .unwrap_or_else(|error| panic!("mandoc cannot be run ({error}): it is in the package mandoc"));
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.is_empty(), "{told}");
+}
+
+#[test]
+fn bash_reads_its_completion() {
+    let script = path("completions/ipvsadm-rs.bash");
+    let output = Command::new("bash")
+        .arg("-n")
+        .arg(&script)
+        .output()
+        .unwrap_or_else(|error| panic!("bash cannot be run: {error}"));
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Completes in a real bash: what is offered after these words.
+fn offered_by_bash(words: &[&str]) -> Vec<String> {
+    let program = r#"
+        . "$1"; shift
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+        _ipvsadm__rs "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        printf '%s\n' "${COMPREPLY[@]}"
+    "#;
+    let output = Command::new("bash")
+        .args(["--norc", "-c", program, "bash"])
+        .arg(path("completions/ipvsadm-rs.bash"))
+        .args(words)
+        .output()
+        .unwrap_or_else(|error| panic!("bash cannot be run: {error}"));
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_options_and_their_words() {
+    assert_eq!(offered_by_bash(&["ipvsadm-rs", "--add-se"]), ["--add-service", "--add-server"]);
+    assert_eq!(offered_by_bash(&["ipvsadm", "-A", "--sched"]), ["--scheduler", "--sched-flags"]);
+    assert_eq!(offered_by_bash(&["ipvsadm-rs", "-A", "-t", "192.0.2.1:80", "-s", "w"]), ["wrr", "wlc"]);
+    assert_eq!(offered_by_bash(&["ipvsadm-rs", "--start-daemon", ""]), ["master", "backup"]);
+}
+
+#[test]
+fn what_the_manual_and_the_readme_show_can_be_typed() {
+    let documents = [
+        ("man/ipvsadm-rs.8.in", man::plain(&man_page()), (".EX", ".EE")),
+        ("README.md", read("README.md"), ("```", "```")),
+    ];
+    for (name, text, block) in documents {
+        let examples = examples::command_lines(&text, block);
+        assert!(examples.len() > 10, "{name}: only {} examples were found", examples.len());
+        for example in examples {
+            examples::check(&example).unwrap_or_else(|problem| panic!("{name}: {example}\n{problem}"));
+        }
+    }
+}
+
+#[test]
+fn the_readme_s_rust_is_the_library_s_tested_example() {
+    let readme = read("README.md");
+    let (_, rest) = readme.split_once("```rust\n").expect("README.md has no Rust in it");
+    let (example, _) = rest.split_once("```").expect("README.md has a block without an end");
+    let library = read("src/lib.rs").replace("//! ", "").replace("//!", "");
+    assert!(library.contains(example), "not in the documentation of src/lib.rs:\n{example}");
+}
