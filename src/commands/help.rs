@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::{Output, status};
 pub(super) fn help(output: &mut Output) -> Result<u8> {
+    version(output)?;
     output.write_all(super::command_line().render_help().to_string().as_bytes())?;
     Ok(status::OK)
 }

@@ -37,6 +37,8 @@ pub(super) fn listing_with(client: &mut Client, listing: &Listing, output: &mut 
             }
         }
         Subject::Connections => {
+            // Anybody may read the file; ipvsadm asks the kernel first, which answers root only.
+            client.info()?;
             let file = File::open(connections::PATH).context(connections::PATH)?;
             let source = BufReader::with_capacity(CONNECTIONS_BUFFER, file);
             connections::list(source, output, &mut labels, listing.engine_data)?;

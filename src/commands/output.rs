@@ -36,7 +36,10 @@ impl Write for Output {
                 Err(errno) => {
                     self.buffer.clear();
                     let kind = io::Error::from(errno).kind();
-                    return Err(io::Error::new(kind, format!("standard output: {}", errno.desc())));
+                    return Err(io::Error::new(
+                        kind,
+                        format!("standard output: {}", crate::kernel::system_message(errno)),
+                    ));
                 }
             }
         }

@@ -230,6 +230,9 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
                 return Err(self.bad_option(word, "unknown option", None));
             };
             let value = match (meaning.value(), rest) {
+                (Value::None, [b'=', ..]) => {
+                    return Err(self.bad_option(word, "option does not take an argument", None));
+                }
                 (Value::None, _) => None,
                 (kind, []) => self.next_value(kind, word, words)?,
                 (_, [b'=', value @ ..] | value) => {
@@ -266,8 +269,11 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
         match (meaning, self.spec) {
             (Word::Command(spec), None) => self.begin(spec, value.unwrap_or_default()),
             (Word::Option(_), None) => Err(Error::NoCommand),
-            // Of the daemon commands, ipvsadm names the value.
-            (Word::Command(_), Some(_)) => Err(usage(format!("invalid option `{}'", lossy(value.unwrap_or(word))))),
+            // The last word read is named: of a daemon command the value, if it stands by itself.
+            (Word::Command(_), Some(_)) => {
+                let last = value.filter(|_| !word.contains(&b'=')).unwrap_or(word);
+                Err(usage(format!("invalid option `{}'", lossy(last))))
+            }
             (Word::Option(spec), Some(_)) => {
                 if let Some(class) = spec.class
                     && !self.given.insert(class)
@@ -497,9 +503,7 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
             }
             Command::DeleteServer => {
                 let key = self.key()?;
-                let server = self.server_key(key)?;
-                self.check_tunnel(key, server)?;
-                Ok(Request::Change(Change::DeleteDestination(key, server)))
+                Ok(Request::Change(Change::DeleteDestination(key, self.server_key(key)?)))
             }
         }
     }

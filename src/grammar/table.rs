@@ -400,6 +400,8 @@ const OF_LISTS: Classes = Classes::of(&[
     Class::NoSort,
     Class::Exact,
     Class::TunnelInfo,
+    // Without a meaning, but the original takes it.
+    Class::SyncId,
 ]);
 const LISTABLE: Classes = Classes::of(&[Class::Connection, Class::ServiceAddress, Class::Timeout, Class::Daemon]);
 const OF_DAEMONS: Classes = Classes::of(&[

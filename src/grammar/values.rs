@@ -17,7 +17,9 @@ pub trait Names {
 /// A number within bounds: leading blanks, a sign and zeros are fine, anything behind the digits is not.
 #[must_use]
 pub fn number(text: &[u8], minimum: u64, maximum: u64) -> Option<u64> {
-    let mut digits = text.trim_ascii_start();
+    // What isspace(3) calls a blank.
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
+    let mut digits = &text[text.iter().take_while(|byte| blank(byte)).count()..];
     let negative = match digits {
         [b'-', rest @ ..] => {
             digits = rest;

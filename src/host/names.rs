@@ -55,7 +55,7 @@ impl SystemNames {
         let mut found = HashMap::new();
         for addresses in addresses.chunks(HOSTS_AT_ONCE) {
             let keys: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
-            let Some(answer) = getent("hosts", &keys) else { continue };
+            let Some(answer) = getent(&[], "hosts", &keys) else { continue };
             for line in answer.lines() {
                 let mut words = line.split_ascii_whitespace();
                 if let (Some(Ok(address)), Some(name)) = (words.next().map(str::parse::<IpAddr>), words.next()) {
@@ -72,18 +72,28 @@ impl SystemNames {
 }
 
 /// Ask the name service switch. No answer and no getent come to the same: no name.
-fn getent(database: &str, keys: &[impl AsRef<std::ffi::OsStr>]) -> Option<String> {
+fn getent(options: &[&str], database: &str, keys: &[impl AsRef<std::ffi::OsStr>]) -> Option<String> {
     // `--` is not understood by every getent; what looks like an option is no host name anyway.
     if keys.iter().any(|key| key.as_ref().as_encoded_bytes().starts_with(b"-")) {
         return None;
     }
-    let output =
-        Command::new("getent").arg(database).args(keys).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    String::from_utf8(output.stdout).ok()
+    let output = Command::new("getent")
+        .args(options)
+        .arg(database)
+        .args(keys)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    // 2 is for keys not found; anything but that and 0 is about the call.
+    matches!(output.status.code(), Some(0 | 2)).then(|| String::from_utf8(output.stdout).ok())?
 }
 
 fn first_address<A: std::str::FromStr>(database: &str, host: &str) -> Option<A> {
-    getent(database, &[host])?.split_ascii_whitespace().next()?.parse().ok()
+    // By default addresses are kept back of a family that no interface has, and so all of them before the network is up.
+    // Older programs cannot be told otherwise.
+    let answer = getent(&["--no-addrconfig"], database, &[host]).or_else(|| getent(&[], database, &[host]))?;
+    answer.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// services(5), as far as it is of use here.

@@ -93,7 +93,17 @@ impl Client {
         self.writer.clear();
         let _ = self.write_change(change, NlmF::ACK);
         self.socket.send(self.writer.as_bytes())?;
-        self.answers(change.into(), |_| Ok(Next::More))
+        match (self.answers(change.into(), |_| Ok(Next::More)), change) {
+            // A daemon that is stopped before it has begun to run ends with EINTR, and to that netlink gives no answer
+            // (`netlink_rcv_skb`), though all is done.
+            (Err(Error::NoAnswer), Change::StopDaemon(daemon)) => {
+                match self.daemons()?.iter().any(|running| running.role == daemon.role) {
+                    true => Err(Error::NoAnswer),
+                    false => Ok(()),
+                }
+            }
+            (outcome, _) => outcome,
+        }
     }
 
     /// Begin a batch: many changes in few system calls, made in order. `refused` hears of each that the kernel does not
@@ -361,6 +371,17 @@ impl<T, F: FnMut(T, Refusal)> Batch<'_, T, F> {
     /// # Errors
     /// Netlink fails, or we may not change anything.
     pub fn push(&mut self, tag: T, change: &Change) -> Result<(), Error> {
+        if let Change::StartDaemon(_) | Change::StopDaemon(_) = change {
+            // These may go without an answer, and so cannot tell of others; see `Client::change`.
+            self.flush()?;
+            return match self.client.change(change) {
+                Err(Error::Refused(refusal)) => {
+                    (self.refused)(tag, refusal);
+                    Ok(())
+                }
+                outcome => outcome,
+            };
+        }
         self.last = Some(self.client.write_change(change, NlmF::empty()));
         self.pending.push((tag, change.into()));
         if self.pending.len() >= BATCH_MESSAGES || self.client.writer.as_bytes().len() >= BATCH_BYTES {

@@ -71,7 +71,7 @@ impl fmt::Display for Refusal {
             (_, Errno::ENOMEM) => "Memory allocation problem",
             (_, Errno::EOPNOTSUPP) => "Operation not supported with IPv6",
             (_, Errno::EAFNOSUPPORT) => "Operation not supported with specified address family",
-            (_, errno) => errno.desc(),
+            (_, errno) => &system_message(errno),
         };
         f.write_str(text)?;
         match &self.words {
@@ -79,6 +79,13 @@ impl fmt::Display for Refusal {
             None => Ok(()),
         }
     }
+}
+
+/// What the C library says of an error number.
+pub(crate) fn system_message(errno: Errno) -> String {
+    let text = io::Error::from(errno).to_string();
+    // The standard library adds ` (os error N)`.
+    text.rsplit_once(" (os error ").map_or(text.clone(), |(text, _)| text.to_owned())
 }
 
 /// Why there is no IPVS to talk to.

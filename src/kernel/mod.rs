@@ -14,4 +14,5 @@ mod socket;
 pub mod wire;
 
 pub use client::{Batch, Client};
+pub(crate) use error::system_message;
 pub use error::{Asked, Error, Refusal, Unavailable};

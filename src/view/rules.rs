@@ -120,14 +120,14 @@ fn write_destination(line: &mut String, labels: &mut Labels, key: &ServiceKey, d
         Forwarding::DirectRoute | Forwarding::Local | Forwarding::Bypass => " -g",
     });
     let _ = write!(line, " -w {}", destination.weight);
-    if let Forwarding::Tunnel(tunnel) = destination.forwarding {
-        write_tunnel(line, tunnel);
-    }
     if destination.upper_threshold != 0 {
         let _ = write!(line, " -x {}", destination.upper_threshold);
     }
     if destination.lower_threshold != 0 {
         let _ = write!(line, " -y {}", destination.lower_threshold);
+    }
+    if let Forwarding::Tunnel(tunnel) = destination.forwarding {
+        write_tunnel(line, tunnel);
     }
 }
 

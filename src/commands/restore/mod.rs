@@ -30,7 +30,14 @@ pub(super) fn run(restore: &Restore, output: &mut Output) -> Result<u8> {
     let rules = Rules::read(restore.file.as_deref())?;
     match restore.mode {
         RestoreMode::Check => Ok(check::run(&rules)),
-        RestoreMode::Apply => apply::run(&mut Client::connect()?, &rules.lines, &rules.source, output),
+        RestoreMode::Apply => {
+            let mut client = Client::connect()?;
+            if rules.lines.is_empty() {
+                // Nothing would be asked of the kernel, and who may not restore would not hear of it.
+                client.info()?;
+            }
+            apply::run(&mut client, &rules.lines, &rules.source, output)
+        }
         RestoreMode::Replace(options) => replace::run(&rules, options, output),
     }
 }
