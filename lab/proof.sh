@@ -81,6 +81,52 @@ fetch() { # URL...
     note "$tally"
 }
 
+# The client fetches without a pause, one connection after the other, until load_ends.
+load_begins() { # URL
+    prompt client curl -sS -m 5 -H 'Connection: close' "$1?[1-1000000]"
+    : >"$state/load" >"$state/load.trouble"
+    start_on client curl -sS -m 5 -H 'Connection: close' "$1?[1-1000000]" >>"$state/load" 2>>"$state/load.trouble"
+    load=$started
+    wait_for 10 "the client's first answers" answered 5
+}
+
+# At least a few more requests come after what was done meanwhile.
+load_ends() {
+    local before
+    answered 0 || :
+    before=$((served + lost))
+    wait_for 10 "the client's last requests" answered $((before + 5))
+    kill "$load"
+    wait "$load" 2>/dev/null || :
+    answered 0 || :
+    evidence="$served requests answered, $lost lost"
+    note "$evidence"
+}
+
+answered() { # NUMBER: at least so many requests have ended, one way or the other
+    local lines
+    mapfile -t lines <"$state/load"
+    served=${#lines[@]}
+    mapfile -t lines <"$state/load.trouble"
+    lost=${#lines[@]}
+    ((served + lost >= $1))
+}
+
+no_request_lost() {
+    evidence="$served requests answered, $lost lost"
+    ((served > 0 && lost == 0))
+}
+
+requests_lost() {
+    evidence="$served requests answered, $lost lost"$'\n'$(sort "$state/load.trouble" | sed 's/ after [0-9]* ms//' | uniq -c | head -3)
+    ((lost > 0))
+}
+
+differs_by() { # FILE LINES
+    evidence=$(on director ipvsadm-rs diff "$1") || :
+    [[ $(wc -l <<<"$evidence") -eq $2 ]]
+}
+
 answers_are_not() { # FROM_RS1 FROM_RS2
     ! answers_are "$@"
 }
