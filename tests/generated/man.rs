@@ -19,7 +19,7 @@ pub fn page(template: &str, deviations: &str) -> Result<String, String> {
             Some("COMMANDS") => COMMANDS.iter().for_each(|spec| {
                 let letters = spec.short.iter().map(|&letter| format!("-{}", char::from(letter)));
                 let names: Vec<String> = letters.chain([format!("--{}", spec.long)]).collect();
-                entry(&mut page, &names, spec.value, spec.help);
+                entry(&mut page, &names, spec.value, spec.operands, spec.help);
             }),
             Some("MORE OPTIONS") => {
                 let mut rest =
@@ -59,7 +59,7 @@ fn range(list: &str) -> Option<&'static [OptionSpec]> {
 fn option(page: &mut String, spec: &OptionSpec) {
     let letter = spec.short.map(|letter| format!("-{}", char::from(letter)));
     let names: Vec<String> = letter.into_iter().chain(spec.long.map(|long| format!("--{long}"))).collect();
-    entry(page, &names, spec.value, spec.help);
+    entry(page, &names, spec.value, &[], spec.help);
 }
 
 /// Append a deviation: `ID: TITLE`, and lines of reasons up to the example.
@@ -92,13 +92,16 @@ fn markdown(line: &str) -> String {
 }
 
 /// Append a tagged paragraph: the names in bold, the value in italics, and the help.
-fn entry(page: &mut String, names: &[String], value: Value, help: &str) {
+fn entry(page: &mut String, names: &[String], value: Value, operands: &[&str], help: &str) {
     let names: Vec<String> = names.iter().map(|name| format!("\\fB{}\\fR", name.replace('-', "\\-"))).collect();
     page.push_str(&format!(".TP\n{}", names.join(", ")));
     match value {
         Value::None => {}
         Value::Required(name) => page.push_str(&format!(" {}", value_name(name))),
         Value::Optional(name) => page.push_str(&format!(" [{}]", value_name(name))),
+    }
+    for operand in operands {
+        page.push_str(&format!(" {}", value_name(operand)));
     }
     page.push('\n');
     page.push_str(&format!("{}.\n", markdown(help)));

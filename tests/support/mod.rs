@@ -1,0 +1,482 @@
+//! What every test that talks to a real IPVS needs: a kernel to run in, fresh network namespaces, and programs run in
+//! them.
+//!
+//! A test binary that uses this has `harness = false` in Cargo.toml and a `main` which calls [`run_in_kernel`]. Inside a
+//! kernel prepared by `tests/in-kernel` (it sets IPVS_IN_KERNEL) the tests run; anywhere else the binary starts itself
+//! again in there. So such a test runs or fails, it never quietly skips. `--list` needs no kernel.
+//!
+//! Environment:
+//! - `IPVS_IN_KERNEL`: "there is an IPVS here and I am root": run the tests here. Every test has its own network
+//!   namespace, so on a machine that has IPVS itself this may be set by hand; the machine's table stays untouched.
+//! - `IPVS_GUESTS`: how many kernels share the work (default: the number of processors, at most 2; with a filter on the
+//!   command line always 1).
+//! - `IPVS_RUNNER`: a program to use in place of `tests/in-kernel`.
+
+// Each test binary has a copy of this module and uses its own part of it.
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::sync::{Mutex, Once};
+use std::time::{Duration, Instant};
+use std::{env, thread};
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use libtest_mimic::{Arguments, Trial};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{self, AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrStorage};
+use nix::unistd::Pid;
+
+/// What the kernel for the tests must be like.
+#[derive(Debug, Clone, Copy)]
+pub struct Guest {
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Seconds after which a guest is given up.
+    pub timeout: u32,
+    /// Whether the tests may be dealt out to several guests.
+    pub divisible: bool,
+}
+
+impl Default for Guest {
+    fn default() -> Self {
+        Self { memory: 512, timeout: 600, divisible: false }
+    }
+}
+
+/// The `main` of a test binary that needs a kernel with IPVS.
+pub fn run_in_kernel(guest: Guest, trials: impl FnOnce() -> Result<Vec<Trial>>) -> ExitCode {
+    let arguments = Arguments::from_args();
+    let here = arguments.list || env::var_os("IPVS_IN_KERNEL").is_some();
+    let done = if here {
+        trials().map(|trials| libtest_mimic::run(&arguments, share_of_this_guest(trials)).exit_code())
+    } else {
+        start_guests(guest, &arguments).map(|well| if well { ExitCode::SUCCESS } else { ExitCode::from(101) })
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: the tests did not run: {error:#}");
+        ExitCode::from(101)
+    })
+}
+
+/// Runs this binary again in as many kernels as are of use; says whether all of them succeeded.
+fn start_guests(guest: Guest, arguments: &Arguments) -> Result<bool> {
+    let runner = env::var_os("IPVS_RUNNER")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/in-kernel"), PathBuf::from);
+    let this = env::current_exe().context("the path of this test binary")?;
+    let wanted = env::var("IPVS_GUESTS").ok().and_then(|number| number.parse().ok());
+    let guests = match wanted {
+        _ if !guest.divisible || arguments.filter.is_some() => 1,
+        Some(number) => usize::max(number, 1),
+        None => thread::available_parallelism().map_or(1, usize::from).min(2),
+    };
+    let mut children = Vec::new();
+    for number in 0..guests {
+        let mut command = Command::new(&runner);
+        command.args(["--memory", &guest.memory.to_string(), "--timeout", &guest.timeout.to_string(), "--"]);
+        command.arg(&this).args(env::args_os().skip(1));
+        command.env("IPVS_SHARE", format!("{number}/{guests}"));
+        if number > 0 {
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        }
+        let child = command.spawn().with_context(|| format!("starting {}", runner.display()))?;
+        children.push(thread::spawn(move || child.wait_with_output()));
+    }
+    let mut all_well = true;
+    for child in children {
+        let output = child.join().map_err(|_| anyhow!("a waiting thread failed"))??;
+        std::io::stdout().write_all(&output.stdout)?;
+        std::io::stderr().write_all(&output.stderr)?;
+        all_well &= output.status.success();
+    }
+    Ok(all_well)
+}
+
+/// Of all trials those that this guest is to run.
+fn share_of_this_guest(trials: Vec<Trial>) -> Vec<Trial> {
+    let share = env::var("IPVS_SHARE").unwrap_or_default();
+    let numbers = share.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
+    let (number, of): (usize, usize) = numbers.unwrap_or((0, 1));
+    trials.into_iter().skip(number).step_by(of.max(1)).collect()
+}
+
+/// The program under test: ours, or what IPVSADM_UNDER_TEST names.
+pub fn ours() -> PathBuf {
+    env::var_os("IPVSADM_UNDER_TEST").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_ipvsadm-rs")), PathBuf::from)
+}
+
+/// The original, from the distribution's package.
+pub fn original() -> Result<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let directories = [PathBuf::from("/sbin"), PathBuf::from("/usr/sbin")].into_iter().chain(env::split_paths(&path));
+    directories
+        .map(|directory| directory.join("ipvsadm"))
+        .find(|program| program.is_file())
+        .context("the original is not installed (Debian: apt-get install ipvsadm)")
+}
+
+/// A run of a program, everything as it came out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// The exit status, or `signal N`.
+    pub status: String,
+    /// Standard output; what is not UTF-8 is replaced.
+    pub stdout: String,
+    /// Standard error, likewise.
+    pub stderr: String,
+}
+
+/// How to run a program.
+#[derive(Debug, Clone, Default)]
+pub struct Invocation<'a> {
+    /// The words after the program's name.
+    pub words: Vec<&'a OsStr>,
+    /// What it reads; empty means /dev/null.
+    pub stdin: &'a [u8],
+    /// A file in place of a pipe for its standard output.
+    pub stdout: Option<&'a Path>,
+    /// As which user.
+    pub uid: Option<u32>,
+}
+
+impl<'a> Invocation<'a> {
+    /// Just words.
+    pub fn of(words: &'a [&'a str]) -> Self {
+        Self { words: words.iter().map(|word| OsStr::new(*word)).collect(), ..Self::default() }
+    }
+
+    /// Runs `program` in the namespaces of this thread, under the name `ipvsadm`.
+    pub fn run(&self, program: &Path) -> Result<Output> {
+        let mut command = Command::new(program);
+        command.arg0("ipvsadm").args(&self.words).stderr(Stdio::piped());
+        command.stdin(if self.stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
+        command.stdout(match self.stdout {
+            Some(file) => File::options().write(true).open(file)?.into(),
+            None => Stdio::piped(),
+        });
+        if let Some(uid) = self.uid {
+            command.uid(uid).gid(uid);
+        }
+        let mut child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
+        let input = child.stdin.take();
+        let watched = watch(child.id());
+        let output = thread::scope(|scope| {
+            if let Some(mut input) = input {
+                // A program that does not read to the end is its own affair.
+                if self.stdin.len() <= PIPE_HOLDS {
+                    drop(input.write_all(self.stdin));
+                } else {
+                    scope.spawn(move || drop(input.write_all(self.stdin)));
+                }
+            }
+            child.wait_with_output()
+        })?;
+        drop(watched);
+        Ok(Output {
+            status: describe(output.status),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+}
+
+/// What can be written into a pipe before anybody reads.
+const PIPE_HOLDS: usize = 4096;
+
+/// How long a program may run.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The programs that run now, and since when.
+static RUNNING: Mutex<BTreeMap<u32, Instant>> = Mutex::new(BTreeMap::new());
+
+/// Ends the watch over a program.
+#[derive(Debug)]
+struct Watched(u32);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let Ok(mut running) = RUNNING.lock() {
+            running.remove(&self.0);
+        }
+    }
+}
+
+/// A program that has not ended after a minute is killed, which shows as its exit status.
+fn watch(process: u32) -> Watched {
+    static WATCHMAN: Once = Once::new();
+    WATCHMAN.call_once(|| {
+        thread::spawn(|| {
+            loop {
+                thread::sleep(PATIENCE / 10);
+                let Ok(running) = RUNNING.lock() else { return };
+                for (process, _) in running.iter().filter(|(_, since)| since.elapsed() > PATIENCE) {
+                    if let Ok(process) = i32::try_from(*process) {
+                        // It may just have ended by itself.
+                        let _ = kill(Pid::from_raw(process), Signal::SIGKILL);
+                    }
+                }
+            }
+        });
+    });
+    if let Ok(mut running) = RUNNING.lock() {
+        running.insert(process, Instant::now());
+    }
+    Watched(process)
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => code.to_string(),
+        (_, Some(signal)) => format!("signal {signal}"),
+        _ => "unknown".to_owned(),
+    }
+}
+
+/// Runs `work` on a thread of its own in a fresh network namespace whose `lo` is up. Programs started by it are in the
+/// same namespace.
+pub fn in_fresh_namespace<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET).context("a new network namespace (not root?)")?;
+            Links::new()?.bring_up("lo")?;
+            let result = work();
+            retire(File::open("/proc/thread-self/ns/net")?);
+            result
+        });
+        worker.join().map_err(|_| anyhow!("the test panicked"))?
+    })
+}
+
+/// Keeps a namespace that is done with for a while: the kernel takes nearly as long to clear away one as many.
+fn retire(namespace: File) {
+    static RETIRED: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    if let Ok(mut retired) = RETIRED.lock() {
+        if retired.len() >= 100 {
+            retired.clear();
+        }
+        retired.push(namespace);
+    }
+}
+
+/// Lays `file` over `target` for this process and what it starts (call it before any thread exists).
+pub fn lay_over(file: &Path, target: &str) -> Result<()> {
+    let status = Command::new("mount").arg("--bind").arg(file).arg(target).status().context("mount")?;
+    ensure!(status.success(), "mount --bind {} {target}: {status}", file.display());
+    Ok(())
+}
+
+/// A private view of the mounted file systems for this process, so that [`lay_over`] stays its own affair.
+pub fn private_mounts() -> Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS).context("a new mount namespace (not root?)")?;
+    let status = Command::new("mount").args(["--make-rprivate", "/"]).status().context("mount")?;
+    ensure!(status.success(), "mount --make-rprivate /: {status}");
+    Ok(())
+}
+
+/// Changes the links and addresses of this thread's network namespace without starting a program.
+#[derive(Debug)]
+pub struct Links {
+    socket: OwnedFd,
+}
+
+const RTM_NEWLINK: u16 = 16;
+const RTM_NEWADDR: u16 = 20;
+const NLM_F_REQUEST_ACK: u16 = 0x5;
+const NLM_F_CREATE: u16 = 0x400;
+const IFF_UP: u32 = 1;
+const IFA_F_NODAD: u8 = 2;
+
+impl Links {
+    /// Opens the way to the kernel.
+    pub fn new() -> Result<Self> {
+        let (family, protocol) = (AddressFamily::Netlink, SockProtocol::NetlinkRoute);
+        let socket = socket::socket(family, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
+        socket::bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
+        Ok(Self { socket })
+    }
+
+    /// Sets a link up.
+    pub fn bring_up(&self, name: &str) -> Result<()> {
+        let index = nix::net::if_::if_nametoindex(name)?;
+        self.request(RTM_NEWLINK, 0, &link_header(index)).with_context(|| format!("bringing {name} up"))
+    }
+
+    /// Adds a dummy interface, up.
+    pub fn add_dummy(&self, name: &str) -> Result<()> {
+        let mut body = link_header(0);
+        body.extend(attribute(3, &[name.as_bytes(), &[0]].concat()));
+        body.extend(attribute(18, &attribute(1, b"dummy")));
+        self.request(RTM_NEWLINK, NLM_F_CREATE, &body).with_context(|| format!("adding dummy {name}"))
+    }
+
+    /// Adds an address to a link.
+    pub fn add_address(&self, name: &str, address: IpAddr, prefix: u8) -> Result<()> {
+        let index = nix::net::if_::if_nametoindex(name)?;
+        let (family, bytes) = match address {
+            IpAddr::V4(address) => (2, address.octets().to_vec()),
+            IpAddr::V6(address) => (10, address.octets().to_vec()),
+        };
+        let mut body = vec![family, prefix, IFA_F_NODAD, 0];
+        body.extend(index.to_ne_bytes());
+        body.extend(attribute(2, &bytes));
+        body.extend(attribute(1, &bytes));
+        self.request(RTM_NEWADDR, NLM_F_CREATE, &body).with_context(|| format!("adding {address} to {name}"))
+    }
+
+    fn request(&self, kind: u16, flags: u16, body: &[u8]) -> Result<()> {
+        let mut message = Vec::new();
+        message.extend(u32::try_from(16 + body.len())?.to_ne_bytes());
+        message.extend(kind.to_ne_bytes());
+        message.extend((NLM_F_REQUEST_ACK | flags).to_ne_bytes());
+        message.extend([0; 8]);
+        message.extend(body);
+        socket::send(self.socket.as_raw_fd(), &message, MsgFlags::empty())?;
+        let mut answer = [0; 4096];
+        let length = socket::recv(self.socket.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+        ensure!(length >= 20, "a short answer from rtnetlink");
+        match i32::from_ne_bytes([answer[16], answer[17], answer[18], answer[19]]) {
+            0 => Ok(()),
+            error => Err(nix::Error::from_raw(-error).into()),
+        }
+    }
+}
+
+/// An `ifinfomsg` that sets the link up.
+fn link_header(index: u32) -> Vec<u8> {
+    let mut header = vec![0; 4];
+    header.extend(index.to_ne_bytes());
+    header.extend(IFF_UP.to_ne_bytes());
+    header.extend(IFF_UP.to_ne_bytes());
+    header
+}
+
+fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
+    let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
+    bytes.extend(value);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
+}
+
+/// Opens a TCP connection from a given address and port. The other end need not have accepted it.
+pub fn connect_tcp(from: SocketAddr, to: SocketAddr) -> Result<OwnedFd> {
+    let family = if from.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let stream = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    socket::bind(stream.as_raw_fd(), &SockaddrStorage::from(from)).with_context(|| format!("binding to {from}"))?;
+    socket::connect(stream.as_raw_fd(), &SockaddrStorage::from(to)).with_context(|| format!("connecting to {to}"))?;
+    Ok(stream)
+}
+
+/// Splits a line like a shell does, with little of its grammar: blanks separate; '…' is taken as it stands; in "…" and
+/// outside quotes `\n`, `\t`, `\r`, `\0`, `\xHH` are those characters and any other character after `\` is itself.
+pub fn split_words(line: &str) -> Result<Vec<Vec<u8>>> {
+    let mut words = Vec::new();
+    let mut word: Option<Vec<u8>> = None;
+    let mut quote = None;
+    let mut rest = line.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        match (*first, quote) {
+            (byte, Some(open)) if byte == open => quote = None,
+            (byte, Some(b'\'')) => word.get_or_insert_default().push(byte),
+            (b'\\', _) => {
+                let (byte, tail) = unescape(rest).with_context(|| format!("in: {line}"))?;
+                word.get_or_insert_default().push(byte);
+                rest = tail;
+            }
+            (byte @ (b'\'' | b'"'), None) => {
+                quote = Some(byte);
+                word.get_or_insert_default();
+            }
+            (b' ' | b'\t', None) => words.extend(word.take()),
+            (byte, _) => word.get_or_insert_default().push(byte),
+        }
+    }
+    ensure!(quote.is_none(), "a quote is left open in: {line}");
+    words.extend(word);
+    Ok(words)
+}
+
+/// A line in which only the escapes of [`split_words`] mean something.
+pub fn unescape_line(line: &str) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut rest = line.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        if *first == b'\\' {
+            let (byte, tail) = unescape(rest).with_context(|| format!("in: {line}"))?;
+            bytes.push(byte);
+            rest = tail;
+        } else {
+            bytes.push(*first);
+        }
+    }
+    Ok(bytes)
+}
+
+fn unescape(rest: &[u8]) -> Result<(u8, &[u8])> {
+    match rest {
+        [b'n', tail @ ..] => Ok((b'\n', tail)),
+        [b't', tail @ ..] => Ok((b'\t', tail)),
+        [b'r', tail @ ..] => Ok((b'\r', tail)),
+        [b'0', tail @ ..] => Ok((0, tail)),
+        [b'x', high, low, tail @ ..] => {
+            let digits = [*high, *low];
+            Ok((u8::from_str_radix(std::str::from_utf8(&digits)?, 16)?, tail))
+        }
+        [byte, tail @ ..] => Ok((*byte, tail)),
+        [] => bail!("nothing after \\"),
+    }
+}
+
+/// Both texts line by line: `-` only in the first, `+` only in the second. Line ends are marked with `$` where a line
+/// has trailing blanks.
+pub fn difference(expected: &str, actual: &str) -> String {
+    let left: Vec<&str> = expected.split_inclusive('\n').collect();
+    let right: Vec<&str> = actual.split_inclusive('\n').collect();
+    let mut common = vec![vec![0_usize; right.len() + 1]; left.len() + 1];
+    for row in (0..left.len()).rev() {
+        for column in (0..right.len()).rev() {
+            common[row][column] = if left[row] == right[column] {
+                common[row + 1][column + 1] + 1
+            } else {
+                usize::max(common[row + 1][column], common[row][column + 1])
+            };
+        }
+    }
+    let (mut row, mut column) = (0, 0);
+    let mut text = String::new();
+    let mut line = |sign: char, line: &str| {
+        let end = if line.ends_with('\n') { "" } else { "⏎missing" };
+        let body = line.strip_suffix('\n').unwrap_or(line);
+        let mark = if body.ends_with([' ', '\t']) { "$" } else { "" };
+        text.push_str(&format!("      {sign} {body}{mark}{end}\n"));
+    };
+    while row < left.len() || column < right.len() {
+        if row < left.len() && column < right.len() && left[row] == right[column] {
+            line(' ', left[row]);
+            (row, column) = (row + 1, column + 1);
+        } else if column == right.len() || (row < left.len() && common[row + 1][column] >= common[row][column + 1]) {
+            line('-', left[row]);
+            row += 1;
+        } else {
+            line('+', right[column]);
+            column += 1;
+        }
+    }
+    text
+}
+
+/// Words from bytes, for [`Invocation`].
+pub fn as_words(words: &[Vec<u8>]) -> Vec<&OsStr> {
+    words.iter().map(|word| OsStr::from_bytes(word)).collect()
+}
