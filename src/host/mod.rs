@@ -3,4 +3,4 @@
 pub mod file;
 mod names;
 
-pub use names::{SystemNames, protocol_of};
+pub use names::SystemNames;

@@ -129,16 +129,10 @@ impl ServiceLine {
         let mut words = line.split('#').next()?.split_ascii_whitespace();
         let name = words.next()?;
         let (port, protocol) = words.next()?.split_once('/')?;
-        let protocol = protocol_of(protocol)?;
+        let protocol = Protocol::named(protocol)?;
         let names = std::iter::once(name).chain(words).map(str::to_owned).collect();
         Some(Self { names, port: port.parse().ok()?, protocol })
     }
-}
-
-/// The protocol that services(5) calls so.
-#[must_use]
-pub fn protocol_of(name: &str) -> Option<Protocol> {
-    [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].into_iter().find(|protocol| protocol.service_name() == name)
 }
 
 #[cfg(test)]

@@ -44,6 +44,12 @@ impl<const N: usize> Name<N> {
         &self.bytes[..usize::from(self.length)]
     }
 
+    /// The name as text; what is not UTF-8 in it is replaced.
+    #[must_use]
+    pub fn text(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(self.as_bytes())
+    }
+
     /// Whether there is no name.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -59,12 +65,12 @@ impl<const N: usize> Default for Name<N> {
 
 impl<const N: usize> fmt::Display for Name<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&String::from_utf8_lossy(self.as_bytes()))
+        f.pad(&self.text())
     }
 }
 
 impl<const N: usize> fmt::Debug for Name<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", String::from_utf8_lossy(self.as_bytes()))
+        write!(f, "{:?}", self.text())
     }
 }

@@ -29,6 +29,14 @@ impl Protocol {
         }
     }
 
+    /// The protocol of this name, in small letters (`/etc/services`) or in capitals (the kernel).
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Tcp, Self::Udp, Self::Sctp]
+            .into_iter()
+            .find(|protocol| name == protocol.name() || name == protocol.service_name())
+    }
+
     /// The name in capitals, as listings show it.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -1,12 +1,13 @@
 //! `-L -c`: the connections, read from the kernel's file line by line and written as they come.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::fmt::Write as _;
 use std::io::{self, BufRead, Write};
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::Labels;
-use crate::host::protocol_of;
+use super::append::Append;
+use crate::grammar::number;
 use crate::model::Protocol;
 
 /// The kernel's list of connections, of the network namespace we are in.
@@ -32,15 +33,15 @@ impl std::error::Error for BadLine {}
 /// One connection.
 #[derive(Debug, PartialEq, Eq)]
 struct Connection<'l> {
-    protocol: &'l str,
+    protocol: Cow<'l, str>,
     source: (IpAddr, u16),
     virtual_address: (IpAddr, u16),
     destination: (IpAddr, u16),
-    state: &'l str,
+    state: Cow<'l, str>,
     /// Seconds until it is forgotten.
     expires: u64,
     /// Name and data of the persistence engine.
-    engine: Option<(&'l str, &'l str)>,
+    engine: Option<(Cow<'l, str>, Cow<'l, str>)>,
 }
 
 /// Write the list: its header, and a line for each of the kernel's.
@@ -70,8 +71,7 @@ pub fn list(mut source: impl BufRead, out: &mut impl Write, labels: &mut Labels,
         if number == 1 || line.trim_ascii().is_empty() {
             continue;
         }
-        let readable = String::from_utf8_lossy(&line);
-        let connection = Connection::parse(&readable)
+        let connection = Connection::parse(&line)
             .map_err(|field| io::Error::new(io::ErrorKind::InvalidData, BadLine { number, field }))?;
         text.clear();
         connection.write(&mut text, labels, engine_data);
@@ -82,38 +82,50 @@ pub fn list(mut source: impl BufRead, out: &mut impl Write, labels: &mut Labels,
 
 impl<'l> Connection<'l> {
     /// `TCP 0A010101 D4FC 0A010102 0050 7F000001 1F90 TIME_WAIT 119 sip callid`; the field that is wrong, otherwise.
-    fn parse(line: &'l str) -> Result<Self, &'static str> {
-        let mut rest = line.trim_end_matches(['\n', '\r']);
+    fn parse(line: &'l [u8]) -> Result<Self, &'static str> {
+        let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+        let mut rest = line.trim_ascii_end();
         let mut next = || {
-            rest = rest.trim_start_matches([' ', '\t']);
-            let end = rest.find([' ', '\t']).unwrap_or(rest.len());
-            let (word, behind) = rest.split_at(end);
+            let start = rest.iter().position(|byte| !blank(byte)).unwrap_or(rest.len());
+            let word = &rest[start..];
+            let (word, behind) = word.split_at(word.iter().position(blank).unwrap_or(word.len()));
             rest = behind;
             word
         };
-        let protocol = next();
+        let protocol = String::from_utf8_lossy(next());
         let source = endpoint(next(), next()).ok_or("the source")?;
         let virtual_address = endpoint(next(), next()).ok_or("the virtual address")?;
         let destination = endpoint(next(), next()).ok_or("the destination")?;
-        let state = next();
-        let expires = next().parse().map_err(|_| "the expiry")?;
+        let state = String::from_utf8_lossy(next());
+        let expires = number(next(), 0, u64::MAX).ok_or("the expiry")?;
         let engine = match next() {
-            "" => None,
-            name => Some((name, rest.trim_start_matches(' '))),
+            [] => None,
+            name => Some((String::from_utf8_lossy(name), String::from_utf8_lossy(rest.trim_ascii_start()))),
         };
         Ok(Self { protocol, source, virtual_address, destination, state, expires, engine })
     }
 
     fn write(&self, text: &mut String, labels: &mut Labels, engine_data: bool) {
-        let protocol = protocol_of(&self.protocol.to_ascii_lowercase());
-        let (minutes, seconds) = (self.expires / 60, self.expires % 60);
-        let _ = write!(text, "{:<3} {minutes:02}:{seconds:02}  {:<11} ", self.protocol, self.state);
+        let protocol = Protocol::named(&self.protocol);
+        let start = text.len();
+        text.push_str(&self.protocol);
+        text.pad(start, 3);
+        text.push(' ');
+        push_two_digits(text, self.expires / 60);
+        text.push(':');
+        push_two_digits(text, self.expires % 60);
+        text.push(' ');
+        text.push_left(&self.state, 11);
+        text.push(' ');
         column(text, labels, self.source, protocol);
         column(text, labels, self.virtual_address, protocol);
-        match self.engine {
+        match &self.engine {
             Some((name, data)) if engine_data => {
                 column(text, labels, self.destination, protocol);
-                let _ = write!(text, "{name:<16} {data}");
+                let start = text.len();
+                text.push_str(name);
+                text.pad(start, 17);
+                text.push_str(data);
             }
             _ => labels.write(text, self.destination.0, self.destination.1, protocol),
         }
@@ -121,24 +133,38 @@ impl<'l> Connection<'l> {
     }
 }
 
+/// A number of at least two digits.
+fn push_two_digits(text: &mut String, number: u64) {
+    if number < 10 {
+        text.push('0');
+    }
+    text.push_number(number);
+}
+
 /// An endpoint, 18 wide and a blank.
 fn column(text: &mut String, labels: &mut Labels, (address, port): (IpAddr, u16), protocol: Option<Protocol>) {
     let start = text.len();
     labels.write(text, address, port, protocol);
-    for _ in text[start..].chars().count()..18 {
-        text.push(' ');
-    }
+    text.pad(start, 18);
     text.push(' ');
 }
 
 /// An IPv4 address is eight hexadecimal digits, an IPv6 address eight groups; a port is hexadecimal.
-fn endpoint(address: &str, port: &str) -> Option<(IpAddr, u16)> {
-    let address = if address.contains(':') {
-        IpAddr::V6(address.parse().ok()?)
+fn endpoint(address: &[u8], port: &[u8]) -> Option<(IpAddr, u16)> {
+    let address = if address.contains(&b':') {
+        IpAddr::V6(std::str::from_utf8(address).ok()?.parse().ok()?)
     } else {
-        IpAddr::V4(Ipv4Addr::from(u32::from_str_radix(address, 16).ok()?))
+        IpAddr::V4(Ipv4Addr::from(hexadecimal(address, 8)?))
     };
-    Some((address, u16::from_str_radix(port, 16).ok()?))
+    Some((address, hexadecimal(port, 4)? as u16))
+}
+
+/// A hexadecimal number of at most so many digits, of which 8 fill it.
+fn hexadecimal(digits: &[u8], most: usize) -> Option<u32> {
+    if digits.is_empty() || digits.len() > most {
+        return None;
+    }
+    digits.iter().try_fold(0, |value, &digit| Some(value << 4 | char::from(digit).to_digit(16)?))
 }
 
 #[cfg(test)]

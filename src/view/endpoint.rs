@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::append::Append;
 use crate::host::SystemNames;
 use crate::model::Protocol;
 
@@ -43,10 +44,15 @@ impl Labels {
 
     /// Append `address:port` to the text, an IPv6 address in brackets. Without a protocol the port has no name.
     pub fn write(&mut self, text: &mut String, address: IpAddr, port: u16, protocol: Option<Protocol>) {
-        if self.names.is_some() && !self.hosts.contains_key(&address) {
-            self.look_up([address]);
-        }
-        let host = self.hosts.get(&address).and_then(Option::as_deref);
+        let host = match self.names {
+            None => None,
+            Some(_) => {
+                if !self.hosts.contains_key(&address) {
+                    self.look_up([address]);
+                }
+                self.hosts.get(&address).and_then(Option::as_deref)
+            }
+        };
         match (address, host) {
             (IpAddr::V4(_), Some(host)) => text.push_str(host),
             (IpAddr::V6(_), Some(host)) => {
@@ -54,7 +60,7 @@ impl Labels {
                 text.push_str(host);
                 text.push(']');
             }
-            (IpAddr::V4(address), None) => write_display(text, &address),
+            (IpAddr::V4(address), None) => text.push_ipv4(address),
             (IpAddr::V6(address), None) => {
                 text.push('[');
                 write_ipv6(text, address);
@@ -68,14 +74,9 @@ impl Labels {
         };
         match name {
             Some(name) => text.push_str(name),
-            None => write_display(text, &port),
+            None => text.push_number(port),
         }
     }
-}
-
-fn write_display(text: &mut String, value: &impl std::fmt::Display) {
-    // Writing to a String cannot fail.
-    let _ = write!(text, "{value}");
 }
 
 /// As inet_ntop(3) of the C library writes it, which knows addresses with an IPv4 address at their end, too
@@ -84,9 +85,11 @@ fn write_ipv6(text: &mut String, address: Ipv6Addr) {
     let segments = address.segments();
     if segments[..6] == [0; 6] && segments[6] != 0 {
         let [.., a, b, c, d] = address.octets();
-        let _ = write!(text, "::{a}.{b}.{c}.{d}");
+        text.push_str("::");
+        text.push_ipv4(Ipv4Addr::new(a, b, c, d));
     } else {
-        write_display(text, &address);
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{address}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Every rendering of what the kernel reports, to any [`std::io::Write`].
 
+mod append;
 pub mod connections;
 mod endpoint;
 pub mod rules;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::Labels;
+use super::append::Append;
 use crate::model::{
     Change, Checksum, Daemon, Destination, Family, Forwarding, Netmask, Protocol, SchedulerName, Service, ServiceFlags,
     ServiceKey, Tunnel,
@@ -89,9 +90,11 @@ fn write_daemon(line: &mut String, daemon: &Daemon) {
 
 fn write_service(line: &mut String, labels: &mut Labels, service: &Service) {
     write_key(line, labels, &service.key);
-    let _ = write!(line, " -s {}", service.scheduler);
+    line.push_str(" -s ");
+    line.push_str(&service.scheduler.text());
     if let Some(persistence) = &service.persistence {
-        let _ = write!(line, " -p {}", persistence.timeout);
+        line.push_str(" -p ");
+        line.push_number(persistence.timeout);
         if !persistence.netmask.is_host() {
             line.push_str(" -M ");
             write_netmask(line, persistence.netmask);
@@ -119,12 +122,15 @@ fn write_destination(line: &mut String, labels: &mut Labels, key: &ServiceKey, d
         // Of these three, direct routing is the one that can be asked for; Local comes of it by itself.
         Forwarding::DirectRoute | Forwarding::Local | Forwarding::Bypass => " -g",
     });
-    let _ = write!(line, " -w {}", destination.weight);
+    line.push_str(" -w ");
+    line.push_number(destination.weight);
     if destination.upper_threshold != 0 {
-        let _ = write!(line, " -x {}", destination.upper_threshold);
+        line.push_str(" -x ");
+        line.push_number(destination.upper_threshold);
     }
     if destination.lower_threshold != 0 {
-        let _ = write!(line, " -y {}", destination.lower_threshold);
+        line.push_str(" -y ");
+        line.push_number(destination.lower_threshold);
     }
     if let Forwarding::Tunnel(tunnel) = destination.forwarding {
         write_tunnel(line, tunnel);
@@ -153,7 +159,8 @@ fn write_tunnel(line: &mut String, tunnel: Tunnel) {
 fn write_key(line: &mut String, labels: &mut Labels, key: &ServiceKey) {
     match *key {
         ServiceKey::Mark { mark, family } => {
-            let _ = write!(line, "-f {mark}");
+            line.push_str("-f ");
+            line.push_number(mark);
             if family == Family::Ipv6 {
                 line.push_str(" -6");
             }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::append::Append;
 use super::{Labels, rules};
 use crate::grammar::{Columns, Listing};
 use crate::model::{
@@ -74,19 +75,20 @@ pub fn service(out: &mut impl Write, labels: &mut Labels, listing: &Listing, ent
             }
         }
         ServiceKey::Address { protocol, address, port } => {
-            let _ = write!(line, "{:<4} ", protocol.name());
+            line.push_str(protocol.name());
+            line.pad(0, 5);
             write_name(&mut line, labels, address, port, &service.key);
         }
     }
     match listing.columns {
         Columns::Stats | Columns::Rate => {
-            let _ = write!(out, "{line:<33}");
-            line.clear();
+            line.pad(0, 33);
             let numbers = numbers(listing.columns, &entry.statistics);
             numbers.iter().for_each(|&number| write_number(&mut line, number, listing.exact));
         }
         _ => {
-            let _ = write!(line, " {}", service.scheduler);
+            line.push(' ');
+            line.push_str(&service.scheduler.text());
             if service.flags.scheduler() != 0 {
                 line.push_str(" (");
                 rules::write_scheduler_flags(&mut line, service.scheduler, service.flags);
@@ -123,43 +125,43 @@ pub fn destination(
     entry: &DestinationEntry,
 ) -> io::Result<()> {
     let destination = &entry.destination;
-    let (active, inactive) = (entry.active_connections, entry.inactive_connections);
-    let mut name = String::with_capacity(64);
-    write_name(&mut name, labels, destination.key.address, destination.key.port, key);
-    write!(out, "  -> {name:<IPV4_NAME$}")?;
+    let mut line = String::with_capacity(128);
+    line.push_str("  -> ");
+    let start = line.len();
+    write_name(&mut line, labels, destination.key.address, destination.key.port, key);
+    line.pad(start, IPV4_NAME);
     match listing.columns {
-        Columns::Plain => writeln!(
-            out,
-            " {:<7} {:<6} {active:<10} {inactive:<10}",
-            forwarding_name(destination.forwarding),
-            destination.weight
-        ),
-        Columns::TunnelInfo => writeln!(
-            out,
-            " {:<7} {:<13} {:<6} {active:<10} {inactive:<10}",
-            forwarding_name(destination.forwarding),
-            tunnel_info(destination.forwarding),
-            destination.weight
-        ),
-        Columns::Thresholds => writeln!(
-            out,
-            " {:<10} {:<10} {active:<10} {inactive:<10}",
-            destination.upper_threshold, destination.lower_threshold
-        ),
+        Columns::Plain => {
+            line.push_left(forwarding_name(destination.forwarding), 7);
+            line.push_number_left(destination.weight, 6);
+        }
+        Columns::TunnelInfo => {
+            line.push_left(forwarding_name(destination.forwarding), 7);
+            line.push_left(&tunnel_info(destination.forwarding), 13);
+            line.push_number_left(destination.weight, 6);
+        }
+        Columns::Thresholds => {
+            line.push_number_left(destination.upper_threshold, 10);
+            line.push_number_left(destination.lower_threshold, 10);
+        }
         Columns::PersistentConnections => {
-            writeln!(out, " {:<9} {:<11} {active:<10} {inactive:<10}", destination.weight, entry.persistent_connections)
+            line.push_number_left(destination.weight, 9);
+            line.push_number_left(entry.persistent_connections, 11);
         }
         Columns::Stats | Columns::Rate => {
-            let mut line = String::with_capacity(64);
             for (index, number) in numbers(listing.columns, &entry.statistics).into_iter().enumerate() {
                 // The original does not shorten a server's connections and packets per second.
                 let exact = listing.exact || (listing.columns == Columns::Rate && index < 3);
                 write_number(&mut line, number, exact);
             }
-            line.push('\n');
-            out.write_all(line.as_bytes())
         }
     }
+    if !matches!(listing.columns, Columns::Stats | Columns::Rate) {
+        line.push_number_left(entry.active_connections, 10);
+        line.push_number_left(entry.inactive_connections, 10);
+    }
+    line.push('\n');
+    out.write_all(line.as_bytes())
 }
 
 /// `-L --timeout`
