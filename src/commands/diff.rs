@@ -9,7 +9,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use anyhow::Result;
 
 use super::list::labels;
-use super::restore::{Rules, read_state};
+use super::restore::{Source, Wanted, read_state};
 use super::{Output, Told, status, tell};
 use crate::kernel::Client;
 use crate::model::Change;
@@ -55,12 +55,10 @@ fn differing(matches: &ArgMatches, output: &mut Output) -> Result<bool> {
         Some("never") => false,
         _ => !no_color && std::io::stdout().is_terminal(),
     };
-    let rules = Rules::read(matches.get_one::<PathBuf>("file").map(PathBuf::as_path))?;
-    let (want, findings) = rules.state();
-    if !findings.is_empty() {
-        for (line, finding) in findings {
-            say!("{}:{line}: {}", rules.source, finding.message());
-        }
+    let source = Source::of(matches.get_one::<PathBuf>("file").map(PathBuf::as_path));
+    let Wanted { state: want, refused, .. } = source.wanted()?;
+    if !refused.is_empty() {
+        source.tell(refused.into_iter().map(|(line, finding)| (line, finding.message())));
         return Err(Told(status::USAGE).into());
     }
     let have = read_state(&mut Client::connect()?, &want)?;

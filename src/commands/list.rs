@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use super::{Output, status};
 use crate::grammar::{Listing, Subject};
 use crate::kernel::{Client, Error};
-use crate::model::{DestinationEntry, ServiceEntry, ServiceKey, Table, TableService};
+use crate::model::{DestinationEntry, ServiceEntry, Table, TableService};
 use crate::view::{Labels, connections, text};
 
 /// Bytes of the kernel's list of connections read at once.
@@ -62,13 +62,10 @@ pub(super) fn labels(numeric: bool) -> Labels {
 }
 
 /// Every address of a table, for looking their names up at once.
-pub(super) fn addresses(table: &Table) -> impl Iterator<Item = IpAddr> + '_ {
+fn addresses(table: &Table) -> impl Iterator<Item = IpAddr> + '_ {
     table.services.iter().flat_map(|service| {
-        let own = match service.entry.service.key {
-            ServiceKey::Address { address, .. } => Some(address),
-            ServiceKey::Mark { .. } => None,
-        };
-        own.into_iter().chain(service.destinations.iter().map(|entry| entry.destination.key.address))
+        let servers = service.destinations.iter().map(|entry| entry.destination.key.address);
+        service.entry.service.key.address().into_iter().chain(servers)
     })
 }
 

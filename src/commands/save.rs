@@ -5,12 +5,14 @@ use std::io::Write;
 
 use anyhow::{Context, Result};
 
-use super::list::{addresses, labels};
+use super::list::labels;
+use super::restore::read_state;
 use super::{Output, status};
 use crate::grammar::Save;
 use crate::host::file;
 use crate::kernel::Client;
 use crate::model::Change;
+use crate::plan::{RuleService, State};
 use crate::view::rules;
 
 pub(super) fn run(save: &Save, output: &mut Output) -> Result<u8> {
@@ -25,15 +27,16 @@ pub(super) fn run(save: &Save, output: &mut Output) -> Result<u8> {
 
 /// The rules, over a client that is there already.
 pub(super) fn save_with(client: &mut Client, save: &Save, output: &mut impl Write) -> Result<()> {
-    let mut table = client.table()?;
-    table.sort();
+    let state = read_state(client, &State::default())?;
     let mut labels = labels(save.numeric);
-    labels.look_up(addresses(&table));
-    for service in &table.services {
-        let rule = service.entry.service;
-        rules::change(output, &mut labels, &Change::AddService(rule))?;
-        for entry in &service.destinations {
-            rules::change(output, &mut labels, &Change::AddDestination(rule.key, entry.destination))?;
+    labels.look_up(state.services.iter().flat_map(|service| {
+        let servers = service.destinations.iter().map(|destination| destination.rule.key.address);
+        service.service.rule.key.address().into_iter().chain(servers)
+    }));
+    for RuleService { service, destinations } in &state.services {
+        rules::change(output, &mut labels, &Change::AddService(service.rule))?;
+        for destination in destinations {
+            rules::change(output, &mut labels, &Change::AddDestination(service.rule.key, destination.rule))?;
         }
     }
     if save.all {

@@ -12,7 +12,8 @@ use super::module::{self, LoadFailure};
 use super::socket::Socket;
 use super::wire::{Attributes, Message, Messages, Writer};
 use crate::model::{
-    Change, Daemon, DaemonRole, DestinationEntry, Family, Info, ServiceEntry, ServiceKey, Table, TableService, Timeouts,
+    Change, Daemon, DaemonRole, Destination, DestinationEntry, Family, Info, Service, ServiceEntry, ServiceKey, Table,
+    TableService, Timeouts,
 };
 
 /// Messages in one send at most. Past this, a larger batch gains nothing and risks the room for error messages.
@@ -187,6 +188,28 @@ impl Client {
             Asked::Destination,
             |writer| encode::write_key(writer, key),
             |payload| decode::destination(payload, family),
+        )
+    }
+
+    /// All services as rules, without counters, in the kernel's order.
+    ///
+    /// # Errors
+    /// The kernel refuses; the table changes under each try; or netlink fails.
+    pub fn service_rules(&mut self) -> Result<Vec<Service>, Error> {
+        self.dump(command::GET_SERVICE, Asked::Other, |_| {}, decode::service_rule)
+    }
+
+    /// The destinations of a service as rules, without counters, in the kernel's order. None if there is no such service.
+    ///
+    /// # Errors
+    /// The kernel refuses; the table changes under each try; or netlink fails.
+    pub fn destination_rules(&mut self, key: &ServiceKey) -> Result<Vec<Destination>, Error> {
+        let family = key.family();
+        self.dump(
+            command::GET_DEST,
+            Asked::Destination,
+            |writer| encode::write_key(writer, key),
+            |payload| decode::destination_rule(payload, family),
         )
     }
 

@@ -110,6 +110,15 @@ impl ServiceKey {
         }
     }
 
+    /// The virtual address, where the key has one.
+    #[must_use]
+    pub const fn address(&self) -> Option<IpAddr> {
+        match *self {
+            Self::Address { address, .. } => Some(address),
+            Self::Mark { .. } => None,
+        }
+    }
+
     /// The port, where the key has one.
     #[must_use]
     pub const fn port(&self) -> Option<u16> {

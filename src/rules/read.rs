@@ -52,15 +52,15 @@ pub enum ReadError {
     Bad(Vec<BadLine>),
 }
 
-/// Read all lines, one at a time: what is kept is what they ask for, not their text.
+/// Read all lines, and give each that asks for something to `take`. After a line that is not right no more are given, as
+/// then none of them counts.
 ///
 /// Words are parted by blanks, tabs and carriage returns; a `#` that begins a word begins a comment; a first word
 /// `ipvsadm` is passed over; there is no quoting. Lines and words may have any length, and the last line need not end.
 ///
 /// # Errors
 /// The source fails, or some lines are not right, and then all of them are told.
-pub fn read(mut source: impl BufRead, names: &impl Names) -> Result<Vec<Line>, ReadError> {
-    let mut lines = Vec::new();
+pub fn read(mut source: impl BufRead, names: &impl Names, mut take: impl FnMut(Line)) -> Result<(), ReadError> {
     let mut bad = Vec::new();
     let mut text = Vec::new();
     for number in 1.. {
@@ -69,12 +69,14 @@ pub fn read(mut source: impl BufRead, names: &impl Names) -> Result<Vec<Line>, R
             break;
         }
         match request(text.strip_suffix(b"\n").unwrap_or(&text), names) {
-            Ok(Some(Parsed { request, replaced_port })) => lines.push(Line { number, replaced_port, request }),
-            Ok(None) => {}
+            Ok(Some(Parsed { request, replaced_port })) if bad.is_empty() => {
+                take(Line { number, replaced_port, request });
+            }
+            Ok(_) => {}
             Err(message) => bad.push(BadLine { number, message }),
         }
     }
-    if bad.is_empty() { Ok(lines) } else { Err(ReadError::Bad(bad)) }
+    if bad.is_empty() { Ok(()) } else { Err(ReadError::Bad(bad)) }
 }
 
 /// The request of one line, if it holds any.
@@ -106,12 +108,17 @@ mod tests {
     use super::*;
     use crate::host::SystemNames;
 
+    fn lines(text: &[u8]) -> Result<Vec<Line>, ReadError> {
+        let mut lines = Vec::new();
+        read(text, &SystemNames::default(), |line| lines.push(line)).map(|()| lines)
+    }
+
     fn numbers(text: &[u8]) -> Vec<u32> {
-        read(text, &SystemNames::default()).unwrap().iter().map(|line| line.number).collect()
+        lines(text).unwrap().iter().map(|line| line.number).collect()
     }
 
     fn bad(text: &[u8]) -> Vec<String> {
-        match read(text, &SystemNames::default()) {
+        match lines(text) {
             Err(ReadError::Bad(bad)) => bad.iter().map(ToString::to_string).collect(),
             other => panic!("{other:?}"),
         }
@@ -147,7 +154,7 @@ mod tests {
         let mut text = b"-A -t 1.2.3.4:80".to_vec();
         text.resize(5_000_000, b' ');
         text.extend_from_slice(b"-s rr");
-        let lines = read(text.as_slice(), &SystemNames::default()).unwrap();
+        let lines = lines(&text).unwrap();
         assert!(matches!(&lines[0].request, Request::Change(Change::AddService(s)) if s.scheduler.as_bytes() == b"rr"));
     }
 
@@ -155,8 +162,7 @@ mod tests {
     fn a_port_that_cannot_be_is_noted() {
         let text =
             b"-a -t 1.2.3.4:80 -r 10.0.0.1:8080\n-a -t 1.2.3.4:80 -r 10.0.0.1:8080 -m\n-a -t 1.2.3.4:80 -r 10.0.0.1\n";
-        let ports: Vec<_> =
-            read(&text[..], &SystemNames::default()).unwrap().iter().map(|line| line.replaced_port).collect();
+        let ports: Vec<_> = lines(text).unwrap().iter().map(|line| line.replaced_port).collect();
         assert_eq!(ports, [Some(8080), None, None]);
     }
 }

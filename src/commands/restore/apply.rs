@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Output, Progress, status};
+use super::{Output, Progress, Source, status};
 use crate::commands::list::listing_with;
 use crate::commands::save::save_with;
 use crate::grammar::Request;
@@ -10,7 +10,7 @@ use crate::kernel::{Client, Error, Refusal};
 use crate::rules::Line;
 
 /// Do what the lines say, in their order. What the kernel refuses is told, and the rest is done all the same.
-pub(super) fn run(client: &mut Client, lines: &[Line], source: &str, output: &mut Output) -> Result<u8> {
+pub(super) fn run(client: &mut Client, lines: &[Line], source: &Source<'_>, output: &mut Output) -> Result<u8> {
     let mut refused = status::OK;
     let mut progress = Progress::new("restoring", lines.len());
     for run in lines.chunk_by(|a, b| a.change().is_some() == b.change().is_some()) {

@@ -6,6 +6,7 @@ mod confirm;
 mod replace;
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::path::Path;
@@ -14,10 +15,10 @@ use anyhow::Result;
 
 use super::progress::Progress;
 use super::{Output, Told, status};
-use crate::grammar::{self, Restore, RestoreMode};
+use crate::grammar::{self, Request, Restore, RestoreMode};
 use crate::host::SystemNames;
 use crate::kernel::Client;
-use crate::model::{Change, DaemonRole, Timeouts};
+use crate::model::{Change, Daemon, DaemonRole, Timeouts};
 use crate::plan::{Finding, RuleSet, State, Traced};
 use crate::rules::{self, Line, ReadError};
 
@@ -27,18 +28,20 @@ pub(super) use replace::read_state;
 const BUFFER: usize = 64 * 1024;
 
 pub(super) fn run(restore: &Restore, output: &mut Output) -> Result<u8> {
-    let rules = Rules::read(restore.file.as_deref())?;
+    let source = Source::of(restore.file.as_deref());
     match restore.mode {
-        RestoreMode::Check => Ok(check::run(&rules)),
+        RestoreMode::Check => check::run(&source),
+        RestoreMode::Replace(options) => replace::run(&source, options, output),
         RestoreMode::Apply => {
+            let mut lines = Vec::new();
+            source.read(|line| lines.push(line))?;
             let mut client = Client::connect()?;
-            if rules.lines.is_empty() {
+            if lines.is_empty() {
                 // Nothing would be asked of the kernel, and who may not restore would not hear of it.
                 client.info()?;
             }
-            apply::run(&mut client, &rules.lines, &rules.source, output)
+            apply::run(&mut client, &lines, &source, output)
         }
-        RestoreMode::Replace(options) => replace::run(&rules, options, output),
     }
 }
 
@@ -52,75 +55,115 @@ pub(super) fn as_program(program: &OsStr, arguments: &[OsString], output: &mut O
     run(&Restore { file: None, mode: RestoreMode::Replace(grammar::Replace::default()) }, output)
 }
 
-/// Rules that were read and understood, and what their source is called in messages.
-pub(super) struct Rules {
-    pub(super) source: String,
-    pub(super) lines: Vec<Line>,
+/// Where rules come from. Its text is what messages call it.
+pub(super) struct Source<'p> {
+    path: Option<&'p Path>,
 }
 
-impl Rules {
-    /// Read everything, from this file or from standard input. What is wrong is told, all of it.
-    pub(super) fn read(path: Option<&Path>) -> Result<Self> {
-        let source = path.map_or_else(|| "<stdin>".to_owned(), |path| path.display().to_string());
+impl fmt::Display for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.path {
+            Some(path) => path.display().fmt(f),
+            None => f.write_str("<stdin>"),
+        }
+    }
+}
+
+impl<'p> Source<'p> {
+    /// This file, or standard input.
+    pub(super) fn of(path: Option<&'p Path>) -> Self {
+        Self { path }
+    }
+
+    /// Read and understand every line. What is wrong is told, all of it.
+    fn read(&self, take: impl FnMut(Line)) -> Result<()> {
         let names = SystemNames::default();
-        let lines = match path {
-            None => rules::read(BufReader::with_capacity(BUFFER, io::stdin().lock()), &names),
+        let outcome = match self.path {
+            None => rules::read(BufReader::with_capacity(BUFFER, io::stdin().lock()), &names, take),
             Some(path) => File::open(path)
                 .map_err(ReadError::Source)
-                .and_then(|file| rules::read(BufReader::with_capacity(BUFFER, file), &names)),
+                .and_then(|file| rules::read(BufReader::with_capacity(BUFFER, file), &names, take)),
         };
-        match lines {
-            Ok(lines) => Ok(Self { source, lines }),
-            Err(ReadError::Source(error)) => Err(anyhow::Error::new(error).context(source)),
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(ReadError::Source(error)) => Err(anyhow::Error::new(error).context(self.to_string())),
             Err(ReadError::Bad(bad)) => {
-                let mut text = String::new();
-                for line in bad {
-                    text.push_str(&format!("{source}:{line}\n"));
-                }
-                say!("{}", text.trim_end());
+                self.tell(bad.into_iter().map(|line| (line.number, line.message)));
                 Err(Told(status::USAGE).into())
             }
         }
     }
 
-    /// The state that the lines would make of an empty table; and what the kernel would refuse, by line.
-    pub(super) fn state(&self) -> (State, Vec<(u32, Finding)>) {
-        let mut set = RuleSet::new();
-        let mut findings = Vec::new();
-        let mut timeouts: Option<Traced<Timeouts>> = None;
-        let mut daemons = Vec::new();
-        for line in &self.lines {
-            let Some(change) = line.change() else { continue };
-            match change {
-                Change::SetTimeouts(new) => {
-                    let old = timeouts.map(|traced| traced.rule).unwrap_or_default();
-                    let or = |new, old| if new == 0 { old } else { new };
-                    let rule = Timeouts {
-                        tcp: or(new.tcp, old.tcp),
-                        tcp_fin: or(new.tcp_fin, old.tcp_fin),
-                        udp: or(new.udp, old.udp),
-                    };
-                    timeouts = Some(Traced { rule, line: line.number });
-                }
-                Change::StartDaemon(daemon) => set_daemon(&mut daemons, daemon.role, Some(*daemon), line.number),
-                Change::StopDaemon(daemon) => set_daemon(&mut daemons, daemon.role, None, line.number),
-                change => {
-                    if let Err(finding) = set.apply(change, line.number) {
-                        findings.push((line.number, finding));
-                    }
-                }
-            }
+    /// Say what is to be said of lines.
+    pub(super) fn tell(&self, findings: impl IntoIterator<Item = (u32, impl fmt::Display)>) {
+        let text: Vec<String> =
+            findings.into_iter().map(|(line, message)| format!("{self}:{line}: {message}")).collect();
+        if !text.is_empty() {
+            say!("{}", text.join("\n"));
         }
-        (State { services: set.finish(), timeouts, daemons }, findings)
+    }
+
+    /// Read everything as what should be.
+    pub(super) fn wanted(&self) -> Result<Wanted> {
+        let mut set = RuleSet::new();
+        let mut wanted = Wanted::default();
+        self.read(|line| wanted.take(&mut set, line))?;
+        wanted.state.services = set.finish();
+        Ok(wanted)
     }
 }
 
-fn set_daemon(
-    daemons: &mut Vec<Traced<(DaemonRole, Option<crate::model::Daemon>)>>,
-    role: DaemonRole,
-    daemon: Option<crate::model::Daemon>,
-    line: u32,
-) {
-    daemons.retain(|traced| traced.rule.0 != role);
-    daemons.push(Traced { rule: (role, daemon), line });
+/// What the lines of a file come to, starting from nothing.
+#[derive(Default)]
+pub(super) struct Wanted {
+    /// The state that they would make of an empty table.
+    pub(super) state: State,
+    /// What the kernel would refuse, by line.
+    pub(super) refused: Vec<(u32, Finding)>,
+    /// What would quietly not be as it stands there, by line.
+    changed: Vec<(u32, String)>,
+    /// What they ask for besides rules.
+    rest: Vec<Line>,
+}
+
+impl Wanted {
+    fn take(&mut self, set: &mut RuleSet, line: Line) {
+        let number = line.number;
+        if let Some(port) = line.replaced_port {
+            let message = format!("port {port} has no effect: without -m the packet keeps the service's port");
+            self.changed.push((number, message));
+        }
+        match &line.request {
+            Request::Change(Change::SetTimeouts(new)) => {
+                let old = self.state.timeouts.map(|traced| traced.rule).unwrap_or_default();
+                let or = |new, old| if new == 0 { old } else { new };
+                let rule = Timeouts {
+                    tcp: or(new.tcp, old.tcp),
+                    tcp_fin: or(new.tcp_fin, old.tcp_fin),
+                    udp: or(new.udp, old.udp),
+                };
+                self.state.timeouts = Some(Traced { rule, line: number });
+            }
+            Request::Change(Change::StartDaemon(daemon)) => self.daemon(daemon.role, Some(*daemon), number),
+            Request::Change(Change::StopDaemon(daemon)) => self.daemon(daemon.role, None, number),
+            Request::Change(change) => {
+                if let Err(finding) = set.apply(change, number) {
+                    self.refused.push((number, finding));
+                } else if let Change::AddService(service) | Change::EditService(service) = change
+                    && !check::known(service.scheduler)
+                {
+                    self.changed.push((number, format!("unknown scheduler `{}'", service.scheduler)));
+                }
+                if let Change::Zero(_) = change {
+                    self.rest.push(line);
+                }
+            }
+            _ => self.rest.push(line),
+        }
+    }
+
+    fn daemon(&mut self, role: DaemonRole, daemon: Option<Daemon>, line: u32) {
+        self.state.daemons.retain(|traced| traced.rule.0 != role);
+        self.state.daemons.push(Traced { rule: (role, daemon), line });
+    }
 }

@@ -6,23 +6,20 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use super::{Output, Progress, Rules, apply, confirm, status};
+use super::{Output, Progress, Source, Wanted, apply, confirm, status};
 use crate::commands::list::labels;
-use crate::grammar::{self, Request};
+use crate::grammar;
 use crate::kernel::{Asked, Client, Error, Refusal};
-use crate::model::{Change, ServiceKey};
+use crate::model::{Change, Service, ServiceKey};
 use crate::plan::{self, Options, RuleService, State, Step, Traced};
-use crate::rules::Line;
 use crate::view::rules::change;
 
-pub(super) fn run(rules: &Rules, replace: grammar::Replace, output: &mut Output) -> Result<u8> {
+pub(super) fn run(source: &Source<'_>, replace: grammar::Replace, output: &mut Output) -> Result<u8> {
     let options = Options { keep_weights: replace.keep_weights };
-    let (want, findings) = rules.state();
-    if !findings.is_empty() {
-        for (line, finding) in findings {
-            say!("{}:{line}: {}", rules.source, finding.message());
-        }
-        say!("{}: nothing was changed", rules.source);
+    let Wanted { state: want, refused, rest, .. } = source.wanted()?;
+    if !refused.is_empty() {
+        source.tell(refused.into_iter().map(|(line, finding)| (line, finding.message())));
+        say!("{source}: nothing was changed");
         return Ok(status::FAILED);
     }
     let terminal = replace.confirm.map(confirm::Terminal::open).transpose()?;
@@ -37,12 +34,12 @@ pub(super) fn run(rules: &Rules, replace: grammar::Replace, output: &mut Output)
         return Ok(if steps.is_empty() { status::OK } else { status::FAILED });
     }
     if !steps.is_empty() {
-        let mut work = Work { client: &mut client, source: &rules.source, have: &have, steps: &steps };
+        let mut work = Work { client: &mut client, source, have: &have, steps: &steps };
         if let Some(failure) = work.forth()? {
             return Ok(failure);
         }
         if !work.is_now(&want, options)? {
-            say!("{}: another program changed the table meanwhile: it is not what the rules say", rules.source);
+            say!("{source}: another program changed the table meanwhile: it is not what the rules say");
             return Ok(status::FAILED);
         }
         if let Some(terminal) = terminal {
@@ -53,13 +50,7 @@ pub(super) fn run(rules: &Rules, replace: grammar::Replace, output: &mut Output)
         }
     }
     // What else the lines ask for is done in their order, now that the rules are there.
-    let rest: Vec<Line> = rules
-        .lines
-        .iter()
-        .filter(|line| matches!(line.request, Request::List(_) | Request::Save(_) | Request::Change(Change::Zero(_))))
-        .cloned()
-        .collect();
-    match apply::run(&mut client, &rest, &rules.source, output)? {
+    match apply::run(&mut client, &rest, source, output)? {
         status::OK => Ok(status::OK),
         _ => Ok(status::FAILED),
     }
@@ -67,12 +58,12 @@ pub(super) fn run(rules: &Rules, replace: grammar::Replace, output: &mut Output)
 
 /// What the kernel has of what these rules are about.
 pub(in crate::commands) fn read_state(client: &mut Client, want: &State) -> Result<State, Error> {
-    let entries = client.services()?;
-    let mut progress = Progress::new("reading services", entries.len());
-    let mut services = Vec::with_capacity(entries.len());
-    for entry in entries {
+    let rules = client.service_rules()?;
+    let mut progress = Progress::new("reading services", rules.len());
+    let mut services = Vec::with_capacity(rules.len());
+    for service in rules {
         progress.step();
-        services.push(read_service(client, entry.service)?);
+        services.push(read_service(client, service)?);
     }
     services.sort_unstable_by_key(|service: &RuleService| service.service.rule.key);
     let timeouts = want.timeouts.map(|_| client.timeouts()).transpose()?;
@@ -84,10 +75,9 @@ pub(in crate::commands) fn read_state(client: &mut Client, want: &State) -> Resu
     })
 }
 
-fn read_service(client: &mut Client, service: crate::model::Service) -> Result<RuleService, Error> {
-    let entries = client.destinations(&service.key)?;
-    let mut destinations: Vec<_> =
-        entries.into_iter().map(|entry| Traced { rule: entry.destination, line: 0 }).collect();
+fn read_service(client: &mut Client, service: Service) -> Result<RuleService, Error> {
+    let rules = client.destination_rules(&service.key)?;
+    let mut destinations: Vec<_> = rules.into_iter().map(|rule| Traced { rule, line: 0 }).collect();
     destinations.sort_unstable_by_key(|destination| destination.rule.key);
     Ok(RuleService { service: Traced { rule: service, line: 0 }, destinations })
 }
@@ -95,7 +85,7 @@ fn read_service(client: &mut Client, service: crate::model::Service) -> Result<R
 /// A plan being carried out.
 struct Work<'w> {
     client: &'w mut Client,
-    source: &'w str,
+    source: &'w Source<'w>,
     have: &'w State,
     steps: &'w [Step],
 }
@@ -176,11 +166,11 @@ impl Work<'_> {
     fn is_now(&mut self, expected: &State, options: Options) -> Result<bool, Error> {
         let touched: HashSet<ServiceKey> = self.steps.iter().filter_map(|step| service_of(&step.change)).collect();
         let mut services = Vec::new();
-        for entry in self.client.services()? {
-            services.push(if touched.contains(&entry.service.key) {
-                read_service(self.client, entry.service)?
+        for rule in self.client.service_rules()? {
+            services.push(if touched.contains(&rule.key) {
+                read_service(self.client, rule)?
             } else {
-                RuleService { service: Traced { rule: entry.service, line: 0 }, destinations: Vec::new() }
+                RuleService { service: Traced { rule, line: 0 }, destinations: Vec::new() }
             });
         }
         services.sort_unstable_by_key(|service| service.service.rule.key);
