@@ -41,10 +41,10 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
         Ok(true) => Ok(status::FAILED),
         Ok(false) => Ok(status::OK),
         // Trouble is 2 here, as with diff(1): 1 means that there are differences.
-        Err(error) => {
-            tell(&error);
-            Ok(status::USAGE)
-        }
+        Err(error) => Ok(match tell(&error) {
+            status::OK => status::OK,
+            _ => status::USAGE,
+        }),
     }
 }
 

@@ -7,16 +7,22 @@ use std::net::IpAddr;
 use anyhow::{Context, Result};
 
 use super::{Output, status};
-use crate::grammar::{Listing, Subject};
+use crate::grammar::{Columns, Listing, Subject};
 use crate::kernel::{Client, Error};
-use crate::model::{DestinationEntry, ServiceEntry, Table, TableService};
+use crate::model::{ServiceEntry, TableService};
 use crate::view::{Labels, connections, text};
 
 /// Bytes of the kernel's list of connections read at once.
 const CONNECTIONS_BUFFER: usize = 64 * 1024;
+/// Services whose destinations are held at once.
+const SERVICES_AT_ONCE: usize = 16;
 
 pub(super) fn run(listing: &Listing, output: &mut Output) -> Result<u8> {
-    match listing_with(&mut Client::connect()?, listing, output) {
+    let mut client = Client::connect()?;
+    if !matches!(listing.columns, Columns::Stats | Columns::Rate) {
+        client.skip_counters();
+    }
+    match listing_with(&mut client, listing, output) {
         // What the original calls a failed listing, whoever failed.
         Err(error) if matches!(error.downcast_ref(), Some(Error::Refused(_))) => {
             say!("{error:#}");
@@ -45,12 +51,12 @@ pub(super) fn listing_with(client: &mut Client, listing: &Listing, output: &mut 
         }
         Subject::Service(key) => {
             let entry = client.service(&key)?;
-            let destinations = client.destinations(&key)?;
-            write_table(Table { services: vec![TableService { entry, destinations }] }, listing, &mut labels, output)?;
+            write_services(client, vec![entry], listing, &mut labels, output)?;
         }
         Subject::Table => {
             text::version_line(output, &client.info()?)?;
-            write_table(client.table()?, listing, &mut labels, output)?;
+            let entries = client.services()?;
+            write_services(client, entries, listing, &mut labels, output)?;
         }
     }
     Ok(())
@@ -61,36 +67,42 @@ pub(super) fn labels(numeric: bool) -> Labels {
     if numeric { Labels::numeric() } else { Labels::with_names() }
 }
 
-/// Every address of a table, for looking their names up at once.
-fn addresses(table: &Table) -> impl Iterator<Item = IpAddr> + '_ {
-    table.services.iter().flat_map(|service| {
-        let servers = service.destinations.iter().map(|entry| entry.destination.key.address);
-        service.entry.service.key.address().into_iter().chain(servers)
-    })
-}
-
-fn write_table(mut table: Table, listing: &Listing, labels: &mut Labels, output: &mut Output) -> Result<()> {
-    if listing.sorted {
-        table.sort();
-    }
-    labels.look_up(addresses(&table));
-    text::header(output, listing.columns)?;
-    for TableService { entry, destinations } in &table.services {
-        write_service(entry, destinations, listing, labels, output)?;
-    }
-    Ok(())
-}
-
-fn write_service(
-    entry: &ServiceEntry,
-    destinations: &[DestinationEntry],
+/// The services with their destinations, which are read a few services at a time: a table may be larger than what one wants
+/// to hold. For names everything is read first, so that they are looked up together.
+fn write_services(
+    client: &mut Client,
+    mut entries: Vec<ServiceEntry>,
     listing: &Listing,
     labels: &mut Labels,
     output: &mut Output,
 ) -> Result<()> {
-    text::service(output, labels, listing, entry)?;
-    for destination in destinations {
-        text::destination(output, labels, listing, &entry.service.key, destination)?;
+    if listing.sorted {
+        entries.sort_unstable_by_key(|entry| entry.service.key);
+    }
+    let at_once = if listing.numeric { SERVICES_AT_ONCE } else { entries.len().max(1) };
+    text::header(output, listing.columns)?;
+    for entries in entries.chunks(at_once) {
+        let mut services = Vec::with_capacity(entries.len());
+        for &entry in entries {
+            let mut destinations = client.destinations(&entry.service.key)?;
+            if listing.sorted {
+                destinations.sort_unstable_by_key(|entry| entry.destination.key);
+            }
+            services.push(TableService { entry, destinations });
+        }
+        labels.look_up(services.iter().flat_map(addresses));
+        for TableService { entry, destinations } in &services {
+            text::service(output, labels, listing, entry)?;
+            for destination in destinations {
+                text::destination(output, labels, listing, &entry.service.key, destination)?;
+            }
+        }
     }
     Ok(())
+}
+
+/// The addresses of a service and its destinations.
+fn addresses(service: &TableService) -> impl Iterator<Item = IpAddr> {
+    let servers = service.destinations.iter().map(|entry| entry.destination.key.address);
+    service.entry.service.key.address().into_iter().chain(servers)
 }

@@ -104,12 +104,12 @@ pub fn destination(payload: &[u8], service_family: Family) -> Result<Destination
     Ok(entry)
 }
 
-/// The same without counters, which takes half the time.
+/// The same without counters, which takes half the time: they are all 0.
 ///
 /// # Errors
 /// The payload is not what the kernel promises.
-pub fn destination_rule(payload: &[u8], service_family: Family) -> Result<Destination, WireError> {
-    destination_parts(payload, service_family).map(|(entry, _)| entry.destination)
+pub fn destination_without_counters(payload: &[u8], service_family: Family) -> Result<DestinationEntry, WireError> {
+    destination_parts(payload, service_family).map(|(entry, _)| entry)
 }
 
 fn destination_parts(

@@ -60,14 +60,14 @@ pub fn difference(have: &State, want: &State, options: Options) -> Vec<Step> {
             Pair::Both(have, want) => steps.within(have, want, options),
         },
     );
-    let Steps { additions: mut all, edits, deletions } = steps;
-    all.extend(edits);
-    all.extend(deletions);
-    all.extend(timeouts(have, want));
-    for wanted in &want.daemons {
-        all.extend(daemon(have, wanted));
-    }
-    all
+    let (stops, starts): (Vec<Step>, Vec<Step>) = want
+        .daemons
+        .iter()
+        .flat_map(|wanted| daemon(have, wanted))
+        .partition(|step| matches!(step.change, Change::StopDaemon(_)));
+    // While a daemon runs, the kernel takes no servers of another family than their service's; so a daemon that goes, goes
+    // first, and one that comes, comes last.
+    [stops, steps.additions, steps.edits, steps.deletions, Vec::from_iter(timeouts(have, want)), starts].concat()
 }
 
 fn timeouts(have: &State, want: &State) -> Option<Step> {

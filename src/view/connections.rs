@@ -114,8 +114,10 @@ impl<'l> Connection<'l> {
         push_two_digits(text, self.expires / 60);
         text.push(':');
         push_two_digits(text, self.expires % 60);
-        text.push(' ');
-        text.push_left(&self.state, 11);
+        text.push_str("  ");
+        let start = text.len();
+        text.push_str(&self.state);
+        text.pad(start, 11);
         text.push(' ');
         column(text, labels, self.source, protocol);
         column(text, labels, self.virtual_address, protocol);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::append::Append;
@@ -13,6 +14,8 @@ use crate::model::Protocol;
 pub struct Labels {
     names: Option<SystemNames>,
     hosts: HashMap<IpAddr, Option<String>>,
+    /// Room for the line being written.
+    line: String,
 }
 
 impl Labels {
@@ -25,7 +28,7 @@ impl Labels {
     /// Names where there are any.
     #[must_use]
     pub fn with_names() -> Self {
-        Self { names: Some(SystemNames::default()), hosts: HashMap::new() }
+        Self { names: Some(SystemNames::default()), ..Self::default() }
     }
 
     /// Look the names of these addresses up together: one question instead of many.
@@ -40,6 +43,21 @@ impl Labels {
             let name = found.remove(&address);
             self.hosts.insert(address, name);
         }
+    }
+
+    /// Write a line that `build` makes, without its end. The room for it is used again for the next one.
+    pub(super) fn line(
+        &mut self,
+        out: &mut impl io::Write,
+        build: impl FnOnce(&mut String, &mut Self),
+    ) -> io::Result<()> {
+        let mut line = std::mem::take(&mut self.line);
+        line.clear();
+        build(&mut line, self);
+        line.push('\n');
+        let written = out.write_all(line.as_bytes());
+        self.line = line;
+        written
     }
 
     /// Append `address:port` to the text, an IPv6 address in brackets. Without a protocol the port has no name.

@@ -15,10 +15,7 @@ use crate::model::{
 /// # Errors
 /// The output fails.
 pub fn change(out: &mut impl Write, labels: &mut Labels, change: &Change) -> io::Result<()> {
-    let mut line = String::with_capacity(128);
-    write_change(&mut line, labels, change);
-    line.push('\n');
-    out.write_all(line.as_bytes())
+    labels.line(out, |line, labels| write_change(line, labels, change))
 }
 
 /// Append a change, without the end of the line.
@@ -66,10 +63,11 @@ pub fn write_change(line: &mut String, labels: &mut Labels, change: &Change) {
     }
 }
 
+/// The interface stands in one word with its option, as its name may begin like a comment.
 fn write_daemon(line: &mut String, daemon: &Daemon) {
     let _ = write!(
         line,
-        "--start-daemon {} --mcast-interface {} --syncid {}",
+        "--start-daemon {} --mcast-interface={} --syncid {}",
         daemon.role.name(),
         daemon.interface,
         daemon.sync_id

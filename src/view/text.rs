@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::append::Append;
+use super::append::{Append, Field};
 use super::{Labels, rules};
 use crate::grammar::{Columns, Listing};
 use crate::model::{
@@ -65,8 +65,11 @@ pub fn header(out: &mut impl Write, columns: Columns) -> io::Result<()> {
 /// # Errors
 /// The output fails.
 pub fn service(out: &mut impl Write, labels: &mut Labels, listing: &Listing, entry: &ServiceEntry) -> io::Result<()> {
+    labels.line(out, |line, labels| write_service(line, labels, listing, entry))
+}
+
+fn write_service(line: &mut String, labels: &mut Labels, listing: &Listing, entry: &ServiceEntry) {
     let service = &entry.service;
-    let mut line = String::with_capacity(128);
     match service.key {
         ServiceKey::Mark { mark, family } => {
             let _ = write!(line, "FWM  {mark}");
@@ -77,28 +80,28 @@ pub fn service(out: &mut impl Write, labels: &mut Labels, listing: &Listing, ent
         ServiceKey::Address { protocol, address, port } => {
             line.push_str(protocol.name());
             line.pad(0, 5);
-            write_name(&mut line, labels, address, port, &service.key);
+            write_name(line, labels, address, port, &service.key);
         }
     }
     match listing.columns {
         Columns::Stats | Columns::Rate => {
             line.pad(0, 33);
             let numbers = numbers(listing.columns, &entry.statistics);
-            numbers.iter().for_each(|&number| write_number(&mut line, number, listing.exact));
+            numbers.iter().for_each(|&number| write_number(line, number, listing.exact));
         }
         _ => {
             line.push(' ');
             line.push_str(&service.scheduler.text());
             if service.flags.scheduler() != 0 {
                 line.push_str(" (");
-                rules::write_scheduler_flags(&mut line, service.scheduler, service.flags);
+                rules::write_scheduler_flags(line, service.scheduler, service.flags);
                 line.push(')');
             }
             if let Some(persistence) = &service.persistence {
                 let _ = write!(line, " persistent {}", persistence.timeout);
                 if !persistence.netmask.is_host() {
                     line.push_str(" mask ");
-                    rules::write_netmask(&mut line, persistence.netmask);
+                    rules::write_netmask(line, persistence.netmask);
                 }
                 if !service.engine.is_empty() {
                     let _ = write!(line, " pe {}", service.engine);
@@ -109,8 +112,6 @@ pub fn service(out: &mut impl Write, labels: &mut Labels, listing: &Listing, ent
             }
         }
     }
-    line.push('\n');
-    out.write_all(line.as_bytes())
 }
 
 /// The line of a destination of that service.
@@ -124,44 +125,52 @@ pub fn destination(
     key: &ServiceKey,
     entry: &DestinationEntry,
 ) -> io::Result<()> {
+    labels.line(out, |line, labels| write_destination(line, labels, listing, key, entry))
+}
+
+fn write_destination(
+    line: &mut String,
+    labels: &mut Labels,
+    listing: &Listing,
+    key: &ServiceKey,
+    entry: &DestinationEntry,
+) {
     let destination = &entry.destination;
-    let mut line = String::with_capacity(128);
     line.push_str("  -> ");
     let start = line.len();
-    write_name(&mut line, labels, destination.key.address, destination.key.port, key);
+    write_name(line, labels, destination.key.address, destination.key.port, key);
     line.pad(start, IPV4_NAME);
+    let mut columns = Field::new();
     match listing.columns {
         Columns::Plain => {
-            line.push_left(forwarding_name(destination.forwarding), 7);
-            line.push_number_left(destination.weight, 6);
+            columns.word(forwarding_name(destination.forwarding), 7);
+            columns.number(destination.weight, 6);
         }
         Columns::TunnelInfo => {
-            line.push_left(forwarding_name(destination.forwarding), 7);
-            line.push_left(&tunnel_info(destination.forwarding), 13);
-            line.push_number_left(destination.weight, 6);
+            columns.word(forwarding_name(destination.forwarding), 7);
+            columns.word(&tunnel_info(destination.forwarding), 13);
+            columns.number(destination.weight, 6);
         }
         Columns::Thresholds => {
-            line.push_number_left(destination.upper_threshold, 10);
-            line.push_number_left(destination.lower_threshold, 10);
+            columns.number(destination.upper_threshold, 10);
+            columns.number(destination.lower_threshold, 10);
         }
         Columns::PersistentConnections => {
-            line.push_number_left(destination.weight, 9);
-            line.push_number_left(entry.persistent_connections, 11);
+            columns.number(destination.weight, 9);
+            columns.number(entry.persistent_connections, 11);
         }
         Columns::Stats | Columns::Rate => {
             for (index, number) in numbers(listing.columns, &entry.statistics).into_iter().enumerate() {
                 // The original does not shorten a server's connections and packets per second.
                 let exact = listing.exact || (listing.columns == Columns::Rate && index < 3);
-                write_number(&mut line, number, exact);
+                write_number(line, number, exact);
             }
+            return;
         }
     }
-    if !matches!(listing.columns, Columns::Stats | Columns::Rate) {
-        line.push_number_left(entry.active_connections, 10);
-        line.push_number_left(entry.inactive_connections, 10);
-    }
-    line.push('\n');
-    out.write_all(line.as_bytes())
+    columns.number(entry.active_connections, 10);
+    columns.number(entry.inactive_connections, 10);
+    line.push_field(&columns);
 }
 
 /// `-L --timeout`

@@ -1,0 +1,988 @@
+//! What the program and the library promise, on a real kernel: random tables there and back, replacing all or nothing,
+//! batches, files, and what happens when things go wrong. Each trial has network namespaces of its own.
+
+mod support;
+
+#[path = "support/strategies.rs"]
+mod strategies;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::os::unix::fs::symlink;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use ipvsadm_rs::kernel::{Client, Error, Refusal};
+use ipvsadm_rs::model::{
+    Change, Daemon, DaemonRole, Destination, Family, Forwarding, InterfaceName, Protocol, SchedulerName, Service,
+    ServiceFlags, ServiceKey, Timeouts,
+};
+use libtest_mimic::{Failed, Trial};
+use nix::errno::Errno;
+use proptest::prelude::{Just, ProptestConfig, any};
+use proptest::sample::Index;
+use proptest::strategy::Strategy;
+use proptest::test_runner::{TestCaseError, TestRunner};
+
+use strategies::{Reach, Rules, RulesOfService, distance, file, line, rules_of};
+use support::{Invocation, Output, in_fresh_namespace};
+
+/// What a trial does.
+type Run = fn() -> Result<()>;
+
+fn main() -> ExitCode {
+    let guest = support::Guest { divisible: true, ..support::Guest::default() };
+    support::run_in_kernel(guest, || {
+        if env::var_os("IPVS_IN_KERNEL").is_some() {
+            find_schedulers()?;
+        }
+        let trials: [(&str, Run); _] = [
+            ("rules: what is written is read back", what_is_written_is_read_back),
+            ("rules: a table is read back", a_table_is_read_back),
+            ("rules: batch tells every refusal", a_batch_tells_every_refusal),
+            ("save: restored in another namespace", saved_is_restored),
+            ("save: --all, restored in another namespace", all_saved_is_restored),
+            ("save: read by the original", the_original_reads_what_is_saved),
+            ("save: --file, killed at any time", a_saved_file_is_whole_whenever_killed),
+            ("replace: dry run, diff, table", replacing_makes_the_table_equal),
+            ("replace: nothing else is touched", replacing_leaves_the_rest_alone),
+            ("replace: a refusal changes nothing", a_refusal_changes_nothing),
+            ("replace: --keep-weights", weights_are_kept),
+            ("replace: timeouts and daemons", timeouts_and_daemons_are_replaced),
+            ("replace: another program's changes are noticed", changes_of_others_are_noticed),
+            ("restore: files that cannot be read", files_that_cannot_be_read),
+            ("restore: bad lines", bad_lines_change_nothing),
+            ("restore: lines of all kinds", lines_of_all_kinds_are_read),
+            ("program: without privileges", without_privileges),
+            ("program: closed pipe", a_closed_pipe_ends_quietly),
+            ("program: diff into a closed pipe", a_closed_pipe_ends_diff_quietly),
+            ("program: full disk", a_full_disk_is_an_error),
+            ("program: called by its other names", the_other_names),
+        ];
+        let trial = |(name, run): (&str, Run)| {
+            Trial::test(name, move || run().map_err(|error| Failed::from(format!("{error:#}"))))
+        };
+        Ok(trials.into_iter().map(trial).collect())
+    })
+}
+
+/// Distributions leave out one scheduler or the other.
+fn find_schedulers() -> Result<()> {
+    let found = in_fresh_namespace(|| {
+        let mut client = Client::connect()?;
+        let mut found = Vec::new();
+        for name in strategies::SCHEDULERS {
+            let service = Service { scheduler: SchedulerName::cut(name.as_bytes()), ..by_mark(1) };
+            match client.change(&Change::AddService(service)) {
+                Ok(()) => found.push(name),
+                Err(Error::Refused(Refusal { errno: Errno::ENOENT, .. })) => {}
+                Err(error) => return Err(error.into()),
+            }
+            client.change(&Change::Flush)?;
+        }
+        Ok(found)
+    })?;
+    ensure!(found.len() >= 13, "the kernel has only the schedulers {found:?}");
+    strategies::SCHEDULERS_AT_HAND.set(found).map_err(|_| anyhow!("the schedulers are found already"))
+}
+
+// ---- tools ----------------------------------------------------------------------------------------------------------
+
+/// Tries so many random values.
+fn property<S>(cases: u32, strategy: &S, holds: impl Fn(S::Value) -> Result<()>) -> Result<()>
+where
+    S: Strategy,
+    S::Value: Debug,
+{
+    let config = ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 60, ..ProptestConfig::default() };
+    let holds = |value| holds(value).map_err(|error| TestCaseError::fail(format!("{error:#}")));
+    TestRunner::new(config).run(strategy, holds).map_err(|error| anyhow!("{error}"))
+}
+
+/// Puts rules into the table.
+fn fill(client: &mut Client, rules: &Rules) -> Result<()> {
+    make(client, strategies::changes(rules))
+}
+
+fn make(client: &mut Client, changes: impl Iterator<Item = Change>) -> Result<()> {
+    let mut refused = Vec::new();
+    let mut batch = client.batch(|change: Change, refusal: Refusal| refused.push((change, refusal)))?;
+    for change in changes {
+        batch.push(change, &change)?;
+    }
+    batch.finish()?;
+    ensure!(refused.is_empty(), "the kernel refused {refused:?}");
+    Ok(())
+}
+
+/// The table of this namespace.
+fn table() -> Result<Rules> {
+    Ok(rules_of(&Client::connect()?.table()?))
+}
+
+fn ensure_same(expected: &Rules, actual: &Rules) -> Result<()> {
+    let spelled = |rules: &Rules| strategies::changes(rules).map(|change| format!("{change:?}\n")).collect::<String>();
+    ensure!(
+        expected == actual,
+        "another table than expected:\n{}",
+        support::difference(&spelled(expected), &spelled(actual))
+    );
+    Ok(())
+}
+
+fn ensure_table(expected: &Rules) -> Result<()> {
+    ensure_same(expected, &table()?)
+}
+
+/// Runs the program in this namespace.
+fn run(words: &[&str], stdin: &[u8]) -> Result<Output> {
+    Invocation { stdin, ..Invocation::of(words) }.run(&support::ours())
+}
+
+/// Runs the program, which must succeed and say nothing on standard error. Returns what it prints.
+fn succeed(words: &[&str], stdin: &[u8]) -> Result<String> {
+    let output = run(words, stdin)?;
+    ensure!(output.status == "0" && output.stderr.is_empty(), "{words:?}: {output:?}");
+    Ok(output.stdout)
+}
+
+fn path(path: &Path) -> Result<&str> {
+    path.to_str().context("a path that is not UTF-8")
+}
+
+/// A service by mark, round robin.
+fn by_mark(mark: u32) -> Service {
+    Service {
+        key: ServiceKey::Mark { mark, family: Family::Ipv4 },
+        scheduler: SchedulerName::cut(b"rr"),
+        flags: ServiceFlags::default(),
+        persistence: None,
+        engine: SchedulerName::EMPTY,
+    }
+}
+
+/// Services by the marks from 1 on, each with two servers of this weight.
+fn by_marks(count: u32, weight: u32) -> Rules {
+    let services = (1..=count).map(|mark| {
+        let service = by_mark(mark);
+        let servers = [1, 2].map(|host| Destination { weight, ..Destination::new([10, 0, 0, host].into(), 80) });
+        (service.key, RulesOfService { service, servers: servers.map(|server| (server.key, server)).into() })
+    });
+    services.collect()
+}
+
+// ---- rules ----------------------------------------------------------------------------------------------------------
+
+fn what_is_written_is_read_back() -> Result<()> {
+    let reach = Reach::Kernel;
+    in_fresh_namespace(|| {
+        let strategy = strategies::service_key().prop_flat_map(move |key| {
+            let server = strategies::server_key(key, reach, true).prop_flat_map(move |name| {
+                (strategies::server(key, name, reach), strategies::server(key, name, reach))
+            });
+            let services = (strategies::service(key, reach), strategies::service(key, reach));
+            (services, proptest::collection::vec(server.boxed(), 0..5))
+        });
+        let client = RefCell::new(Client::connect()?);
+        property(256, &strategy, |((service, edited), servers)| {
+            let client = &mut *client.borrow_mut();
+            let servers: BTreeMap<_, _> =
+                servers.into_iter().map(|(server, edited)| (server.key, (server, edited))).collect();
+            let before = servers.iter().map(|(key, (server, _))| (*key, *server)).collect();
+            let after = servers.iter().map(|(key, (_, edited))| (*key, *edited)).collect();
+            let (before, after) =
+                (RulesOfService { service, servers: before }, RulesOfService { service: edited, servers: after });
+            client.change(&Change::Flush)?;
+            client.change(&Change::AddService(service))?;
+            for server in before.servers.values() {
+                client.change(&Change::AddDestination(service.key, *server)).with_context(|| format!("{server:?}"))?;
+            }
+            ensure_alone(client, &before)?;
+            client.change(&Change::EditService(edited))?;
+            for server in after.servers.values() {
+                client.change(&Change::EditDestination(service.key, *server)).with_context(|| format!("{server:?}"))?;
+            }
+            ensure_alone(client, &after)?;
+            for server in after.servers.keys() {
+                client.change(&Change::DeleteDestination(service.key, *server))?;
+            }
+            ensure_alone(client, &RulesOfService { servers: BTreeMap::new(), ..after })?;
+            client.change(&Change::Zero(Some(service.key)))?;
+            client.change(&Change::DeleteService(service.key))?;
+            ensure_same(&Rules::new(), &rules_of(&client.table()?))
+        })
+    })
+}
+
+/// This service and nothing else is in the table, by every way of asking for it.
+fn ensure_alone(client: &mut Client, expected: &RulesOfService) -> Result<()> {
+    let key = expected.service.key;
+    let expected = Rules::from([(key, expected.clone())]);
+    let alone = |service: Service, servers: Vec<Destination>| {
+        let servers = servers.into_iter().map(|server| (server.key, server)).collect();
+        Rules::from([(service.key, RulesOfService { service, servers })])
+    };
+    let servers = client.destinations(&key)?.iter().map(|entry| entry.destination).collect();
+    ensure_same(&expected, &alone(client.service(&key)?.service, servers))?;
+    let services = client.service_rules()?;
+    ensure!(services.len() == 1, "{services:?}");
+    ensure_same(&expected, &alone(services[0], client.destination_rules(&key)?))?;
+    ensure_same(&expected, &rules_of(&client.table()?))
+}
+
+fn a_table_is_read_back() -> Result<()> {
+    property(12, &strategies::rules(0..40, 0..8, Reach::Kernel, true), |rules| {
+        in_fresh_namespace(|| {
+            let mut client = Client::connect()?;
+            fill(&mut client, &rules)?;
+            let mut table = client.table()?;
+            let servers: usize = table.services.iter().map(|service| service.destinations.len()).sum();
+            let expected: usize = rules.values().map(|of_service| of_service.servers.len()).sum();
+            ensure!((table.services.len(), servers) == (rules.len(), expected), "something was read twice");
+            ensure_same(&rules, &rules_of(&table))?;
+            table.sort();
+            ensure!(table.services.iter().map(|service| &service.entry.service.key).eq(rules.keys()), "not in order");
+            client.change(&Change::Flush)?;
+            ensure_table(&Rules::new())
+        })
+    })
+}
+
+fn a_batch_tells_every_refusal() -> Result<()> {
+    in_fresh_namespace(|| {
+        let mut client = Client::connect()?;
+        let mut refused = Vec::new();
+        let mut batch = client.batch(|tag: usize, refusal: Refusal| refused.push((tag, refusal)))?;
+        let mut expected = BTreeSet::new();
+        let mut added = BTreeSet::new();
+        for tag in 0..5000 {
+            // Every third is the one before once more.
+            let service = by_mark(1 + tag as u32 - u32::from(tag % 3 == 2));
+            if !added.insert(service.key) {
+                expected.insert(tag);
+            }
+            batch.push(tag, &Change::AddService(service))?;
+        }
+        batch.finish()?;
+        ensure!(expected.len() == 1666, "every third is refused, not {}", expected.len());
+        ensure!(refused.iter().all(|(_, refusal)| refusal.errno == Errno::EEXIST), "{refused:?}");
+        ensure!(refused.iter().all(|(_, refusal)| refusal.to_string() == "Service already exists"), "{refused:?}");
+        ensure!(refused.is_sorted_by(|one, other| one.0 < other.0), "not told in order, or twice");
+        let told: BTreeSet<usize> = refused.into_iter().map(|(tag, _)| tag).collect();
+        ensure!(told == expected, "told otherwise: {:?}", told.symmetric_difference(&expected).collect::<Vec<_>>());
+        let there: BTreeSet<ServiceKey> = client.services()?.iter().map(|entry| entry.service.key).collect();
+        ensure!(there == added, "another table: {:?}", there.symmetric_difference(&added).collect::<Vec<_>>());
+        Ok(())
+    })
+}
+
+// ---- saving ---------------------------------------------------------------------------------------------------------
+
+fn saved_is_restored() -> Result<()> {
+    property(12, &strategies::rules(0..12, 0..8, Reach::Rule, true), |rules| {
+        let saved = in_fresh_namespace(|| {
+            fill(&mut Client::connect()?, &rules)?;
+            succeed(&["-S", "-n"], b"")
+        })?;
+        ensure!(saved == file(&rules), "{}", support::difference(&file(&rules), &saved));
+        in_fresh_namespace(|| {
+            let said = succeed(&["-R"], saved.as_bytes())?;
+            ensure!(said.is_empty(), "{said}");
+            ensure_table(&rules)
+        })
+    })
+}
+
+fn all_saved_is_restored() -> Result<()> {
+    const LO: &[u8] = b"lo";
+    const OTHER: &str = "other";
+    let daemon = |role| {
+        proptest::option::of(strategies::daemon(role, Just(InterfaceName::cut(LO))).prop_map(|daemon| Daemon {
+            // IPv6 wants an interface that multicasts.
+            interface: match daemon.group {
+                Some(IpAddr::V6(_)) => InterfaceName::cut(OTHER.as_bytes()),
+                _ => daemon.interface,
+            },
+            ..daemon
+        }))
+    };
+    let prepare = || {
+        let links = support::Links::new()?;
+        links.add_dummy(OTHER)?;
+        links.add_address(OTHER, Ipv4Addr::new(10, 9, 0, 1).into(), 24)?;
+        links.add_address(OTHER, Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 9).into(), 64)
+    };
+    let daemons = (daemon(DaemonRole::Master), daemon(DaemonRole::Backup));
+    // With a daemon, the kernel takes no server of another family than its service.
+    let rules = strategies::rules(0..6, 0..4, Reach::Rule, false);
+    property(12, &(rules, strategies::timeouts(), daemons), |(rules, timeouts, (master, backup))| {
+        let (saved, daemons, timeouts) = in_fresh_namespace(|| {
+            prepare()?;
+            let mut client = Client::connect()?;
+            fill(&mut client, &rules)?;
+            let daemons: Vec<Daemon> = [master, backup].into_iter().flatten().collect();
+            make(&mut client, daemons.iter().map(|daemon| Change::StartDaemon(*daemon)))?;
+            make(&mut client, [Change::SetTimeouts(timeouts)].into_iter())?;
+            let running = client.daemons()?;
+            ensure!(running.len() == daemons.len(), "{running:?} run, of {daemons:?}");
+            for (runs, wanted) in running.iter().zip(&daemons) {
+                ensure!(is_as_wanted(runs, wanted), "{runs:?} runs in place of {wanted:?}");
+            }
+            let now = client.timeouts()?;
+            let or = |wanted, default| if wanted == 0 { default } else { wanted };
+            let expected =
+                Timeouts { tcp: or(timeouts.tcp, 900), tcp_fin: or(timeouts.tcp_fin, 120), udp: or(timeouts.udp, 300) };
+            ensure!(now == expected, "{now:?} in place of {expected:?}");
+            Ok((succeed(&["-S", "-n", "--all"], b"")?, running, now))
+        })?;
+        in_fresh_namespace(|| {
+            prepare()?;
+            succeed(&["-R"], saved.as_bytes())?;
+            ensure_table(&rules)?;
+            let mut client = Client::connect()?;
+            ensure!(client.daemons()? == daemons, "{:?} in place of {daemons:?}", client.daemons()?);
+            ensure!(client.timeouts()? == timeouts, "{:?} in place of {timeouts:?}", client.timeouts()?);
+            let again = succeed(&["-S", "-n", "--all"], b"")?;
+            ensure!(again == saved, "{}", support::difference(&saved, &again));
+            Ok(())
+        })
+    })
+}
+
+/// Whether a daemon runs as it was asked for. The kernel may bound the length of messages.
+fn is_as_wanted(runs: &Daemon, wanted: &Daemon) -> bool {
+    let wanted = Daemon {
+        maximum_length: runs.maximum_length,
+        group: wanted.group.or(Some(Ipv4Addr::new(224, 0, 0, 81).into())),
+        port: wanted.port.or(Some(8848)),
+        ttl: wanted.ttl.or(Some(1)),
+        ..*wanted
+    };
+    *runs == wanted && runs.maximum_length.is_some()
+}
+
+fn the_original_reads_what_is_saved() -> Result<()> {
+    let original = support::original()?;
+    property(12, &strategies::rules(0..8, 0..6, Reach::Rule, true), |rules| {
+        let saved = in_fresh_namespace(|| {
+            fill(&mut Client::connect()?, &rules)?;
+            succeed(&["-S", "-n"], b"")
+        })?;
+        in_fresh_namespace(|| {
+            let stdin = saved.as_bytes();
+            let output = Invocation { stdin, ..Invocation::of(&["-R"]) }.run(&original)?;
+            ensure!(output.status == "0" && output.stderr.is_empty(), "{output:?}\n{saved}");
+            ensure_table(&rules)
+        })
+    })
+}
+
+/// A run that is killed may leave its temporary file; the file itself is the old one or the new one, whole, and runs that
+/// end leave nothing.
+fn a_saved_file_is_whole_whenever_killed() -> Result<()> {
+    const ROUNDS: u32 = 60;
+    in_fresh_namespace(|| {
+        let mut client = Client::connect()?;
+        let mut rules = by_marks(100, 1);
+        fill(&mut client, &rules)?;
+        let folder = tempfile::tempdir()?;
+        let target = folder.path().join("rules");
+        let words = ["-S", "-n", "--file", path(&target)?];
+        let start = Instant::now();
+        succeed(&words, b"")?;
+        let takes = start.elapsed();
+        let mut there = fs::read_to_string(&target)?;
+        ensure!(there == file(&rules), "{}", support::difference(&file(&rules), &there));
+        let (mut killed, mut left) = (0, 1);
+        for round in 0..=ROUNDS {
+            // What would be written is never what is there.
+            for weight in [1, 2] {
+                if file(&rules) == there {
+                    rules = by_marks(100, weight);
+                }
+            }
+            make(&mut client, edits(&rules))?;
+            let mut child = Command::new(support::ours()).args(words).spawn()?;
+            if round < ROUNDS {
+                thread::sleep(takes * round / (ROUNDS * 3 / 4));
+                child.kill()?;
+            }
+            let status = child.wait()?;
+            let now = fs::read_to_string(&target)?;
+            let new = file(&rules);
+            ensure!(
+                now == there || now == new,
+                "neither the old file nor the new one:\n{}",
+                support::difference(&new, &now)
+            );
+            let names = fs::read_dir(folder.path())?.count();
+            if status.signal().is_some() {
+                killed += 1;
+                ensure!(names <= left + 1, "{names} files after a killed run, {left} before");
+            } else {
+                ensure!(status.success() && now == new, "{status}: the new file is not there");
+                ensure!(names == left, "{names} files after a run, {left} before");
+            }
+            (there, left) = (now, names);
+        }
+        ensure!(there == file(&rules), "the last run was not killed, and the file is not new");
+        ensure!(killed > 0 && left <= 1 + killed, "{killed} runs were killed, {left} files are there");
+        Ok(())
+    })
+}
+
+fn edits(rules: &Rules) -> impl Iterator<Item = Change> + '_ {
+    rules
+        .iter()
+        .flat_map(|(key, of_service)| of_service.servers.values().map(|server| Change::EditDestination(*key, *server)))
+}
+
+// ---- replacing ------------------------------------------------------------------------------------------------------
+
+/// A folder with a rules file in it.
+fn rules_file(rules: &str) -> Result<(tempfile::TempDir, String)> {
+    let folder = tempfile::tempdir()?;
+    let name = folder.path().join("rules");
+    fs::write(&name, rules)?;
+    let name = path(&name)?.to_owned();
+    Ok((folder, name))
+}
+
+fn replacing_makes_the_table_equal() -> Result<()> {
+    property(16, &strategies::two_tables(0..7, 0..6), |(before, after)| {
+        let (_folder, wanted) = rules_file(&file(&after))?;
+        let steps = in_fresh_namespace(|| {
+            fill(&mut Client::connect()?, &before)?;
+            let dry = ["-R", "--replace", "--dry-run", "--file", &wanted];
+            let status = if before == after { "0" } else { "1" };
+            let output = run(&dry, b"")?;
+            ensure!(output.status == status && output.stderr.is_empty(), "{output:?}");
+            let count = output.stdout.lines().count();
+            ensure!(
+                count == distance(&before, &after),
+                "{count} lines, not {}:\n{}",
+                distance(&before, &after),
+                output.stdout
+            );
+            let diff = run(&["diff", &wanted], b"")?;
+            ensure!(diff.status == status && diff.stderr.is_empty(), "{diff:?}");
+            let expected = lines_of_diff(&before, &after);
+            let mut told: Vec<&str> = diff.stdout.lines().collect();
+            told.sort_unstable();
+            ensure!(told == expected, "{}", support::difference(&expected.join("\n"), &told.join("\n")));
+            ensure_table(&before).context("after only looking")?;
+            let said = succeed(&["-R", "--replace", "--file", &wanted], b"")?;
+            ensure!(said.is_empty(), "{said}");
+            ensure_table(&after)?;
+            for look in [&dry[..], &["diff", &wanted], &["-R", "--replace", "--file", &wanted]] {
+                let said = succeed(look, b"")?;
+                ensure!(said.is_empty(), "{look:?}: {said}");
+            }
+            ensure_table(&after)?;
+            Ok(output.stdout)
+        })?;
+        in_fresh_namespace(|| {
+            fill(&mut Client::connect()?, &before)?;
+            succeed(&["-R"], steps.as_bytes()).context("the printed changes, by plain -R")?;
+            ensure_table(&after)
+        })
+    })
+}
+
+/// The lines of `diff`, in order of the alphabet.
+fn lines_of_diff(before: &Rules, after: &Rules) -> Vec<String> {
+    let lines = |rules: &Rules| strategies::changes(rules).map(|change| line(&change)).collect::<BTreeSet<_>>();
+    let (before, after) = (lines(before), lines(after));
+    let gone = before.difference(&after).map(|line| format!("- {line}"));
+    let new = after.difference(&before).map(|line| format!("+ {line}"));
+    let mut all: Vec<String> = gone.chain(new).collect();
+    all.sort_unstable();
+    all
+}
+
+/// Connections are counted on services that stay; after replacing the count goes on, and servers stand where they stood.
+fn replacing_leaves_the_rest_alone() -> Result<()> {
+    const HOST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+    let before = "\
+        -A -u 192.0.2.1:5001 -s rr\n\
+        -a -u 192.0.2.1:5001 -r 192.0.2.1:6002 -m -w 1\n\
+        -a -u 192.0.2.1:5001 -r 192.0.2.1:6001 -m -w 1\n\
+        -a -u 192.0.2.1:5001 -r 192.0.2.1:6003 -m -w 1\n\
+        -A -u 192.0.2.1:5002 -s rr\n\
+        -a -u 192.0.2.1:5002 -r 192.0.2.1:6001 -m -w 1\n\
+        -A -u 192.0.2.1:5003 -s rr\n";
+    let after = "\
+        -A -u 192.0.2.1:5001 -s rr\n\
+        -a -u 192.0.2.1:5001 -r 192.0.2.1:6001 -m -w 1\n\
+        -a -u 192.0.2.1:5001 -r 192.0.2.1:6002 -m -w 1\n\
+        -a -u 192.0.2.1:5001 -r 192.0.2.1:6003 -m -w 1\n\
+        -A -u 192.0.2.1:5002 -s wrr\n\
+        -a -u 192.0.2.1:5002 -r 192.0.2.1:6001 -m -w 2\n\
+        -a -u 192.0.2.1:5002 -r 192.0.2.1:6002 -m -w 1\n\
+        -A -u 192.0.2.1:5004 -s rr\n";
+    let (_folder, wanted) = rules_file(after)?;
+    let key = |port| ServiceKey::Address { protocol: Protocol::Udp, address: HOST.into(), port };
+    in_fresh_namespace(|| {
+        support::Links::new()?.add_address("lo", HOST.into(), 32)?;
+        succeed(&["-R"], before.as_bytes())?;
+        let mut client = Client::connect()?;
+        let mut open = Vec::new();
+        for port in [5001, 5001, 5001, 5001, 5002, 5002] {
+            let socket = UdpSocket::bind((HOST, 0))?;
+            socket.send_to(b"x", (HOST, port))?;
+            open.push(socket);
+        }
+        let connections = |client: &mut Client, port| -> Result<u64> {
+            Ok(client.service(&key(port))?.statistics.counters.connections)
+        };
+        // The kernel adds up every two seconds.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while (connections(&mut client, 5001)?, connections(&mut client, 5002)?) != (4, 2) {
+            ensure!(Instant::now() < deadline, "the connections are not counted");
+            thread::sleep(Duration::from_millis(100));
+        }
+        let servers = |client: &mut Client, port| -> Result<Vec<(Destination, u32, u64)>> {
+            let entries = client.destinations(&key(port))?;
+            let facts = entries
+                .iter()
+                .map(|entry| (entry.destination, entry.inactive_connections, entry.statistics.counters.connections));
+            Ok(facts.collect())
+        };
+        let there = servers(&mut client, 5001)?;
+        ensure!(there.iter().map(|(_, inactive, _)| inactive).sum::<u32>() == 4, "{there:?}");
+        succeed(&["-R", "--replace", "--file", &wanted], b"")?;
+        ensure!(client.services()?.len() == 3, "not the services that are wanted");
+        ensure!(connections(&mut client, 5001)? == 4, "the service that stays was made anew");
+        ensure!(connections(&mut client, 5002)? == 2, "the service that is edited was made anew");
+        let now = servers(&mut client, 5001)?;
+        ensure!(now == there, "the servers that stay were touched: {now:?}, before {there:?}");
+        ensure!(servers(&mut client, 5002)?.iter().any(|(_, inactive, _)| *inactive == 2), "the connections are gone");
+        // And what making anew looks like.
+        succeed(&["-R"], format!("-C\n{after}").as_bytes())?;
+        ensure!(connections(&mut client, 5001)? == 0, "counters stay in any case, so this test tells nothing");
+        ensure!(servers(&mut client, 5001)? != there, "servers look the same in any case, so this test tells nothing");
+        Ok(())
+    })
+}
+
+/// A rule that no kernel takes.
+#[derive(Clone, Copy, Debug)]
+enum Impossible {
+    Scheduler,
+    MulticastServer,
+}
+
+fn a_refusal_changes_nothing() -> Result<()> {
+    let kind = proptest::sample::select(&[Impossible::Scheduler, Impossible::MulticastServer][..]);
+    let strategy = (strategies::two_tables(0..7, 0..6), kind, any::<Index>(), any::<Index>());
+    property(24, &strategy, |((before, after), kind, which, place)| {
+        let mut lines: Vec<String> = strategies::changes(&after).map(|change| line(&change)).collect();
+        let (bad, message, at) = match kind {
+            Impossible::MulticastServer if !after.is_empty() => {
+                let (key, _) = after.iter().nth(which.index(after.len())).context("it is there")?;
+                let group = match key.family() {
+                    Family::Ipv4 => [224, 0, 0, 1].into(),
+                    Family::Ipv6 => Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1).into(),
+                };
+                let server = Destination { forwarding: Forwarding::Masquerade, ..Destination::new(group, 80) };
+                // Anywhere behind its service.
+                let service = strategies::changes(&after)
+                    .position(|change| matches!(change, Change::AddService(service) if service.key == *key))
+                    .context("it is there")?;
+                let at = service + 1 + place.index(lines.len() - service);
+                (line(&Change::AddDestination(*key, server)), "Invalid operation.  Possibly wrong module version", at)
+            }
+            _ => {
+                // Marks of the strategies are seldom this one, and then the file is wrong in another way.
+                let bad = "-A -f 123456789 -s nosuchthing".to_owned();
+                (bad, "Scheduler or persistence engine not found", place.index(lines.len() + 1))
+            }
+        };
+        lines.insert(at, bad);
+        let (_folder, wanted) = rules_file(&(lines.join("\n") + "\n"))?;
+        in_fresh_namespace(|| {
+            fill(&mut Client::connect()?, &before)?;
+            let output = run(&["-R", "--replace", "--file", &wanted], b"")?;
+            ensure_table(&before).with_context(|| format!("{output:?}\n{}", lines.join("\n")))?;
+            let expected = format!("{wanted}:{}: {message}", at + 1);
+            ensure!(output.stderr.lines().any(|said| said.starts_with(&expected)), "{expected} is not in {output:?}");
+            let as_before = format!("{wanted}: the table is as it was before\n");
+            ensure!(output.stderr.ends_with(&as_before), "{output:?}");
+            ensure!(output.stderr.lines().count() == 2, "more is told than the refusal: {output:?}");
+            ensure!(output.status == "1" && output.stdout.is_empty(), "{output:?}");
+            Ok(())
+        })
+    })
+}
+
+fn weights_are_kept() -> Result<()> {
+    property(8, &strategies::two_tables(0..7, 0..6), |(before, after)| {
+        let (_folder, wanted) = rules_file(&file(&after))?;
+        let mut expected = after;
+        for (key, of_service) in &mut expected {
+            for (name, server) in &mut of_service.servers {
+                if let Some(old) = before.get(key).and_then(|of_service| of_service.servers.get(name)) {
+                    server.weight = old.weight;
+                }
+            }
+        }
+        in_fresh_namespace(|| {
+            fill(&mut Client::connect()?, &before)?;
+            let words = ["-R", "--replace", "--keep-weights", "--dry-run", "--file", &wanted];
+            let told = run(&words, b"")?.stdout.lines().count();
+            ensure!(told == distance(&before, &expected), "{told} lines, not {}", distance(&before, &expected));
+            succeed(&["-R", "--replace", "--keep-weights", "--file", &wanted], b"")?;
+            ensure_table(&expected)?;
+            ensure!(succeed(&words, b"")?.is_empty(), "something is left to do");
+            Ok(())
+        })
+    })
+}
+
+fn timeouts_and_daemons_are_replaced() -> Result<()> {
+    let before = "--set 100 200 300\n--start-daemon master --mcast-interface lo --syncid 1\n\
+                  --start-daemon backup --mcast-interface lo --syncid 1\n-A -f 1\n";
+    let after = "-A -f 2 -s rr\n--set 0 0 301\n--start-daemon master --mcast-interface lo --syncid 2\n\
+                 --stop-daemon backup\n";
+    let (_folder, wanted) = rules_file(after)?;
+    in_fresh_namespace(|| {
+        succeed(&["-R"], before.as_bytes())?;
+        let dry = run(&["-R", "--replace", "--dry-run", "--file", &wanted], b"")?;
+        ensure!(dry.status == "1" && dry.stdout.lines().count() == 6, "{dry:?}");
+        succeed(&["-R", "--replace", "--file", &wanted], b"")?;
+        let mut client = Client::connect()?;
+        ensure!(client.timeouts()? == Timeouts { tcp: 100, tcp_fin: 200, udp: 301 }, "{:?}", client.timeouts()?);
+        let daemons = client.daemons()?;
+        ensure!(daemons.len() == 1 && daemons[0].role == DaemonRole::Master && daemons[0].sync_id == 2, "{daemons:?}");
+        ensure!(client.services()?.len() == 1, "{:?}", client.services()?);
+        // What is not spoken of stays.
+        succeed(&["-R", "--replace"], b"-A -f 3\n")?;
+        ensure!(client.timeouts()? == Timeouts { tcp: 100, tcp_fin: 200, udp: 301 }, "{:?}", client.timeouts()?);
+        ensure!(client.daemons()? == daemons, "{:?}", client.daemons()?);
+        // A refusal takes back everything that came before it: here nobody has the interface.
+        let text = "-A -f 4\n--set 7 7 7\n--start-daemon backup --mcast-interface nowhere\n";
+        let output = run(&["-R", "--replace"], text.as_bytes())?;
+        ensure!(output.status == "1" && output.stderr.starts_with("<stdin>:3: No such device\n"), "{output:?}");
+        ensure!(output.stderr.ends_with("<stdin>: the table is as it was before\n"), "{output:?}");
+        ensure!(client.timeouts()? == Timeouts { tcp: 100, tcp_fin: 200, udp: 301 }, "{:?}", client.timeouts()?);
+        ensure!(client.daemons()? == daemons, "{:?}", client.daemons()?);
+        let expected = Rules::from([{
+            let service = Service { scheduler: SchedulerName::cut(b"wlc"), ..by_mark(3) };
+            (service.key, RulesOfService { service, servers: BTreeMap::new() })
+        }]);
+        ensure_table(&expected)
+    })
+}
+
+/// While the table is replaced, somebody else adds and deletes one of the services that are wanted, as quickly as
+/// possible. What becomes of that service is a matter of chance; all others are at every end of the program as they are
+/// wanted, or as they were before, and the program says which. Sooner or later it meets both: a step that the kernel
+/// refuses, and a table that is another in the end.
+fn changes_of_others_are_noticed() -> Result<()> {
+    const RUNS: u32 = 400;
+    let contested = by_mark(1_000_000);
+    let tables = [by_marks(60, 1), by_marks(60, 2)];
+    let with_contested = |rules: &Rules| file(rules) + &line(&Change::AddService(contested)) + "\n";
+    let (_folder, one) = rules_file(&with_contested(&tables[0]))?;
+    let (_other_folder, other) = rules_file(&with_contested(&tables[1]))?;
+    in_fresh_namespace(|| {
+        let mut client = Client::connect()?;
+        fill(&mut client, &tables[0])?;
+        let (mut now, mut refused, mut different, mut quiet) = (0, 0, 0, 0);
+        for _ in 0..RUNS {
+            let next = 1 - now;
+            let words = ["-R", "--replace", "--file", [&one, &other][next]];
+            let stop = AtomicBool::new(false);
+            let output = thread::scope(|scope| {
+                let restless = scope.spawn(|| -> Result<()> {
+                    let mut client = Client::connect()?;
+                    while !stop.load(Ordering::Relaxed) {
+                        // Either may come too late.
+                        let _ = client.change(&Change::AddService(contested));
+                        let _ = client.change(&Change::DeleteService(contested.key));
+                    }
+                    Ok(())
+                });
+                let output = run(&words, b"");
+                stop.store(true, Ordering::Relaxed);
+                restless.join().map_err(|_| anyhow!("the restless thread panicked"))??;
+                output
+            })?;
+            let mut rules = rules_of(&client.table()?);
+            rules.remove(&contested.key);
+            match output.status.as_str() {
+                "0" => {
+                    ensure!(output.stderr.is_empty(), "{output:?}");
+                    quiet += 1;
+                    now = next;
+                }
+                "1" => {
+                    if output.stderr.contains("it is not what the rules say") {
+                        different += 1;
+                        now = next;
+                    } else if !output.stderr.contains("the table keeps changing while it is read") {
+                        refused += 1;
+                        ensure!(output.stderr.contains("(another program changed the table meanwhile)"), "{output:?}");
+                        ensure!(output.stderr.contains("as it was before"), "{output:?}");
+                    }
+                }
+                _ => bail!("{output:?}"),
+            }
+            ensure_same(&tables[now], &rules).with_context(|| format!("{output:?}"))?;
+            if refused > 0 && different > 0 && quiet > 0 {
+                return Ok(());
+            }
+        }
+        bail!("of {RUNS} runs {refused} met a refusal, {different} another table, {quiet} nothing")
+    })
+}
+
+// ---- reading rules --------------------------------------------------------------------------------------------------
+
+/// In every way of reading rules, this file is refused with this status and these words, and nothing changes.
+fn ensure_refused(name: &str, status: &str, expected: &str) -> Result<()> {
+    for mode in [&["-R"][..], &["-R", "--replace"], &["-R", "--replace", "--dry-run"], &["-R", "--check"]] {
+        let words = [mode, &["--file", name]].concat();
+        let output = run(&words, b"")?;
+        ensure!(output.status == status && output.stdout.is_empty(), "{words:?}: {output:?}");
+        ensure!(output.stderr == expected, "{words:?}: {}", support::difference(expected, &output.stderr));
+    }
+    let diff = run(&["diff", name], b"")?;
+    ensure!(diff.status == "2" && diff.stdout.is_empty() && diff.stderr == expected, "{diff:?}");
+    Ok(())
+}
+
+fn files_that_cannot_be_read() -> Result<()> {
+    let rules = by_marks(3, 1);
+    let folder = tempfile::tempdir()?;
+    let missing = path(&folder.path().join("missing"))?.to_owned();
+    let directory = path(folder.path())?;
+    in_fresh_namespace(|| {
+        fill(&mut Client::connect()?, &rules)?;
+        ensure_refused(&missing, "1", &format!("{missing}: No such file or directory\n"))?;
+        ensure_refused(directory, "1", &format!("{directory}: Is a directory\n"))?;
+        ensure_table(&rules)
+    })
+}
+
+fn bad_lines_change_nothing() -> Result<()> {
+    let rules = by_marks(3, 1);
+    let folder = tempfile::tempdir()?;
+    let name = path(&folder.path().join("rules"))?.to_owned();
+    let word = "x".repeat(1 << 20);
+    let cases: [(Vec<u8>, String); 3] = [
+        (b"-C\n-A -f 1\0\n-C\n".to_vec(), format!("{name}:2: a NUL byte\n")),
+        (format!("-C\n-A -f {word}").into_bytes(), format!("{name}:2: invalid fwmark value `{word}' specified\n")),
+        (
+            b"# \xff\n-C\n-A -t 1.2.3.4:80 -w 1\n\n-Q\n-D\n-A -f 1 -p 0\n".to_vec(),
+            format!(
+                "{name}:3: Illegal 'weight' option with the 'add-service' command\n\
+                 {name}:5: a line must begin with a command, such as -A or -a\n\
+                 {name}:6: You need to supply the 'service-address' option for the 'delete-service' command\n\
+                 {name}:7: invalid timeout value `0' specified\n"
+            ),
+        ),
+    ];
+    in_fresh_namespace(|| {
+        fill(&mut Client::connect()?, &rules)?;
+        for (text, expected) in &cases {
+            fs::write(&name, text)?;
+            ensure_refused(&name, "2", expected)?;
+            let output = run(&["-R"], text)?;
+            let expected = expected.replace(&name, "<stdin>");
+            ensure!(output.status == "2" && output.stderr == expected, "{output:?}");
+        }
+        ensure_table(&rules)
+    })
+}
+
+fn lines_of_all_kinds_are_read() -> Result<()> {
+    let rules = by_marks(3, 7);
+    // A million blanks, comments that are not UTF-8, the program's name, carriage returns, no end of the last line.
+    let blanks = " ".repeat(1 << 20);
+    let lines: Vec<String> = strategies::changes(&rules).map(|change| line(&change)).collect();
+    let mut text = b"# \xff\xfe caf\xe9\n\n\r\n".to_vec();
+    for line in &lines {
+        text.extend(format!("\tipvsadm {} #", line.replacen(' ', &blanks, 1)).bytes());
+        text.extend(b" \x80\r\n");
+    }
+    text.truncate(text.len() - 2);
+    let (_folder, name) = rules_file("")?;
+    fs::write(&name, &text)?;
+    for mode in [&["-R"][..], &["-R", "--replace"]] {
+        in_fresh_namespace(|| {
+            succeed(&[mode, &["--file", &name]].concat(), b"")?;
+            ensure_table(&rules)
+        })?;
+        in_fresh_namespace(|| {
+            succeed(mode, &text)?;
+            ensure_table(&rules)
+        })?;
+    }
+    Ok(())
+}
+
+// ---- the program ----------------------------------------------------------------------------------------------------
+
+fn without_privileges() -> Result<()> {
+    const NOBODY: u32 = 65534;
+    let expected = "Can't initialize ipvs: Permission denied (you must be root)\n\
+                    Are you sure that IP Virtual Server is built in the kernel or as module?\n";
+    let rules = by_marks(1, 1);
+    in_fresh_namespace(|| {
+        fill(&mut Client::connect()?, &rules)?;
+        let nobody = |words: &[&str], stdin: &[u8]| {
+            Invocation { stdin, uid: Some(NOBODY), ..Invocation::of(words) }.run(&support::ours())
+        };
+        for words in [
+            &[][..],
+            &["-L", "-n"],
+            &["-L", "--timeout"],
+            &["-L", "--daemon"],
+            &["-Ln", "-f", "1"],
+            &["-S"],
+            &["-C"],
+            &["-A", "-f", "2"],
+            &["-Z"],
+            &["-R"],
+            &["-R", "--replace"],
+            &["-R", "--replace", "--dry-run"],
+            &["diff", "/dev/null"],
+        ] {
+            let output = nobody(words, b"-C\n-A -f 3\n")?;
+            ensure!(output.status == "2" && output.stdout.is_empty(), "{words:?}: {output:?}");
+            ensure!(output.stderr == expected, "{words:?}: {}", support::difference(expected, &output.stderr));
+        }
+        let check = nobody(&["-R", "--check"], b"-A -f 3\n")?;
+        ensure!(check.status == "0" && check.stderr.is_empty(), "{check:?}");
+        ensure_table(&rules)
+    })
+}
+
+/// A table whose listing is longer than what a pipe holds.
+fn long_table() -> Rules {
+    let service = |port| Service {
+        key: ServiceKey::Address {
+            protocol: Protocol::Tcp,
+            address: Ipv6Addr::new(0x2001, 0xdb8, 1111, 2222, 3333, 4444, 5555, 6666).into(),
+            port,
+        },
+        ..by_mark(1)
+    };
+    let services = (1..=3000).map(service);
+    services.map(|service| (service.key, RulesOfService { service, servers: BTreeMap::new() })).collect()
+}
+
+fn a_closed_pipe_ends_quietly() -> Result<()> {
+    ends_quietly(&[&["-L", "-n"], &["-S", "-n"], &["-R", "--replace", "--dry-run"], &["-h"]])
+}
+
+fn a_closed_pipe_ends_diff_quietly() -> Result<()> {
+    ends_quietly(&[&["diff", "/dev/null"]])
+}
+
+fn ends_quietly(lines: &[&[&str]]) -> Result<()> {
+    in_fresh_namespace(|| {
+        fill(&mut Client::connect()?, &long_table())?;
+        for words in lines {
+            let quiet = |child: std::process::Child| -> Result<()> {
+                let output = child.wait_with_output()?;
+                let told = String::from_utf8_lossy(&output.stderr);
+                ensure!(output.status.success() && told.is_empty(), "{words:?}: {}: {told}", output.status);
+                Ok(())
+            };
+            let start = |stdout: Stdio| {
+                let mut command = Command::new(support::ours());
+                command.args(*words).stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).spawn()
+            };
+            let (reader, writer) = std::io::pipe()?;
+            drop(reader);
+            quiet(start(writer.into())?).context("closed before the first word")?;
+            let (reader, writer) = std::io::pipe()?;
+            let child = start(writer.into())?;
+            let mut first = String::new();
+            BufReader::with_capacity(64, reader).read_line(&mut first)?;
+            ensure!(!first.is_empty(), "{words:?} printed nothing");
+            quiet(child).context("closed after the first line")?;
+        }
+        Ok(())
+    })
+}
+
+fn a_full_disk_is_an_error() -> Result<()> {
+    let full = Path::new("/dev/full");
+    for rules in [by_marks(1, 1), long_table()] {
+        in_fresh_namespace(|| {
+            fill(&mut Client::connect()?, &rules)?;
+            for words in [&["-L", "-n"][..], &["-S", "-n"], &["-L", "--timeout"], &["-h"], &["-v"]] {
+                let output = Invocation { stdout: Some(full), ..Invocation::of(words) }.run(&support::ours())?;
+                let said =
+                    output.stderr.contains("standard output") && output.stderr.contains("No space left on device");
+                ensure!(output.status == "1" && said, "{words:?}: {output:?}");
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn the_other_names() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let named = |name: &str| -> Result<_> {
+        let link = folder.path().join(name);
+        symlink(support::ours(), &link)?;
+        Ok(move |words: &[&str], stdin: &str| -> Result<(Option<i32>, String, String)> {
+            let mut child = Command::new(&link)
+                .args(words)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()?;
+            child.stdin.take().context("a pipe")?.write_all(stdin.as_bytes())?;
+            let output = child.wait_with_output()?;
+            Ok((output.status.code(), String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?))
+        })
+    };
+    let (plain, save, restore) = (named("ipvsadm")?, named("ipvsadm-save")?, named("ipvsadm-restore")?);
+    let rules = by_marks(20, 3);
+    let well = |said: &str| (Some(0), said.to_owned(), String::new());
+    let saved = in_fresh_namespace(|| {
+        for rule in strategies::changes(&rules) {
+            let rule = line(&rule);
+            let words: Vec<&str> = rule.split(' ').collect();
+            ensure!(plain(&words, "")? == well(""), "{rule}");
+        }
+        ensure_table(&rules)?;
+        let (status, listing, _) = plain(&["-L", "-n"], "")?;
+        ensure!(status == Some(0) && listing.lines().count() == 3 + 60, "{listing}");
+        ensure!(save(&["-n"], "")? == well(&file(&rules)), "{:?}", save(&["-n"], "")?);
+        let (status, with_names, _) = save(&[], "")?;
+        ensure!(status == Some(0) && with_names.lines().count() == 60, "{with_names}");
+        for wrong in [&["-x"][..], &["-n", "-n"], &["file"]] {
+            let (status, usage, _) = save(wrong, "")?;
+            ensure!(status == Some(1) && usage.starts_with("Usage: ") && usage.contains("ipvsadm-save"), "{usage}");
+        }
+        Ok(save(&["-n"], "")?.1)
+    })?;
+    in_fresh_namespace(|| {
+        fill(&mut Client::connect()?, &by_marks(30, 9))?;
+        let (status, usage, _) = restore(&["-x"], "")?;
+        ensure!(status == Some(1) && usage.starts_with("Usage: ") && usage.contains("ipvsadm-restore"), "{usage}");
+        ensure_table(&by_marks(30, 9)).context("after a usage message")?;
+        ensure!(restore(&[], &saved)? == well(""), "{saved}");
+        ensure_table(&rules)?;
+        let (status, _, told) = restore(&[], "-A -f 1\nnonsense\n")?;
+        ensure!(status == Some(2) && told.starts_with("<stdin>:2: "), "{told}");
+        ensure_table(&rules).context("after a bad file")?;
+        ensure!(restore(&[], "# nothing\n")? == well(""), "an empty file");
+        ensure_table(&Rules::new())
+    })
+}
