@@ -106,6 +106,9 @@ pub fn ipv4(text: &[u8], names: &impl Names) -> Option<Ipv4Addr> {
 /// `protocol`'s.
 #[must_use]
 pub fn address_port(text: &[u8], protocol: Option<Protocol>, names: &impl Names) -> Option<(IpAddr, Option<u16>)> {
+    if let Some((address, port)) = dotted_quad_and_port(text) {
+        return Some((address.into(), Some(port)));
+    }
     // Digits alone would be an address to inet_aton, and never are one.
     if text.iter().all(u8::is_ascii_digit) {
         return None;
@@ -136,6 +139,41 @@ pub fn address_port(text: &[u8], protocol: Option<Protocol>, names: &impl Names)
     Some((address, port))
 }
 
+/// `A.B.C.D:PORT` in plain decimal, which is what nearly every line of a rules file has. Anything else is for the slow way:
+/// a zero in front may mean octal.
+fn dotted_quad_and_port(text: &[u8]) -> Option<(Ipv4Addr, u16)> {
+    let mut octets = [0u8; 4];
+    let mut place = 0;
+    let mut value: u32 = 0;
+    let mut digits = 0;
+    for &byte in text {
+        match byte {
+            b'0'..=b'9' => {
+                if digits > 0 && value == 0 {
+                    return None;
+                }
+                value = value * 10 + u32::from(byte - b'0');
+                digits += 1;
+                if digits > 5 {
+                    return None;
+                }
+            }
+            // The last octet ends with a colon, the others with a dot.
+            b'.' | b':' => {
+                let octet = octets.get_mut(place)?;
+                if digits == 0 || value > 0xff || (byte == b':') != (place == 3) {
+                    return None;
+                }
+                *octet = value as u8;
+                place += 1;
+                (value, digits) = (0, 0);
+            }
+            _ => return None,
+        }
+    }
+    (place == 4 && digits > 0 && value <= 0xffff).then(|| (Ipv4Addr::from(octets), value as u16))
+}
+
 fn port(text: &[u8], protocol: Option<Protocol>, names: &impl Names) -> Option<u16> {
     match number(text, 0, 65535) {
         Some(number) => Some(number as u16),
@@ -164,5 +202,72 @@ pub fn multicast_group(text: &[u8]) -> Result<IpAddr, &'static str> {
     } else {
         let address: Option<Ipv4Addr> = parsed.and_then(|text| text.parse().ok());
         address.filter(Ipv4Addr::is_multicast).map(IpAddr::V4).ok_or("IPv4")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_way_reads_what_the_long_way_reads() {
+        for text in ["1.2.3.4:80", "0.0.0.0:0", "255.255.255.255:65535", "10.0.0.1:443"] {
+            let (address, port) = dotted_quad_and_port(text.as_bytes()).unwrap();
+            let (host, number) = text.split_once(':').unwrap();
+            assert_eq!(Some(address), inet_aton(host.as_bytes()));
+            assert_eq!(port.to_string(), number);
+        }
+        for text in [
+            "",
+            "1.2.3.4",
+            "1.2.3:80",
+            "1.2.3.4.5:80",
+            "1.2.3.256:80",
+            "1.2.3.4:65536",
+            "1.2.3.4:",
+            "1.2..4:80",
+            "01.2.3.4:80",
+            "1.2.3.4:080",
+            "1.2.3.4:80:80",
+            "1.2.3.4:+80",
+            "0x1.2.3.4:80",
+            "1.2.3.4:http",
+            "::1:80",
+            ":",
+        ] {
+            assert_eq!(dotted_quad_and_port(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn inet_aton_reads_what_the_c_library_reads() {
+        for (text, address) in [
+            ("10.1", "10.0.0.1"),
+            ("10.1.1", "10.1.0.1"),
+            ("0x0a000002", "10.0.0.2"),
+            ("012.0.0.3", "10.0.0.3"),
+            ("0", "0.0.0.0"),
+            ("4294967295", "255.255.255.255"),
+            ("255.255.255", "255.255.0.255"),
+        ] {
+            assert_eq!(inet_aton(text.as_bytes()), address.parse().ok(), "{text}");
+        }
+        for text in [
+            "",
+            ".",
+            "1.",
+            ".1",
+            "1..2",
+            "256.1.1.1",
+            "1.2.3.256",
+            "1.2.65536",
+            "4294967296",
+            "0x",
+            "08",
+            "1.2.3.4.5",
+            "1 ",
+        ] {
+            assert_eq!(inet_aton(text.as_bytes()), None, "{text}");
+        }
     }
 }

@@ -79,16 +79,36 @@ pub fn read(mut source: impl BufRead, names: &impl Names, mut take: impl FnMut(L
     if bad.is_empty() { Ok(()) } else { Err(ReadError::Bad(bad)) }
 }
 
+/// The words of a line, up to a comment.
+struct Words<'l>(&'l [u8]);
+
+impl<'l> Iterator for Words<'l> {
+    type Item = &'l [u8];
+
+    fn next(&mut self) -> Option<&'l [u8]> {
+        let mut rest = self.0;
+        while let [b' ' | b'\t' | b'\r', behind @ ..] = rest {
+            rest = behind;
+        }
+        let end = rest.iter().position(|byte| matches!(byte, b' ' | b'\t' | b'\r')).unwrap_or(rest.len());
+        let (word, behind) = rest.split_at(end);
+        self.0 = behind;
+        match word {
+            [] | [b'#', ..] => {
+                self.0 = &[];
+                None
+            }
+            word => Some(word),
+        }
+    }
+}
+
 /// The request of one line, if it holds any.
 fn request(line: &[u8], names: &impl Names) -> Result<Option<Parsed>, String> {
     if line.contains(&0) {
         return Err("a NUL byte".to_owned());
     }
-    let mut words = line
-        .split(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
-        .filter(|word| !word.is_empty())
-        .take_while(|word| word[0] != b'#')
-        .peekable();
+    let mut words = Words(line).peekable();
     words.next_if(|word| *word == b"ipvsadm");
     if words.peek().is_none() {
         return Ok(None);
