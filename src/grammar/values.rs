@@ -149,14 +149,11 @@ fn dotted_quad_and_port(text: &[u8]) -> Option<(Ipv4Addr, u16)> {
     for &byte in text {
         match byte {
             b'0'..=b'9' => {
-                if digits > 0 && value == 0 {
+                if (digits > 0 && value == 0) || value > 0xffff {
                     return None;
                 }
                 value = value * 10 + u32::from(byte - b'0');
                 digits += 1;
-                if digits > 5 {
-                    return None;
-                }
             }
             // The last octet ends with a colon, the others with a dot.
             b'.' | b':' => {
