@@ -106,7 +106,8 @@ impl<'l> Connection<'l> {
     }
 
     fn write(&self, text: &mut String, labels: &mut Labels, engine_data: bool) {
-        let protocol = Protocol::named(&self.protocol);
+        // Only names of ports depend on it.
+        let protocol = if labels.are_numeric() { None } else { Protocol::named(&self.protocol) };
         let start = text.len();
         text.push_str(&self.protocol);
         text.pad(start, 3);
@@ -166,7 +167,15 @@ fn hexadecimal(digits: &[u8], most: usize) -> Option<u32> {
     if digits.is_empty() || digits.len() > most {
         return None;
     }
-    digits.iter().try_fold(0, |value, &digit| Some(value << 4 | char::from(digit).to_digit(16)?))
+    digits.iter().try_fold(0, |value, &byte| {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'A'..=b'F' => byte - b'A' + 10,
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => return None,
+        };
+        Some(value << 4 | u32::from(digit))
+    })
 }
 
 #[cfg(test)]

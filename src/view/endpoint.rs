@@ -31,6 +31,11 @@ impl Labels {
         Self { names: Some(SystemNames::default()), ..Self::default() }
     }
 
+    /// Whether there are no names.
+    pub(super) fn are_numeric(&self) -> bool {
+        self.names.is_none()
+    }
+
     /// Look the names of these addresses up together: one question instead of many.
     pub fn look_up(&mut self, addresses: impl IntoIterator<Item = IpAddr>) {
         let Some(names) = &self.names else { return };
