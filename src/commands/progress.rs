@@ -32,8 +32,9 @@ impl Progress {
         if !self.done.is_multiple_of(STRIDE) {
             return;
         }
+        let Some(next) = self.next else { return };
         let now = Instant::now();
-        if self.next.is_some_and(|next| now >= next) {
+        if now >= next {
             let _ = write!(stderr(), "\r{}: {} of {}", self.what, self.done, self.total);
             self.shown = true;
             self.next = Some(now + INTERVAL);
