@@ -16,6 +16,9 @@ use crate::view::{Labels, connections, text};
 const CONNECTIONS_BUFFER: usize = 64 * 1024;
 /// Services whose destinations are held at once.
 const SERVICES_AT_ONCE: usize = 16;
+/// Services of a table that is read so. The kernel's own table of services has 256 buckets up to Linux 7.0
+/// (`IP_VS_SVC_TAB_SIZE`), whose chains are long beyond this.
+const SERVICES_AT_MOST: usize = 16 * 1024;
 
 pub(super) fn run(listing: &Listing, output: &mut Output) -> Result<u8> {
     let mut client = Client::connect()?;
@@ -67,8 +70,9 @@ pub(super) fn labels(numeric: bool) -> Labels {
     if numeric { Labels::numeric() } else { Labels::with_names() }
 }
 
-/// The services with their destinations, which are read a few services at a time: a table may be larger than what one wants
-/// to hold. For names everything is read first, so that they are looked up together.
+/// The services with their destinations, which are read a few services at a time and not held longer than it takes to print
+/// them. For names everything is read first, so that they are looked up together; and of a very large table, because the
+/// kernel finds services quickest in its own order.
 fn write_services(
     client: &mut Client,
     mut entries: Vec<ServiceEntry>,
@@ -76,10 +80,11 @@ fn write_services(
     labels: &mut Labels,
     output: &mut Output,
 ) -> Result<()> {
-    if listing.sorted {
+    let few_at_once = listing.numeric && entries.len() <= SERVICES_AT_MOST;
+    if listing.sorted && few_at_once {
         entries.sort_unstable_by_key(|entry| entry.service.key);
     }
-    let at_once = if listing.numeric { SERVICES_AT_ONCE } else { entries.len().max(1) };
+    let at_once = if few_at_once { SERVICES_AT_ONCE } else { entries.len().max(1) };
     text::header(output, listing.columns)?;
     for entries in entries.chunks(at_once) {
         let mut services = Vec::with_capacity(entries.len());
@@ -89,6 +94,9 @@ fn write_services(
                 destinations.sort_unstable_by_key(|entry| entry.destination.key);
             }
             services.push(TableService { entry, destinations });
+        }
+        if listing.sorted && !few_at_once {
+            services.sort_unstable_by_key(|service| service.entry.service.key);
         }
         labels.look_up(services.iter().flat_map(addresses));
         for TableService { entry, destinations } in &services {
