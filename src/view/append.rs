@@ -66,6 +66,14 @@ impl Field {
         }
     }
 
+    /// An IPv4 address and port that fill so many places, and a blank.
+    pub(super) fn endpoint(&mut self, address: Ipv4Addr, port: u16, width: usize) {
+        self.ipv4(address);
+        self.push(b':');
+        self.push_number(port.into());
+        self.length = self.length.max(width) + 1;
+    }
+
     fn text(&self) -> &str {
         std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
     }

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Write};
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::Labels;
-use super::append::Append;
+use super::append::{Append, Field};
 use crate::grammar::number;
 use crate::model::Protocol;
 
@@ -57,7 +57,7 @@ pub fn list(mut source: impl BufRead, out: &mut impl Write, labels: &mut Labels,
     })?;
     // A persistence engine's data comes from strangers and is as long as they like: lines are read whole.
     let mut line = Vec::new();
-    let mut text = String::new();
+    let mut text = String::with_capacity(256);
     for number in 1.. {
         line.clear();
         if source
@@ -71,7 +71,8 @@ pub fn list(mut source: impl BufRead, out: &mut impl Write, labels: &mut Labels,
         if number == 1 || line.trim_ascii().is_empty() {
             continue;
         }
-        let connection = Connection::parse(&line)
+        let connection = Connection::parse_columns(&line)
+            .map_or_else(|| Connection::parse(&line), Ok)
             .map_err(|field| io::Error::new(io::ErrorKind::InvalidData, BadLine { number, field }))?;
         text.clear();
         connection.write(&mut text, labels, engine_data);
@@ -81,6 +82,35 @@ pub fn list(mut source: impl BufRead, out: &mut impl Write, labels: &mut Labels,
 }
 
 impl<'l> Connection<'l> {
+    /// An IPv4 line as the kernel lays it out (`ip_vs_conn_seq_show`: `%-3s %08X %04X %08X %04X %08X %04X %-11s %7u`),
+    /// without data of a persistence engine. Any other line is read word by word; what both read, they read alike.
+    fn parse_columns(line: &'l [u8]) -> Option<Self> {
+        let (line, rest) = line.split_first_chunk::<65>()?;
+        if !matches!(rest, [] | [b'\n']) || [3, 12, 17, 26, 31, 40, 45, 57].iter().any(|&at| line[at] != b' ') {
+            return None;
+        }
+        let endpoint = |at: usize| {
+            let address = hexadecimal(&line[at..at + 8], 8)?;
+            let port = hexadecimal(&line[at + 9..at + 13], 4)?;
+            Some((IpAddr::V4(Ipv4Addr::from(address)), port as u16))
+        };
+        let word = |bytes: &'l [u8]| {
+            let word = bytes.trim_ascii_end();
+            let whole = !word.is_empty() && word.iter().all(|byte| byte.is_ascii_graphic());
+            whole.then(|| std::str::from_utf8(word).ok().map(Cow::Borrowed)).flatten()
+        };
+        let expires = line[58..].trim_ascii_start();
+        Some(Self {
+            protocol: word(&line[..3])?,
+            source: endpoint(4)?,
+            virtual_address: endpoint(18)?,
+            destination: endpoint(32)?,
+            state: word(&line[46..57])?,
+            expires: expires.first().filter(|byte| byte.is_ascii_digit()).and_then(|_| number(expires, 0, u64::MAX))?,
+            engine: None,
+        })
+    }
+
     /// `TCP 0A010101 D4FC 0A010102 0050 7F000001 1F90 TIME_WAIT 119 sip callid`; the field that is wrong, otherwise.
     fn parse(line: &'l [u8]) -> Result<Self, &'static str> {
         let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
@@ -146,6 +176,12 @@ fn push_two_digits(text: &mut String, number: u64) {
 
 /// An endpoint, 18 wide and a blank.
 fn column(text: &mut String, labels: &mut Labels, (address, port): (IpAddr, u16), protocol: Option<Protocol>) {
+    if let (IpAddr::V4(address), true) = (address, labels.are_numeric()) {
+        let mut field = Field::new();
+        field.endpoint(address, port, 18);
+        text.push_field(&field);
+        return;
+    }
     let start = text.len();
     labels.write(text, address, port, protocol);
     text.pad(start, 18);
@@ -199,6 +235,29 @@ mod tests {
         let ipv6 = "IP  2001:0db8:0000:0000:0000:0000:0000:0001 E24F 2001:0db8:0000:0000:0000:0000:0000:0001 0050 \
                     0000:0000:0000:0000:0000:0000:0000:0001 1F90 CLOSE             9\n";
         assert_eq!(listed(ipv6, false), "IP  00:09  CLOSE       [2001:db8::1]:57935 [2001:db8::1]:80   [::1]:8080\n");
+    }
+
+    #[test]
+    fn columns_and_words_read_alike() {
+        for line in [
+            "TCP 0A010101 D4FC 0A010102 0050 7F000001 1F90 TIME_WAIT       119\n",
+            "UDP 00000000 0000 FFFFFFFF FFFF 7F000001 0001 UDP         9999999\n",
+            "IP  0A010101 D4FC 0A010102 0050 7F000001 1F90 NONE              0",
+        ] {
+            let columns = Connection::parse_columns(line.as_bytes());
+            assert!(columns.is_some(), "{line}");
+            assert_eq!(columns, Connection::parse(line.as_bytes()).ok(), "{line}");
+        }
+        for line in [
+            "TCP 0A010101 D4FC 0A010102 0050 7F000001 1F90 TIME_WAIT       119 sip x\n",
+            "TCP 0A010101 D4FC 0A010102 0050 7F000001 1F90 TIME WAIT       119\n",
+            "TCP 0A01010  D4FC 0A010102 0050 7F000001 1F90 TIME_WAIT       119\n",
+            "TCP 0A010101 D4FC 0A010102 0050 7F000001 1F90 TIME_WAIT      1 19\n",
+            "TCP 0A010101 D4FC 0A010102 0050 7F000001 1F90 TIME_WAIT    119\n",
+            "",
+        ] {
+            assert_eq!(Connection::parse_columns(line.as_bytes()), None, "{line}");
+        }
     }
 
     #[test]
