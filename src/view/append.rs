@@ -66,11 +66,15 @@ impl Field {
         }
     }
 
-    /// An IPv4 address and port that fill so many places, and a blank.
-    pub(super) fn endpoint(&mut self, address: Ipv4Addr, port: u16, width: usize) {
+    /// An IPv4 address and port.
+    pub(super) fn endpoint(&mut self, address: Ipv4Addr, port: u16) {
         self.ipv4(address);
         self.push(b':');
         self.push_number(port.into());
+    }
+
+    /// Blanks up to this width, and one more.
+    pub(super) fn end_column(&mut self, width: usize) {
         self.length = self.length.max(width) + 1;
     }
 

@@ -178,7 +178,8 @@ fn push_two_digits(text: &mut String, number: u64) {
 fn column(text: &mut String, labels: &mut Labels, (address, port): (IpAddr, u16), protocol: Option<Protocol>) {
     if let (IpAddr::V4(address), true) = (address, labels.are_numeric()) {
         let mut field = Field::new();
-        field.endpoint(address, port, 18);
+        field.endpoint(address, port);
+        field.end_column(18);
         text.push_field(&field);
         return;
     }

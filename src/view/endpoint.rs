@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::append::Append;
+use super::append::{Append, Field};
 use crate::host::SystemNames;
 use crate::model::Protocol;
 
@@ -67,6 +67,12 @@ impl Labels {
 
     /// Append `address:port` to the text, an IPv6 address in brackets. Without a protocol the port has no name.
     pub fn write(&mut self, text: &mut String, address: IpAddr, port: u16, protocol: Option<Protocol>) {
+        if let (None, IpAddr::V4(address)) = (&self.names, address) {
+            let mut field = Field::new();
+            field.endpoint(address, port);
+            text.push_field(&field);
+            return;
+        }
         let host = match self.names {
             None => None,
             Some(_) => {
