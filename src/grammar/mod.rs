@@ -13,4 +13,4 @@ mod values;
 pub use error::Error;
 pub use parse::{Parsed, parse, parse_noting};
 pub use request::{Columns, Listing, Replace, Request, Restore, RestoreMode, Save, Subject};
-pub use values::{Names, inet_aton, number};
+pub use values::{Names, number};

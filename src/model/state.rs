@@ -113,6 +113,21 @@ pub struct Timeouts {
     pub udp: u32,
 }
 
+impl Timeouts {
+    /// These, and where they are 0 those of `present`: what `--set` makes of what is.
+    #[must_use]
+    pub const fn over(self, present: Self) -> Self {
+        const fn or(new: u32, present: u32) -> u32 {
+            if new == 0 { present } else { new }
+        }
+        Self {
+            tcp: or(self.tcp, present.tcp),
+            tcp_fin: or(self.tcp_fin, present.tcp_fin),
+            udp: or(self.udp, present.udp),
+        }
+    }
+}
+
 /// Which half of connection synchronisation a daemon is. The numbers are `IP_VS_STATE_*` of `linux/ip_vs.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]

@@ -72,12 +72,7 @@ pub fn difference(have: &State, want: &State, options: Options) -> Vec<Step> {
 
 fn timeouts(have: &State, want: &State) -> Option<Step> {
     let (have, want) = (have.timeouts?.rule, want.timeouts?);
-    let or = |wanted, present| if wanted == 0 { present } else { wanted };
-    let full = Timeouts {
-        tcp: or(want.rule.tcp, have.tcp),
-        tcp_fin: or(want.rule.tcp_fin, have.tcp_fin),
-        udp: or(want.rule.udp, have.udp),
-    };
+    let full = want.rule.over(have);
     (full != have).then_some(Step { change: Change::SetTimeouts(full), line: want.line })
 }
 

@@ -18,7 +18,7 @@ use super::{Output, Told, status};
 use crate::grammar::{self, Request, Restore, RestoreMode};
 use crate::host::SystemNames;
 use crate::kernel::Client;
-use crate::model::{Change, Daemon, DaemonRole, Timeouts};
+use crate::model::{Change, Daemon, DaemonRole};
 use crate::plan::{Finding, RuleSet, State, Traced};
 use crate::rules::{self, Line, ReadError};
 
@@ -136,13 +136,7 @@ impl Wanted {
         match &line.request {
             Request::Change(Change::SetTimeouts(new)) => {
                 let old = self.state.timeouts.map(|traced| traced.rule).unwrap_or_default();
-                let or = |new, old| if new == 0 { old } else { new };
-                let rule = Timeouts {
-                    tcp: or(new.tcp, old.tcp),
-                    tcp_fin: or(new.tcp_fin, old.tcp_fin),
-                    udp: or(new.udp, old.udp),
-                };
-                self.state.timeouts = Some(Traced { rule, line: number });
+                self.state.timeouts = Some(Traced { rule: new.over(old), line: number });
             }
             Request::Change(Change::StartDaemon(daemon)) => self.daemon(daemon.role, Some(*daemon), number),
             Request::Change(Change::StopDaemon(daemon)) => self.daemon(daemon.role, None, number),
