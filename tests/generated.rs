@@ -39,15 +39,32 @@ fn assert_current(name: &str, made: &str) {
     }
 }
 
-fn man_page() -> String {
+/// The manual pages: man/PAGE is made from man/PAGE.in.
+const PAGES: &[&str] = &["ipvsadm-rs.8"];
+
+fn man_page(page: &str) -> String {
     let deviations = read("tests/compliance/deviations.md");
-    man::page(&read("man/ipvsadm-rs.8.in"), &deviations)
-        .unwrap_or_else(|problem| panic!("man/ipvsadm-rs.8.in: {problem}"))
+    let template = format!("man/{page}.in");
+    man::page(page, &read(&template), &deviations).unwrap_or_else(|problem| panic!("{template}: {problem}"))
 }
 
 #[test]
-fn the_man_page_is_current() {
-    assert_current("man/ipvsadm-rs.8", &man_page());
+fn the_man_pages_are_current() {
+    for page in PAGES {
+        assert_current(&format!("man/{page}"), &man_page(page));
+    }
+}
+
+#[test]
+fn every_man_page_in_the_folder_is_made() {
+    let mut there: Vec<String> = fs::read_dir(path("man"))
+        .expect("man/")
+        .map(|entry| entry.expect("man/").file_name().to_string_lossy().into_owned())
+        .collect();
+    there.sort();
+    let mut made: Vec<String> = PAGES.iter().flat_map(|page| [(*page).to_owned(), format!("{page}.in")]).collect();
+    made.sort();
+    assert_eq!(there, made);
 }
 
 #[test]
@@ -59,7 +76,7 @@ fn the_completions_are_current() {
 
 #[test]
 fn the_man_page_has_every_command_option_and_word() {
-    let page = man::plain(&man_page());
+    let page = man::plain(&man_page("ipvsadm-rs.8"));
     let commands = COMMANDS.iter().flat_map(|spec| {
         let letters = spec.short.iter().map(|&letter| format!("-{}", char::from(letter)));
         letters.chain([format!("--{}", spec.long)]).map(|name| (name, spec.help))
@@ -84,10 +101,10 @@ fn the_man_page_has_every_command_option_and_word() {
 }
 
 #[test]
-fn mandoc_finds_nothing_wrong_with_the_man_page() {
+fn mandoc_finds_nothing_wrong_with_the_man_pages() {
     let output = Command::new("mandoc")
         .args(["-Tlint", "-W", "warning"])
-        .arg(path("man/ipvsadm-rs.8"))
+        .args(PAGES.iter().map(|page| path(&format!("man/{page}"))))
         .output()
         .unwrap_or_else(|error| panic!("mandoc cannot be run ({error}): it is in the package mandoc"));
     let told = String::from_utf8_lossy(&output.stdout);
@@ -133,13 +150,11 @@ fn bash_completes_options_and_their_words() {
 
 #[test]
 fn what_the_manual_and_the_readme_show_can_be_typed() {
-    let documents = [
-        ("man/ipvsadm-rs.8.in", man::plain(&man_page()), (".EX", ".EE")),
-        ("README.md", read("README.md"), ("```", "```")),
-    ];
-    for (name, text, block) in documents {
+    let pages = PAGES.iter().map(|page| (*page, man::plain(&man_page(page)), (".EX", ".EE")));
+    for (name, text, block) in pages.chain([("README.md", read("README.md"), ("```", "```"))]) {
         let examples = examples::command_lines(&text, block);
-        assert!(examples.len() > 10, "{name}: only {} examples were found", examples.len());
+        let least = if ["README.md", "ipvsadm-rs.8"].contains(&name) { 10 } else { 0 };
+        assert!(examples.len() >= least, "{name}: only {} examples were found", examples.len());
         for example in examples {
             examples::check(&example).unwrap_or_else(|problem| panic!("{name}: {example}\n{problem}"));
         }

@@ -1,7 +1,6 @@
 //! `diff FILE`: what differs between a file of rules and the kernel's table.
 
-use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
@@ -10,7 +9,7 @@ use anyhow::Result;
 
 use super::list::labels;
 use super::restore::{Source, Wanted, read_state};
-use super::{Output, Told, status, tell};
+use super::{Output, Told, color, status, tell};
 use crate::kernel::Client;
 use crate::model::Change;
 use crate::plan::{self, Options, State};
@@ -25,14 +24,7 @@ pub(crate) fn command() -> Command {
              file has not, after + what the file has and the table has not. Status 0 if nothing differs, 1 if \
              something does, 2 on trouble.",
         )
-        .arg(
-            Arg::new("color")
-                .long("color")
-                .value_name("WHEN")
-                .value_parser(["auto", "always", "never"])
-                .default_value("auto")
-                .help("When to colour the lines"),
-        )
+        .arg(color::argument())
         .arg(Arg::new("file").value_name("FILE").required(true).value_parser(value_parser!(PathBuf)).help("The rules"))
 }
 
@@ -49,12 +41,6 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
 }
 
 fn differing(matches: &ArgMatches, output: &mut Output) -> Result<bool> {
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value: OsString| !value.is_empty());
-    let colored = match matches.get_one::<String>("color").map(String::as_str) {
-        Some("always") => true,
-        Some("never") => false,
-        _ => !no_color && std::io::stdout().is_terminal(),
-    };
     let source = Source::of(matches.get_one::<PathBuf>("file").map(PathBuf::as_path));
     let Wanted { state: want, refused, .. } = source.wanted()?;
     if !refused.is_empty() {
@@ -63,7 +49,7 @@ fn differing(matches: &ArgMatches, output: &mut Output) -> Result<bool> {
     }
     let have = read_state(&mut Client::connect()?, &want)?;
     let steps = plan::difference(&have, &want, Options::default());
-    let mut lines = Lines { output, colored };
+    let mut lines = Lines { output, colored: color::wanted(matches) };
     for step in &steps {
         lines.change(&have, &step.change)?;
     }

@@ -10,6 +10,7 @@ macro_rules! say {
 }
 
 mod change;
+mod color;
 mod diff;
 mod help;
 mod list;
@@ -101,22 +102,26 @@ fn plain(message: &str) -> &str {
     }
 }
 
-/// What else this program can do, each called by a word of its own. A lone word never was a command of ipvsadm.
-fn subcommands() -> [clap::Command; 1] {
-    [diff::command()]
+/// What else this program can do, called by a word of its own. A lone word never was a command of ipvsadm.
+struct Subcommand {
+    /// The word, what may follow it, and its help.
+    command: fn() -> clap::Command,
+    run: fn(&clap::ArgMatches, &mut Output) -> Result<u8>,
 }
+
+const SUBCOMMANDS: &[Subcommand] = &[Subcommand { command: diff::command, run: diff::run }];
 
 /// The whole command line, for help, completions and manual.
 #[must_use]
 pub fn command_line() -> clap::Command {
-    grammar::usage::command().subcommands(subcommands())
+    grammar::usage::command().subcommands(SUBCOMMANDS.iter().map(|subcommand| (subcommand.command)()))
 }
 
 fn as_ipvsadm(program: &OsStr, arguments: &[OsString], output: &mut Output) -> Result<u8> {
     let first = arguments.first().and_then(|word| word.to_str()).unwrap_or_default();
     // A word with a dash comes first in nearly every call, and then clap has nothing to do.
     if !first.starts_with('-')
-        && let Some(subcommand) = subcommands().into_iter().find(|command| command.get_name() == first)
+        && let Some(subcommand) = SUBCOMMANDS.iter().find(|subcommand| (subcommand.command)().get_name() == first)
     {
         return as_subcommand(subcommand, arguments, output);
     }
@@ -130,10 +135,11 @@ fn as_ipvsadm(program: &OsStr, arguments: &[OsString], output: &mut Output) -> R
     }
 }
 
-fn as_subcommand(subcommand: clap::Command, arguments: &[OsString], output: &mut Output) -> Result<u8> {
-    let name = format!("ipvsadm-rs {}", subcommand.get_name());
-    match subcommand.bin_name(name).try_get_matches_from(arguments) {
-        Ok(matches) => diff::run(&matches, output),
+fn as_subcommand(subcommand: &Subcommand, arguments: &[OsString], output: &mut Output) -> Result<u8> {
+    let command = (subcommand.command)();
+    let name = format!("ipvsadm-rs {}", command.get_name());
+    match command.bin_name(name).try_get_matches_from(arguments) {
+        Ok(matches) => (subcommand.run)(&matches, output),
         Err(error) if error.use_stderr() => {
             say!("{}", error.to_string().trim_end());
             Err(Told(status::USAGE).into())

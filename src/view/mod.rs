@@ -3,6 +3,7 @@
 mod append;
 pub mod connections;
 mod endpoint;
+pub mod json;
 pub mod rules;
 pub mod text;
 

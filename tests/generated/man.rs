@@ -1,9 +1,10 @@
-//! The man page: `man/ipvsadm-rs.8.in` with the lists of commands and options filled in from the table.
+//! The man pages: the templates `man/*.in` with the lists of commands and options filled in from the tables.
 //!
 //! Lines of the template that are replaced:
 //! - `@COMMANDS@`: an entry for each command.
 //! - `@OPTIONS FIRST LAST@`: an entry for each option from `--FIRST` to `--LAST`, in the table's order.
 //! - `@MORE OPTIONS@`: a section with the options that are in none of these lists, if there are any.
+//! - `@SUBCOMMAND WORD...@`: an entry for each argument and option of this subcommand (`diff`).
 //! - `@DEVIATIONS@`: an entry for each heading of `tests/compliance/deviations.md`.
 //!
 //! `@VERSION@` stands for the version anywhere.
@@ -11,8 +12,9 @@
 use ipvsadm_rs::grammar::table::{COMMANDS, Completion, OPTIONS, OptionSpec, Value};
 
 /// The page, or what is wrong with the template.
-pub fn page(template: &str, deviations: &str) -> Result<String, String> {
-    let mut page = String::from(".\\\" Made from ipvsadm-rs.8.in, the table of options and the list of deviations.\n");
+pub fn page(name: &str, template: &str, deviations: &str) -> Result<String, String> {
+    let mut page =
+        format!(".\\\" Made from {name}.in, what the program knows of its options, and the list of deviations.\n");
     let mut covered: Vec<&OptionSpec> = Vec::new();
     for line in template.lines() {
         match line.strip_prefix('@').and_then(|line| line.strip_suffix('@')) {
@@ -30,6 +32,7 @@ pub fn page(template: &str, deviations: &str) -> Result<String, String> {
                 rest.for_each(|spec| option(&mut page, spec));
             }
             Some("DEVIATIONS") => deviations.split("\n## ").skip(1).try_for_each(|text| deviation(&mut page, text))?,
+            Some(list) if list.starts_with("SUBCOMMAND ") => subcommand(&mut page, list)?,
             Some(list) => {
                 for spec in range(list).ok_or_else(|| format!("the line @{list}@ makes no sense"))? {
                     if covered.iter().any(|done| done.flag == spec.flag) {
@@ -60,6 +63,26 @@ fn option(page: &mut String, spec: &OptionSpec) {
     let letter = spec.short.map(|letter| format!("-{}", char::from(letter)));
     let names: Vec<String> = letter.into_iter().chain(spec.long.map(|long| format!("--{long}"))).collect();
     entry(page, &names, spec.value, &[], spec.help);
+}
+
+/// Append the arguments and options of `SUBCOMMAND WORD...`.
+fn subcommand(page: &mut String, list: &str) -> Result<(), String> {
+    let root = ipvsadm_rs::commands::command_line();
+    let command = list.split(' ').skip(1).try_fold(&root, |command, word| command.find_subcommand(word));
+    let command = command.ok_or_else(|| format!("@{list}@: there is no such subcommand"))?;
+    for argument in command.get_arguments() {
+        let value = argument.get_value_names().unwrap_or_default().join(" ");
+        let letter = argument.get_short().map(|letter| format!("-{letter}"));
+        let names: Vec<String> =
+            letter.into_iter().chain(argument.get_long().map(|long| format!("--{long}"))).collect();
+        let words = if argument.get_action().takes_values() { value } else { String::new() };
+        let names = names.iter().map(|name| format!("\\fB{}\\fR", name.replace('-', "\\-"))).collect::<Vec<_>>();
+        let words = if words.is_empty() { words } else { value_name(&words) };
+        let tag = [names.join(", "), words].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+        let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        page.push_str(&format!(".TP\n{tag}\n{}.\n", markdown(&help)));
+    }
+    Ok(())
 }
 
 /// Append a deviation: `ID: TITLE`, and lines of reasons up to the example.
