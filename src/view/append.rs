@@ -11,20 +11,29 @@ pub(super) struct Field {
 }
 
 impl Field {
-    /// Longer than the columns of any listing.
-    const ROOM: usize = 64;
+    /// Longer than the columns of any listing, and than a connection with IPv4 addresses.
+    const ROOM: usize = 96;
 
     pub(super) const fn new() -> Self {
         Self { bytes: [b' '; Self::ROOM], length: 0 }
     }
 
-    fn push(&mut self, byte: u8) {
+    /// Append an ASCII byte.
+    #[inline(always)]
+    pub(super) fn push(&mut self, byte: u8) {
         if let Some(place) = self.bytes.get_mut(self.length) {
             *place = byte;
             self.length += 1;
         }
     }
 
+    /// How much there is.
+    pub(super) const fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Append a number.
+    #[inline(always)]
     fn push_number(&mut self, number: u32) {
         if number >= 1000 {
             itoa::Buffer::new().format(number).bytes().for_each(|digit| self.push(digit));
@@ -56,32 +65,71 @@ impl Field {
         self.column(width, |field| field.push_number(number));
     }
 
-    /// An IPv4 address.
-    fn ipv4(&mut self, address: Ipv4Addr) {
-        let [a, b, c, d] = address.octets();
-        self.push_number(a.into());
-        for octet in [b, c, d] {
-            self.push(b'.');
-            self.push_number(octet.into());
+    /// A number of at least two digits.
+    #[inline(always)]
+    pub(super) fn two_digits(&mut self, number: u32) {
+        if number < 10 {
+            self.push(b'0');
         }
+        self.push_number(number);
+    }
+
+    /// An IPv4 address and this byte.
+    #[inline(always)]
+    fn ipv4(&mut self, address: Ipv4Addr, end: u8) {
+        for octet in address.octets() {
+            let (text, length) = &OCTETS[usize::from(octet)];
+            if let Some(place) = self.bytes[self.length..].first_chunk_mut() {
+                *place = *text;
+                self.length += length;
+            }
+        }
+        self.bytes[self.length - 1] = end;
     }
 
     /// An IPv4 address and port.
+    #[inline(always)]
     pub(super) fn endpoint(&mut self, address: Ipv4Addr, port: u16) {
-        self.ipv4(address);
-        self.push(b':');
+        self.ipv4(address, b':');
         self.push_number(port.into());
     }
 
-    /// Blanks up to this width, and one more.
-    pub(super) fn end_column(&mut self, width: usize) {
-        self.length = self.length.max(width) + 1;
+    /// Blanks until what begins at `start` is so wide, and one more.
+    #[inline(always)]
+    pub(super) fn end_column(&mut self, start: usize, width: usize) {
+        self.length = (self.length.max(start + width) + 1).min(Self::ROOM);
+    }
+
+    /// What was put together.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
     }
 
     fn text(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+        std::str::from_utf8(self.bytes()).unwrap_or_default()
     }
 }
+
+/// Every octet of an address in decimal, with the dot behind it, and how long that is.
+const OCTETS: [([u8; 4], usize); 256] = {
+    let mut octets = [([b' '; 4], 0); 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let (text, length) = &mut octets[octet];
+        let mut unit = 100;
+        while unit > 0 {
+            if octet >= unit || unit == 1 {
+                text[*length] = b'0' + (octet / unit % 10) as u8;
+                *length += 1;
+            }
+            unit /= 10;
+        }
+        text[*length] = b'.';
+        *length += 1;
+        octet += 1;
+    }
+    octets
+};
 
 /// What a line is built with.
 pub(super) trait Append {
@@ -109,7 +157,8 @@ impl Append for String {
 
     fn push_ipv4(&mut self, address: Ipv4Addr) {
         let mut field = Field::new();
-        field.ipv4(address);
+        field.ipv4(address, b' ');
+        field.length -= 1;
         self.push_field(&field);
     }
 
