@@ -106,13 +106,12 @@ fn translate(line: &[u8; LINE]) -> Option<Field> {
     if !blanks || line[LINE - 1] != b'\n' || !is_padded_word(protocol) || !is_padded_word(state) {
         return None;
     }
-    let expires = line[58..LINE - 1].trim_ascii_start();
+    let expires = &line[58..LINE - 1];
+    let expires = &expires[expires.iter().take_while(|&&byte| byte == b' ').count()..];
     let expires = expires
         .iter()
-        .try_fold(0, |value: u32, byte| byte.is_ascii_digit().then(|| value * 10 + u32::from(byte - b'0')))?;
-    if line[LINE - 2] == b' ' {
-        return None;
-    }
+        .try_fold(0, |value: u32, byte| byte.is_ascii_digit().then(|| value * 10 + u32::from(byte - b'0')));
+    let expires = expires.filter(|_| line[LINE - 2] != b' ')?;
     let mut field = Field::new();
     protocol.iter().for_each(|&byte| field.push(byte));
     field.push(b' ');
