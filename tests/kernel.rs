@@ -9,9 +9,10 @@ mod strategies;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -62,6 +63,8 @@ fn main() -> ExitCode {
             ("restore: bad lines", bad_lines_change_nothing),
             ("restore: lines of all kinds", lines_of_all_kinds_are_read),
             ("program: without privileges", without_privileges),
+            ("program: no more than CAP_NET_ADMIN", no_more_than_one_capability),
+            ("save: --file where another user laid a trap", what_others_laid_is_not_written),
             ("program: closed pipe", a_closed_pipe_ends_quietly),
             ("program: diff into a closed pipe", a_closed_pipe_ends_diff_quietly),
             ("program: full disk", a_full_disk_is_an_error),
@@ -864,6 +867,64 @@ fn without_privileges() -> Result<()> {
         let check = nobody(&["-R", "--check"], b"-A -f 3\n")?;
         ensure!(check.status == "0" && check.stderr.is_empty(), "{check:?}");
         ensure_table(&rules)
+    })
+}
+
+/// An ordinary user with this one capability can do everything.
+fn no_more_than_one_capability() -> Result<()> {
+    let rules = by_marks(1, 3);
+    in_fresh_namespace(|| {
+        let program = support::ours();
+        let run = |words: &[&str], stdin: &str| -> Result<String> {
+            let only = "-all,+net_admin";
+            let bounding = format!("--bounding-set={only}");
+            let (inheritable, ambient) = (format!("--inh-caps={only}"), format!("--ambient-caps={only}"));
+            let mut setpriv = vec!["--reuid=65534", "--regid=65534", "--clear-groups"];
+            setpriv.extend([&bounding, &inheritable, &ambient].map(String::as_str));
+            setpriv.push(program.to_str().context("the program's path")?);
+            setpriv.extend(words);
+            let output =
+                Invocation { stdin: stdin.as_bytes(), ..Invocation::of(&setpriv) }.run(Path::new("setpriv"))?;
+            ensure!(output.status == "0" && output.stderr.is_empty(), "{words:?}: {output:?}");
+            Ok(output.stdout)
+        };
+        run(&["-R"], &file(&rules))?;
+        ensure_table(&rules)?;
+        ensure!(run(&["-Sn"], "")? == file(&rules), "another table is saved");
+        run(&["-R", "--replace"], "-A -f 9 -s rr\n")?;
+        run(&["-Ln"], "")?;
+        run(&["-Ln", "--timeout"], "")?;
+        run(&["-Lnc"], "")?;
+        run(&["--set", "900", "120", "300"], "")?;
+        run(&["-C"], "")?;
+        ensure_table(&Rules::default())
+    })
+}
+
+/// What /tmp is: a folder in which everybody may lay links and files, none of which are for us to write.
+fn what_others_laid_is_not_written() -> Result<()> {
+    in_fresh_namespace(|| {
+        let folder = tempfile::tempdir()?;
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o1777))?;
+        let (victim, link, planted) =
+            (folder.path().join("victim"), folder.path().join("link"), folder.path().join("planted"));
+        fs::write(&victim, "dear")?;
+        symlink(&victim, &link)?;
+        fs::write(&planted, "mine")?;
+        for path in [&link, &planted] {
+            std::os::unix::fs::lchown(path, Some(1000), Some(1000))?;
+            let name = path.to_str().context("the path")?;
+            let output = Invocation::of(&["-S", "--file", name]).run(&support::ours())?;
+            let expected = format!("{name}: belongs to another user, in a folder that everybody may write to\n");
+            ensure!((output.status.as_str(), &output.stderr) == ("1", &expected), "{output:?}");
+        }
+        ensure!(fs::read_to_string(&victim)? == "dear" && fs::read_to_string(&planted)? == "mine", "it was written");
+        // One's own link is one's own affair.
+        std::os::unix::fs::lchown(&link, Some(0), Some(0))?;
+        let name = link.to_str().context("the path")?;
+        let output = Invocation::of(&["-S", "--file", name]).run(&support::ours())?;
+        ensure!(output.status == "0" && fs::read_to_string(&victim)?.is_empty(), "{output:?}");
+        Ok(())
     })
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::Path;
 
+use nix::unistd::geteuid;
 use tempfile::NamedTempFile;
 
 /// Mode of a rules file that was not there before: the addresses in it are nobody else's business.
@@ -19,6 +20,7 @@ pub fn replace<E: From<io::Error>>(
     path: &Path,
     fill: impl FnOnce(&mut io::BufWriter<&mut File>) -> Result<(), E>,
 ) -> Result<(), E> {
+    refuse_what_others_laid(path)?;
     let target = match fs::canonicalize(path) {
         Ok(target) => target,
         Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
@@ -50,6 +52,23 @@ pub fn replace<E: From<io::Error>>(
     temporary.persist(&target).map_err(|error| error.error)?;
     // The new name is on disk only with its folder.
     File::open(folder)?.sync_all()?;
+    Ok(())
+}
+
+/// In a folder that everybody may write to, such as /tmp, a link or a file of another user is a trap: the kernel's rules
+/// `fs.protected_symlinks` and `fs.protected_regular`, which do not see that we rename.
+fn refuse_what_others_laid(path: &Path) -> io::Result<()> {
+    /// Everybody may write.
+    const BY_OTHERS: u32 = 0o002;
+    let Ok(there) = fs::symlink_metadata(path) else { return Ok(()) };
+    let folder = fs::metadata(match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    })?;
+    let trusted = [geteuid().as_raw(), folder.uid()].contains(&there.uid());
+    if folder.mode() & BY_OTHERS != 0 && !trusted {
+        return Err(io::Error::other("belongs to another user, in a folder that everybody may write to"));
+    }
     Ok(())
 }
 

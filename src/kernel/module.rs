@@ -91,5 +91,8 @@ fn known() -> io::Result<bool> {
 fn modprobe<const N: usize>(arguments: [&str; N]) -> Command {
     let mut command = Command::new(MODPROBE);
     command.args(arguments.map(OsStr::new)).stdin(Stdio::null()).stdout(Stdio::null());
+    // The caller's environment (MODPROBE_OPTIONS, say) has no part in what is loaded; lines `install` of modprobe.d find
+    // their programs by PATH.
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     command
 }
