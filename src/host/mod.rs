@@ -2,5 +2,7 @@
 
 pub mod file;
 mod names;
+pub mod route;
+pub mod sysctl;
 
 pub use names::SystemNames;

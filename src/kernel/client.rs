@@ -1,7 +1,8 @@
 //! The client: questions to the kernel's IPVS and what it answers.
 
 use neli::consts::genl::{CtrlAttr, CtrlCmd};
-use neli::consts::nl::{GenlId, NlmF, Nlmsg};
+use neli::consts::nl::{GenlId, NlmF};
+use neli::consts::socket::NlFamily;
 use nix::errno::Errno;
 
 use super::attributes::{FAMILY_NAME, FAMILY_VERSION, command};
@@ -9,7 +10,8 @@ use super::decode;
 use super::encode;
 use super::error::{Asked, Error, Refusal, Unavailable};
 use super::module::{self, LoadFailure};
-use super::socket::Socket;
+use super::socket::{Socket, TABLE_PART};
+use super::verdict::{Verdict, verdict};
 use super::wire::{Attributes, Message, Messages, Writer};
 use crate::model::{
     Change, Daemon, DaemonRole, Destination, DestinationEntry, Family, Info, Service, ServiceEntry, ServiceKey, Table,
@@ -46,7 +48,7 @@ impl Client {
     /// There is no IPVS, and why; or netlink itself fails.
     pub fn connect() -> Result<Self, Error> {
         let mut client = Self {
-            socket: Socket::open()?,
+            socket: Socket::open(NlFamily::Generic, TABLE_PART)?,
             writer: Writer::with_capacity(512),
             family: 0,
             // Any start will do; a number that is not 0 tells our messages from the kernel's own.
@@ -304,14 +306,14 @@ impl Client {
                     continue;
                 }
                 settled &= message.flags & NlmF::DUMP_INTR.bits() == 0;
-                match verdict(&message, asked)? {
+                match verdict(&message)? {
                     Verdict::Payload => match take(&message)? {
                         Next::More => {}
                         Next::Done => return Ok(()),
                     },
                     Verdict::End if settled => return Ok(()),
                     Verdict::End => return Err(Error::Unsettled),
-                    Verdict::Refused(refusal) => return Err(refused(refusal)),
+                    Verdict::Refused { errno, words } => return Err(refused(Refusal { asked, errno, words })),
                     Verdict::Nothing => {}
                 }
             }
@@ -325,65 +327,6 @@ fn refused(refusal: Refusal) -> Error {
         Errno::EPERM => Error::Unavailable(Unavailable::NotPermitted),
         _ => Error::Refused(refusal),
     }
-}
-
-/// What a message says of the request it answers.
-enum Verdict {
-    /// It carries something.
-    Payload,
-    /// The request is done.
-    End,
-    /// The request was refused.
-    Refused(Refusal),
-    /// Nothing.
-    Nothing,
-}
-
-fn verdict(message: &Message<'_>, asked: Asked) -> Result<Verdict, super::wire::WireError> {
-    // NLMSG_NOOP, NLMSG_ERROR, NLMSG_DONE; below NLMSG_MIN_TYPE all others are reserved.
-    if message.kind == u16::from(Nlmsg::Noop) {
-        return Ok(Verdict::Nothing);
-    }
-    let done = message.kind == u16::from(Nlmsg::Done);
-    if !done && message.kind != u16::from(Nlmsg::Error) {
-        return Ok(Verdict::Payload);
-    }
-    // struct nlmsgerr begins with the negative error number; so does the end of a dump that failed.
-    let Some((code, rest)) = message.payload.split_first_chunk::<4>() else {
-        return if done {
-            Ok(Verdict::End)
-        } else {
-            Err(super::wire::WireError::Truncated { what: "an error message", need: 4, have: message.payload.len() })
-        };
-    };
-    match i32::from_ne_bytes(*code) {
-        0.. => Ok(Verdict::End),
-        code => Ok(Verdict::Refused(Refusal {
-            asked,
-            errno: Errno::from_raw(code.saturating_neg()),
-            words: if done { None } else { words(message, rest) },
-        })),
-    }
-}
-
-/// The text of an extended acknowledgement (`NLMSGERR_ATTR_MSG`): it follows the copy of the request. Whatever is wrong
-/// with it, the refusal itself stands.
-fn words(message: &Message<'_>, copy: &[u8]) -> Option<String> {
-    /// `NLM_F_CAPPED`: of the request only the header is copied.
-    const CAPPED: u16 = 0x100;
-    /// `NLM_F_ACK_TLVS`: attributes follow.
-    const ACK_TLVS: u16 = 0x200;
-    const TEXT: u16 = 1;
-    if message.flags & ACK_TLVS == 0 {
-        return None;
-    }
-    let length = match message.flags & CAPPED {
-        0 => u32::from_ne_bytes(*copy.first_chunk::<4>()?) as usize,
-        _ => super::wire::MESSAGE_HEADER,
-    };
-    let attributes = copy.get(length.checked_next_multiple_of(4)?..)?;
-    let text = Attributes::new(attributes).find_map(|attribute| attribute.ok().filter(|a| a.kind == TEXT))?;
-    Some(String::from_utf8_lossy(text.string()).into_owned())
 }
 
 /// Changes on their way to the kernel, see [`Client::batch`].
@@ -443,7 +386,8 @@ impl<T, F: FnMut(T, Refusal)> Batch<'_, T, F> {
                 let index = message.sequence.wrapping_sub(first) as usize;
                 let Some(entry) = pending.get_mut(index) else { continue };
                 let asked = entry.as_ref().map_or(Asked::Other, |(_, asked)| *asked);
-                if let Verdict::Refused(refusal) = verdict(&message, asked)? {
+                if let Verdict::Refused { errno, words } = verdict(&message)? {
+                    let refusal = Refusal { asked, errno, words };
                     if refusal.errno == Errno::EPERM {
                         return Err(refused(refusal));
                     }

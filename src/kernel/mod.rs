@@ -10,7 +10,8 @@ pub mod decode;
 mod encode;
 mod error;
 pub mod module;
-mod socket;
+pub(crate) mod socket;
+pub(crate) mod verdict;
 pub mod wire;
 
 pub use client::{Batch, Client};

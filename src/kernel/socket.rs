@@ -15,38 +15,38 @@ use super::error::Error;
 /// (`netlink_dump`), twice for each dump, and a table is one dump for each service. This size and the kernel's own 320
 /// bytes (`struct skb_shared_info`) fill 8 KiB; reads of 8 KiB or 32 KiB made the dump of 1,000 services two to three
 /// times slower. No single message comes near it.
-const RECEIVE: usize = 8192 - 320;
+pub(crate) const TABLE_PART: usize = 8192 - 320;
 
 /// Room for the errors of a whole batch, each of which costs the kernel about 1 KiB of the receive buffer. The kernel
 /// doubles it and caps it by `net.core.rmem_max`.
 const RECEIVE_QUEUE: usize = 1024 * 1024;
 
-pub(super) struct Socket {
+pub(crate) struct Socket {
     inner: NlSocket,
     buffer: Vec<u8>,
 }
 
 impl Socket {
-    /// Open a generic netlink socket.
-    pub(super) fn open() -> Result<Self, Error> {
+    /// Open a socket of this netlink protocol that reads this many bytes at once.
+    pub(crate) fn open(protocol: NlFamily, part: usize) -> Result<Self, Error> {
         let failed = |source| Error::Socket { doing: "netlink socket", source };
-        let inner = NlSocket::connect(NlFamily::Generic, None, Groups::empty()).map_err(failed)?;
+        let inner = NlSocket::connect(protocol, None, Groups::empty()).map_err(failed)?;
         // Connected to the kernel (port 0), the socket takes messages from nobody else.
         connect(inner.as_raw_fd(), &NetlinkAddr::new(0, 0)).map_err(|errno| failed(errno.into()))?;
         // Error texts are a nicety that kernels before 4.12 have not got.
         let _ = inner.enable_ext_ack(true);
-        Ok(Self { inner, buffer: vec![0; RECEIVE] })
+        Ok(Self { inner, buffer: vec![0; part] })
     }
 
     /// Make room for many error messages at once.
-    pub(super) fn expect_many(&self) -> Result<(), Error> {
+    pub(crate) fn expect_many(&self) -> Result<(), Error> {
         self.inner
             .set_recv_buffer_size(RECEIVE_QUEUE)
             .map_err(|source| Error::Socket { doing: "netlink receive buffer", source })
     }
 
     /// Send these messages to the kernel. It works through them before this returns.
-    pub(super) fn send(&self, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), Error> {
         loop {
             match self.inner.send(bytes, Msg::empty()) {
                 Ok(sent) if sent == bytes.len() => return Ok(()),
@@ -61,7 +61,7 @@ impl Socket {
 
     /// The next part of the answer. The kernel answers while it takes the question, and goes on with a dump while the
     /// part before is read; so there never is anything to wait for.
-    pub(super) fn receive(&mut self) -> Result<&[u8], Error> {
+    pub(crate) fn receive(&mut self) -> Result<&[u8], Error> {
         let length = loop {
             match self.inner.recv(&mut self.buffer, Msg::DONTWAIT | Msg::TRUNC) {
                 Ok((length, _)) => break length,
@@ -74,7 +74,7 @@ impl Socket {
         self.buffer.get(..length).ok_or(Error::Wire(super::wire::WireError::Truncated {
             what: "a reply",
             need: length,
-            have: RECEIVE,
+            have: self.buffer.len(),
         }))
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Requests are written straight into the batch buffer and replies are read in place, because a rules file is tens of
 //! thousands of messages. Reading never trusts a length: anything that does not add up is a [`WireError`].
-//! The layout is that of `linux/netlink.h` and `linux/genetlink.h`.
+//! The layout is that of `linux/netlink.h` and `linux/genetlink.h`. Only [`Writer::begin`] and [`Attributes::generic`] are
+//! about generic netlink; the rest serves any protocol.
 
 use std::fmt;
 
@@ -105,14 +106,21 @@ impl Writer {
 
     /// Begin a generic netlink message.
     pub fn begin(&mut self, family: u16, flags: u16, sequence: u32, command: u8, version: u8) -> Mark {
+        self.begin_with(family, flags, sequence, [command, version, 0, 0])
+    }
+
+    /// Begin a message of any netlink protocol: its type, and the header that the protocol wants before the attributes,
+    /// whose size is a multiple of 4.
+    pub fn begin_with<const N: usize>(&mut self, kind: u16, flags: u16, sequence: u32, header: [u8; N]) -> Mark {
+        const { assert!(N.is_multiple_of(4)) };
         let mark = Mark(self.bytes.len());
         self.bytes.extend_from_slice(&[0; 4]);
-        self.bytes.extend_from_slice(&family.to_ne_bytes());
+        self.bytes.extend_from_slice(&kind.to_ne_bytes());
         self.bytes.extend_from_slice(&flags.to_ne_bytes());
         self.bytes.extend_from_slice(&sequence.to_ne_bytes());
         // The kernel knows the sender's port id.
         self.bytes.extend_from_slice(&[0; 4]);
-        self.bytes.extend_from_slice(&[command, version, 0, 0]);
+        self.bytes.extend_from_slice(&header);
         mark
     }
 

@@ -1,0 +1,314 @@
+//! The client: questions to rtnetlink, and changes.
+
+use std::net::IpAddr;
+
+use neli::consts::nl::NlmF;
+use neli::consts::socket::NlFamily;
+
+use super::decode;
+use super::error::Error;
+use super::numbers::{address as a, message, route as r};
+use super::types::{Address, Link, Neighbour, Prefix, Route, RouteQuery, Rule, Scope};
+use crate::kernel::socket::Socket;
+use crate::kernel::verdict::{Verdict, verdict};
+use crate::kernel::wire::{Messages, WireError, Writer};
+use crate::kernel::{self};
+use crate::model::Family;
+
+/// Bytes of the largest read. The kernel fills what it can of it; a link of a large card can take several KiB.
+const PART: usize = 32 * 1024;
+/// How often a dump that changed under our eyes is read again.
+const DUMP_TRIES: u32 = 16;
+
+/// A connection to rtnetlink, in the network namespace it was opened in.
+pub struct Client {
+    socket: Socket,
+    writer: Writer,
+    sequence: u32,
+}
+
+impl Client {
+    /// Connect. Reading takes no privilege.
+    ///
+    /// # Errors
+    /// There is no netlink socket to be had.
+    pub fn connect() -> Result<Self, Error> {
+        Ok(Self { socket: Socket::open(NlFamily::Route, PART)?, writer: Writer::with_capacity(512), sequence: 0 })
+    }
+
+    /// All interfaces, in the order of their numbers.
+    ///
+    /// # Errors
+    /// Netlink fails.
+    pub fn links(&mut self) -> Result<Vec<Link>, Error> {
+        self.dump("read the links", message::GET_LINK, message::NEW_LINK, [0; 16], decode::link)
+    }
+
+    /// All addresses of all interfaces, of both families.
+    ///
+    /// # Errors
+    /// Netlink fails.
+    pub fn addresses(&mut self) -> Result<Vec<Address>, Error> {
+        self.dump("read the addresses", message::GET_ADDRESS, message::NEW_ADDRESS, [0; 8], decode::address)
+    }
+
+    /// All routes of all tables, of both families.
+    ///
+    /// # Errors
+    /// Netlink fails.
+    pub fn routes(&mut self) -> Result<Vec<Route>, Error> {
+        self.dump("read the routes", message::GET_ROUTE, message::NEW_ROUTE, [0; 12], decode::route)
+    }
+
+    /// All neighbours that are known or being asked for, of both families.
+    ///
+    /// # Errors
+    /// Netlink fails.
+    pub fn neighbours(&mut self) -> Result<Vec<Neighbour>, Error> {
+        self.dump("read the neighbours", message::GET_NEIGHBOUR, message::NEW_NEIGHBOUR, [0; 12], decode::neighbour)
+    }
+
+    /// All rules of policy routing, of both families, in the order they are looked at.
+    ///
+    /// # Errors
+    /// Netlink fails.
+    pub fn rules(&mut self) -> Result<Vec<Rule>, Error> {
+        self.dump("read the rules", message::GET_RULE, message::NEW_RULE, [0; 12], decode::rule)
+    }
+
+    /// The route that a packet would take. Its table is not to be relied on: where no rule was ever changed, the kernel keeps
+    /// the tables local and main in one, and calls it main.
+    ///
+    /// # Errors
+    /// It would take none: `ENETUNREACH`, `EHOSTUNREACH`, `EACCES` (prohibited), `EINVAL` (a blackhole, or a source that no
+    /// packet can have); see [`Error::errno`]. Or netlink fails.
+    pub fn route_to(&mut self, query: &RouteQuery) -> Result<Route, Error> {
+        let what = format!("find a route to {}", query.to);
+        let length = Prefix::host(query.to).length;
+        let mut header = [0; 12];
+        (header[0], header[1]) = (number(query.to), length);
+        header[8..].copy_from_slice(&r::LOOKUP_TABLE.to_ne_bytes());
+        if query.from.is_some() {
+            header[2] = length;
+        }
+        self.ask(message::GET_ROUTE, NlmF::empty(), header, |writer| {
+            ip(writer, r::DESTINATION, query.to);
+            if let Some(from) = query.from {
+                ip(writer, r::SOURCE, from);
+            }
+            for (kind, value) in [(r::INPUT, query.input), (r::OUTPUT, query.output), (r::MARK, query.mark)] {
+                if let Some(value) = value {
+                    writer.u32(kind, value);
+                }
+            }
+        })?;
+        let mut answer = None;
+        self.answers(&what, message::NEW_ROUTE, |payload| {
+            answer = decode::route(payload)?;
+            Ok(answer.is_some())
+        })?;
+        answer.ok_or(Error::Netlink(kernel::Error::NoAnswer))
+    }
+
+    /// Add an address. What [`Address`] says is not used when adding is not used.
+    ///
+    /// # Errors
+    /// The interface has it already (`EEXIST`), is not there (`ENODEV`), or we may not (`EPERM`); or netlink fails.
+    pub fn add_address(&mut self, address: &Address) -> Result<(), Error> {
+        let flags = NlmF::CREATE | NlmF::EXCL;
+        self.change_address("add", message::NEW_ADDRESS, flags, address)
+    }
+
+    /// Delete an address: the one of this interface, address, prefix and, if there is one, label.
+    ///
+    /// # Errors
+    /// There is no such address (`EADDRNOTAVAIL`), or we may not (`EPERM`); or netlink fails.
+    pub fn delete_address(&mut self, address: &Address) -> Result<(), Error> {
+        self.change_address("delete", message::DELETE_ADDRESS, NlmF::empty(), address)
+    }
+
+    fn change_address(&mut self, verb: &str, kind: u16, flags: NlmF, address: &Address) -> Result<(), Error> {
+        let what = format!("{verb} the address {}/{}", address.address, address.prefix);
+        let [i0, i1, i2, i3] = address.index.to_ne_bytes();
+        // The flags' low byte; all of them are in the attribute.
+        let [low, ..] = address.flags.0.to_le_bytes();
+        let header = [number(address.address), address.prefix, low, address.scope.into(), i0, i1, i2, i3];
+        self.ask(kind, NlmF::ACK | flags, header, |writer| {
+            ip(writer, a::LOCAL, address.address);
+            ip(writer, a::ADDRESS, address.peer.unwrap_or(address.address));
+            if let Some(broadcast) = address.broadcast {
+                ip(writer, a::BROADCAST, broadcast);
+            }
+            if let Some(label) = &address.label {
+                writer.string(a::LABEL, label.as_bytes());
+            }
+            writer.u32(a::FLAGS, address.flags.0);
+        })?;
+        self.answers(&what, kind, |_| Ok(false))
+    }
+
+    /// Add a route. What [`Route`] says is not used when adding is not used.
+    ///
+    /// # Errors
+    /// There is such a route already (`EEXIST`), the interface is not there (`ENODEV`) or down (`ENETDOWN`), or we may not
+    /// (`EPERM`); the route has several ways; or netlink fails.
+    pub fn add_route(&mut self, route: &Route) -> Result<(), Error> {
+        self.change_route("add", message::NEW_ROUTE, NlmF::CREATE | NlmF::EXCL, route)
+    }
+
+    /// Delete a route: the one with just these values.
+    ///
+    /// # Errors
+    /// There is no such route (`ESRCH`), or we may not (`EPERM`); the route has several ways; or netlink fails.
+    pub fn delete_route(&mut self, route: &Route) -> Result<(), Error> {
+        self.change_route("delete", message::DELETE_ROUTE, NlmF::empty(), route)
+    }
+
+    fn change_route(&mut self, verb: &str, kind: u16, flags: NlmF, route: &Route) -> Result<(), Error> {
+        if !route.next_hops.is_empty() {
+            return Err(Error::SeveralWays);
+        }
+        let what = format!("{verb} the route to {}", route.destination);
+        let source = route.source.map_or(0, |source| source.length);
+        // A table whose number has no room in the header is in the attribute alone.
+        let table = u8::try_from(route.table).unwrap_or(0);
+        // IPv6 has no scopes of routes: the kernel ignores them, and says 0.
+        let scope = match route.destination.address {
+            IpAddr::V4(_) => route.scope,
+            IpAddr::V6(_) => Scope::Universe,
+        };
+        let header = [
+            number(route.destination.address),
+            route.destination.length,
+            source,
+            0,
+            table,
+            route.protocol.into(),
+            scope.into(),
+            route.kind.into(),
+            0,
+            0,
+            0,
+            0,
+        ];
+        self.ask(kind, NlmF::ACK | flags, header, |writer| {
+            ip(writer, r::DESTINATION, route.destination.address);
+            if let Some(source) = route.source {
+                ip(writer, r::SOURCE, source.address);
+            }
+            if let Some(gateway) = route.gateway {
+                match Family::of(gateway) == Family::of(route.destination.address) {
+                    true => ip(writer, r::GATEWAY, gateway),
+                    false => via(writer, gateway),
+                }
+            }
+            if let Some(preferred) = route.preferred_source {
+                ip(writer, r::PREFERRED_SOURCE, preferred);
+            }
+            for (kind, value) in
+                [(r::OUTPUT, route.output), (r::PRIORITY, route.priority), (r::TABLE, Some(route.table))]
+            {
+                if let Some(value) = value {
+                    writer.u32(kind, value);
+                }
+            }
+        })?;
+        self.answers(&what, kind, |_| Ok(false))
+    }
+
+    /// Read a dump to its end; read again if it changed meanwhile.
+    fn dump<T, const N: usize>(
+        &mut self,
+        what: &str,
+        ask: u16,
+        answer: u16,
+        header: [u8; N],
+        decode: fn(&[u8]) -> Result<Option<T>, WireError>,
+    ) -> Result<Vec<T>, Error> {
+        for _ in 0..DUMP_TRIES {
+            let mut entries = Vec::new();
+            self.ask(ask, NlmF::DUMP, header, |_| {})?;
+            let outcome = self.answers(what, answer, |payload| {
+                entries.extend(decode(payload)?);
+                Ok(false)
+            });
+            match outcome {
+                Ok(()) => return Ok(entries),
+                Err(Error::Netlink(kernel::Error::Unsettled)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::Netlink(kernel::Error::Unsettled))
+    }
+
+    /// Send one question or change.
+    fn ask<const N: usize>(
+        &mut self,
+        kind: u16,
+        flags: NlmF,
+        header: [u8; N],
+        attributes: impl FnOnce(&mut Writer),
+    ) -> Result<(), Error> {
+        self.writer.clear();
+        self.sequence = self.sequence.wrapping_add(1);
+        let message = self.writer.begin_with(kind, (NlmF::REQUEST | flags).bits(), self.sequence, header);
+        attributes(&mut self.writer);
+        self.writer.end(message);
+        Ok(self.socket.send(self.writer.as_bytes())?)
+    }
+
+    /// Read what is answered to the request just sent, up to its end or till `take` says that this is all.
+    fn answers(
+        &mut self,
+        what: &str,
+        kind: u16,
+        mut take: impl FnMut(&[u8]) -> Result<bool, WireError>,
+    ) -> Result<(), Error> {
+        let mut settled = true;
+        loop {
+            for message in Messages::new(self.socket.receive()?) {
+                let message = message?;
+                if message.sequence != self.sequence {
+                    // The rest of an answer that was given up.
+                    continue;
+                }
+                settled &= message.flags & NlmF::DUMP_INTR.bits() == 0;
+                match verdict(&message)? {
+                    Verdict::Payload if message.kind == kind => {
+                        if take(message.payload)? {
+                            return Ok(());
+                        }
+                    }
+                    Verdict::Payload | Verdict::Nothing => {}
+                    Verdict::End if settled => return Ok(()),
+                    Verdict::End => return Err(Error::Netlink(kernel::Error::Unsettled)),
+                    Verdict::Refused { errno, words } => {
+                        return Err(Error::Refused { what: what.to_owned(), errno, words });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `AF_INET` or `AF_INET6`.
+fn number(address: IpAddr) -> u8 {
+    Family::of(address) as u8
+}
+
+fn ip(writer: &mut Writer, kind: u16, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => writer.bytes(kind, &address.octets()),
+        IpAddr::V6(address) => writer.bytes(kind, &address.octets()),
+    }
+}
+
+/// `struct rtvia`: a gateway of another family than the destination.
+fn via(writer: &mut Writer, gateway: IpAddr) {
+    let mut payload = u16::from(number(gateway)).to_ne_bytes().to_vec();
+    match gateway {
+        IpAddr::V4(address) => payload.extend(address.octets()),
+        IpAddr::V6(address) => payload.extend(address.octets()),
+    }
+    writer.bytes(r::VIA, &payload);
+}
