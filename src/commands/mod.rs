@@ -12,12 +12,14 @@ macro_rules! say {
 mod change;
 mod color;
 mod diff;
+mod drain;
 mod help;
 mod list;
 mod output;
 mod progress;
 mod restore;
 mod save;
+mod signals;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -156,6 +158,7 @@ fn request_of(request: Request, output: &mut Output) -> Result<u8> {
         Request::Help => help::help(output),
         Request::Version => help::version(output),
         Request::Change(change) => change::run(&change),
+        Request::Drain(drain) => drain::run(&drain),
         Request::List(listing) => list::run(&listing, output),
         Request::Save(save) => save::run(&save, output),
         Request::Restore(restore) => restore::run(&restore, output),

@@ -12,5 +12,5 @@ mod values;
 
 pub use error::Error;
 pub use parse::{Parsed, parse, parse_noting};
-pub use request::{Columns, Listing, Replace, Request, Restore, RestoreMode, Save, Subject};
+pub use request::{Columns, Drain, Drained, Listing, Replace, Request, Restore, RestoreMode, Save, Subject};
 pub use values::{Names, number};

@@ -107,6 +107,8 @@ struct Reader<'w, 'n, N> {
     daemon: Daemon,
     file: Option<&'w [u8]>,
     confirm: u32,
+    /// Seconds that a drain may take.
+    drain: Option<u32>,
     replaced_port: Option<u16>,
 
     /// Values that cannot be read before the service is known.
@@ -165,6 +167,7 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
             },
             file: None,
             confirm: 0,
+            drain: None,
             replaced_port: None,
             early_server: None,
             early_netmask: None,
@@ -254,7 +257,7 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
         words: &mut std::iter::Peekable<impl Iterator<Item = &'w [u8]>>,
     ) -> Result<Option<&'w [u8]>, Error> {
         match kind {
-            Value::None => Ok(None),
+            Value::None | Value::Attached(_) => Ok(None),
             Value::Optional(_) => Ok(words.next_if(|next| next.first() != Some(&b'-'))),
             Value::Required(_) => match words.next() {
                 Some(value) => Ok(Some(value)),
@@ -383,7 +386,14 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
             Flag::Confirm => {
                 self.confirm = number(1, TIMEOUT_MAXIMUM, "illegal number of seconds specified for --confirm")?;
             }
-            Flag::TunnelNoChecksum
+            Flag::Drain => {
+                self.drain = match value {
+                    None => None,
+                    Some(_) => Some(number(1, TIMEOUT_MAXIMUM, "illegal number of seconds specified for --drain")?),
+                }
+            }
+            Flag::Force
+            | Flag::TunnelNoChecksum
             | Flag::TunnelChecksum
             | Flag::TunnelRemoteChecksum
             | Flag::Numeric

@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
-use crate::model::{Change, ServiceKey};
+use crate::model::{Change, Destination, DestinationKey, ServiceKey};
 
 /// A complete, checked request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// To change something.
     Change(Change),
+    /// To take servers out once their connections are gone.
+    Drain(Box<Drain>),
     /// To list something.
     List(Listing),
     /// To write the table as rules.
@@ -19,6 +21,30 @@ pub enum Request {
     Help,
     /// The version.
     Version,
+}
+
+/// `--drain`, with the command that it was given to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// The virtual service.
+    pub service: ServiceKey,
+    /// What of it is drained.
+    pub what: Drained,
+    /// Seconds to wait at most; none is as long as it takes.
+    pub limit: Option<u32>,
+    /// Delete even if connections are left by then (`--force`).
+    pub force: bool,
+}
+
+/// What is drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// A real server, deleted in the end (`-d`).
+    Server(DestinationKey),
+    /// All of the service's servers; the service is deleted in the end (`-D`).
+    Service,
+    /// A real server, which gets these values, of which the weight is 0 (`-e -w 0`).
+    Edited(Destination),
 }
 
 /// `-S` and its options.

@@ -96,6 +96,8 @@ pub enum Flag {
     DryRun,
     KeepWeights,
     Confirm,
+    Drain,
+    Force,
 }
 
 /// Whether a word takes a value.
@@ -107,6 +109,10 @@ pub enum Value {
     Required(&'static str),
     /// It takes the next word only if that does not begin with `-`.
     Optional(&'static str),
+    /// It takes one only behind an equals sign in the same word (`--drain=60`), never the next word. The kind for new
+    /// options that can do without a value: unlike [`Value::Optional`] it cannot take for its value what was meant to be
+    /// something else, as `-p` does in `-p 10`.
+    Attached(&'static str),
 }
 
 /// What can stand for a value, for completions.
@@ -214,6 +220,7 @@ const OF_DAEMONS: Classes = Classes::of(&[
     Class::MulticastTtl,
     Class::SyncMaximumLength,
 ]);
+const OF_DRAINS: Classes = Classes::of(&[Class::Drain, Class::Force]);
 const ROLES: Completion = Completion::Words(&["master", "backup"]);
 
 /// A command without anything special; the entries below say what differs.
@@ -259,6 +266,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         long: "delete-service",
         name: "delete-service",
         required: SERVICE,
+        allowed: OF_DRAINS,
         help: "Delete a virtual service with its real servers",
         ..PLAIN
     },
@@ -312,7 +320,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         long: "edit-server",
         name: "edit-server",
         required: SERVICE_AND_SERVER,
-        allowed: OF_SERVERS,
+        allowed: OF_SERVERS.with(Classes::of(&[Class::Drain])),
         help: "Edit a real server: what is not given gets its default",
         ..PLAIN
     },
@@ -322,6 +330,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         long: "delete-server",
         name: "delete-server",
         required: SERVICE_AND_SERVER,
+        allowed: OF_DRAINS,
         help: "Delete a real server from a virtual service",
         ..PLAIN
     },
@@ -779,6 +788,21 @@ pub const OPTIONS: &[OptionSpec] = &[
         long: Some("confirm"),
         value: Value::Required("SECONDS"),
         help: "With --replace, go back unless you say yes at the terminal within so many seconds",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Drain,
+        class: Some(Class::Drain),
+        long: Some("drain"),
+        value: Value::Attached("SECONDS"),
+        help: "With -d, -D and -e -w 0, take weight 0 and wait until connections are gone, so many seconds at most",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Force,
+        class: Some(Class::Force),
+        long: Some("force"),
+        help: "With --drain=SECONDS, delete even if connections are left then, rather than go back",
         ..BARE
     },
 ];

@@ -45,6 +45,7 @@ fn with_value(arg: Arg, value: Value, completion: Completion) -> Arg {
         Value::None => return arg.action(ArgAction::SetTrue),
         Value::Required(name) => arg.value_name(name),
         Value::Optional(name) => arg.value_name(name).num_args(0..=1),
+        Value::Attached(name) => arg.value_name(name).num_args(0..=1).require_equals(true),
     };
     match completion {
         // What one can choose stands in the help line already.
@@ -58,12 +59,13 @@ fn with_value(arg: Arg, value: Value, completion: Completion) -> Arg {
 
 const USAGE: &str = "\
 ipvsadm-rs -A|-E -t|-u|--sctp-service|-f SERVICE [-s SCHEDULER] [-p [SECONDS]] [-M MASK] [--pe ENGINE] [-b FLAGS] [-o]
-       ipvsadm-rs -D -t|-u|--sctp-service|-f SERVICE
+       ipvsadm-rs -D -t|-u|--sctp-service|-f SERVICE [--drain[=SECONDS] [--force]]
        ipvsadm-rs -C
        ipvsadm-rs -R [--file PATH] [--check | --replace [--dry-run] [--keep-weights] [--confirm SECONDS]]
        ipvsadm-rs -S [-n] [--all] [--file PATH]
        ipvsadm-rs -a|-e -t|-u|--sctp-service|-f SERVICE -r SERVER [-g|-i|-m] [-w WEIGHT] [-x N] [-y N] [TUNNEL]
-       ipvsadm-rs -d -t|-u|--sctp-service|-f SERVICE -r SERVER
+       ipvsadm-rs -e -t|-u|--sctp-service|-f SERVICE -r SERVER [-g|-i|-m] -w 0 --drain[=SECONDS]
+       ipvsadm-rs -d -t|-u|--sctp-service|-f SERVICE -r SERVER [--drain[=SECONDS] [--force]]
        ipvsadm-rs -L|-l [-t|-u|--sctp-service|-f SERVICE | -c | --timeout | --daemon] [-n] [COLUMNS]
        ipvsadm-rs -Z [-t|-u|--sctp-service|-f SERVICE]
        ipvsadm-rs --set TCP TCPFIN UDP

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::Labels;
 use super::append::{Append, Field};
 use crate::grammar::number;
-use crate::model::Protocol;
+use crate::model::{DestinationKey, Protocol, ServiceKey};
 
 /// The kernel's list of connections, of the network namespace we are in.
 pub const PATH: &str = "/proc/net/ip_vs_conn";
@@ -32,32 +32,30 @@ impl std::error::Error for BadLine {}
 
 /// One connection.
 #[derive(Debug, PartialEq, Eq)]
-struct Connection<'l> {
-    protocol: Cow<'l, str>,
-    source: (IpAddr, u16),
-    virtual_address: (IpAddr, u16),
-    destination: (IpAddr, u16),
-    state: Cow<'l, str>,
+pub struct Connection<'l> {
+    /// The kernel's name of the protocol; `IP` for a persistence template of all protocols and ports.
+    pub protocol: Cow<'l, str>,
+    /// The client. A persistence template has the port 0.
+    pub source: (IpAddr, u16),
+    /// What the client connected to. A template of a service by mark has the mark in the address's place.
+    pub virtual_address: (IpAddr, u16),
+    /// The real server.
+    pub destination: (IpAddr, u16),
+    /// The kernel's name of the state.
+    pub state: Cow<'l, str>,
     /// Seconds until it is forgotten.
-    expires: u64,
+    pub expires: u64,
     /// Name and data of the persistence engine.
-    engine: Option<(Cow<'l, str>, Cow<'l, str>)>,
+    pub engine: Option<(Cow<'l, str>, Cow<'l, str>)>,
 }
 
-/// Write the list: its header, and a line for each of the kernel's.
+/// Read the kernel's list and give each connection to `take`.
 ///
 /// # Errors
-/// Reading or writing fails, or a line makes no sense ([`BadLine`] inside).
-pub fn list(mut source: impl BufRead, out: &mut impl Write, labels: &mut Labels, engine_data: bool) -> io::Result<()> {
-    out.write_all(b"IPVS connection entries\n")?;
-    out.write_all(if engine_data {
-        b"pro expire state       source             virtual            destination        pe name          pe_data\n"
-    } else {
-        b"pro expire state       source             virtual            destination\n".as_slice()
-    })?;
+/// Reading fails, `take` does, or a line makes no sense ([`BadLine`] inside).
+pub fn each(mut source: impl BufRead, mut take: impl FnMut(&Connection<'_>) -> io::Result<()>) -> io::Result<()> {
     // A persistence engine's data comes from strangers and is as long as they like: lines are read whole.
     let mut line = Vec::new();
-    let mut text = String::with_capacity(256);
     for number in 1.. {
         line.clear();
         if source
@@ -74,14 +72,57 @@ pub fn list(mut source: impl BufRead, out: &mut impl Write, labels: &mut Labels,
         let connection = Connection::parse_columns(&line)
             .map_or_else(|| Connection::parse(&line), Ok)
             .map_err(|field| io::Error::new(io::ErrorKind::InvalidData, BadLine { number, field }))?;
-        text.clear();
-        connection.write(&mut text, labels, engine_data);
-        out.write_all(text.as_bytes())?;
+        take(&connection)?;
     }
     Ok(())
 }
 
+/// Write the list: its header, and a line for each of the kernel's.
+///
+/// # Errors
+/// Reading or writing fails, or a line makes no sense ([`BadLine`] inside).
+pub fn list(source: impl BufRead, out: &mut impl Write, labels: &mut Labels, engine_data: bool) -> io::Result<()> {
+    out.write_all(b"IPVS connection entries\n")?;
+    out.write_all(if engine_data {
+        b"pro expire state       source             virtual            destination        pe name          pe_data\n"
+    } else {
+        b"pro expire state       source             virtual            destination\n".as_slice()
+    })?;
+    let mut text = String::with_capacity(256);
+    each(source, |connection| {
+        text.clear();
+        connection.write(&mut text, labels, engine_data);
+        out.write_all(text.as_bytes())
+    })
+}
+
 impl<'l> Connection<'l> {
+    /// Whether this is no connection but what persistence remembers of a client.
+    #[must_use]
+    pub fn is_template(&self) -> bool {
+        // Connections of one client's many ports hang on it.
+        self.source.1 == 0
+    }
+
+    /// Whether it belongs to this service, as far as can be told: what came by a mark has only the server to go by, one
+    /// of `servers`.
+    #[must_use]
+    pub fn is_of(&self, service: &ServiceKey, servers: &[DestinationKey]) -> bool {
+        let (address, port) = self.destination;
+        let to_server =
+            servers.iter().any(|key| key.address == address && (key.port == port || key.port == 0 || port == 0));
+        to_server
+            && match *service {
+                ServiceKey::Mark { .. } => true,
+                ServiceKey::Address { protocol, address, port } => {
+                    // A service of all ports has templates of all protocols.
+                    let same_protocol = self.protocol == protocol.name() || (port == 0 && self.protocol.trim() == "IP");
+                    let same_port = self.virtual_address.1 == port || port == 0;
+                    same_protocol && self.virtual_address.0 == address && same_port
+                }
+            }
+    }
+
     /// An IPv4 line as the kernel lays it out (`ip_vs_conn_seq_show`: `%-3s %08X %04X %08X %04X %08X %04X %-11s %7u`),
     /// without data of a persistence engine. Any other line is read word by word; what both read, they read alike.
     fn parse_columns(line: &'l [u8]) -> Option<Self> {

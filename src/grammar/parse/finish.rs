@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use super::{Reader, SCHEDULER_DEFAULT, TunnelType, lossy, timeout, usage};
 use crate::grammar::error::Error;
-use crate::grammar::request::{Columns, Listing, Replace, Request, Restore, RestoreMode, Save, Subject};
+use crate::grammar::request::{
+    Columns, Drain, Drained, Listing, Replace, Request, Restore, RestoreMode, Save, Subject,
+};
 use crate::grammar::table::{Class, Classes, Command, CommandSpec};
 use crate::grammar::values::Names;
 use crate::model::{
@@ -31,6 +33,9 @@ impl<N: Names> Reader<'_, '_, N> {
         let timeouts = self.words_left_over(spec.command)?;
         let flags = self.scheduler_flags()?;
         check_classes(spec, self.given)?;
+        if self.given.has(Class::Drain) || self.given.has(Class::Force) {
+            return self.drain(spec.command).map(|drain| Request::Drain(Box::new(drain)));
+        }
         match spec.command {
             Command::Help => Ok(Request::Help),
             Command::Version => Ok(Request::Version),
@@ -197,6 +202,24 @@ impl<N: Names> Reader<'_, '_, N> {
                 },
             },
         }))
+    }
+
+    /// `--drain` makes another request of `-d`, `-D` and `-e`.
+    fn drain(&mut self, command: Command) -> Result<Drain, Error> {
+        let force = self.given.has(Class::Force);
+        if force && self.drain.is_none() {
+            return Err(usage("You need to supply the 'drain' option with a number of seconds for the 'force' option"));
+        }
+        let service = self.key()?;
+        let what = match command {
+            Command::DeleteService => Drained::Service,
+            Command::EditServer if self.given.has(Class::Weight) && self.weight == 0 => {
+                Drained::Edited(self.destination(service)?)
+            }
+            Command::EditServer => return Err(usage("The option 'drain' of the 'edit-server' command needs -w 0")),
+            _ => Drained::Server(self.server_key(service)?),
+        };
+        Ok(Drain { service, what, limit: self.drain, force })
     }
 
     fn file(&self) -> Option<PathBuf> {

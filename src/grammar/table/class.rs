@@ -47,11 +47,13 @@ pub enum Class {
     DryRun,
     KeepWeights,
     Confirm,
+    Drain,
+    Force,
 }
 
 impl Class {
     /// All classes, in the order of checks.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 43] = [
         Self::Numeric,
         Self::Connection,
         Self::ServiceAddress,
@@ -93,6 +95,8 @@ impl Class {
         Self::DryRun,
         Self::KeepWeights,
         Self::Confirm,
+        Self::Drain,
+        Self::Force,
     ];
 
     /// The name in messages.
@@ -140,6 +144,8 @@ impl Class {
             Self::DryRun => "dry-run",
             Self::KeepWeights => "keep-weights",
             Self::Confirm => "confirm",
+            Self::Drain => "drain",
+            Self::Force => "force",
         }
     }
 }
