@@ -392,6 +392,8 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
                     Some(_) => Some(number(1, TIMEOUT_MAXIMUM, "illegal number of seconds specified for --drain")?),
                 }
             }
+            // On a command line it has been taken away before.
+            Flag::NetworkNamespace => return Err(usage("--netns has no place in a rules file")),
             Flag::Force
             | Flag::TunnelNoChecksum
             | Flag::TunnelChecksum

@@ -98,6 +98,7 @@ pub enum Flag {
     Confirm,
     Drain,
     Force,
+    NetworkNamespace,
 }
 
 /// Whether a word takes a value.
@@ -803,6 +804,14 @@ pub const OPTIONS: &[OptionSpec] = &[
         class: Some(Class::Force),
         long: Some("force"),
         help: "With --drain=SECONDS, delete even if connections are left then, rather than go back",
+        ..BARE
+    },
+    // Read before all else, see `namespace.rs`.
+    OptionSpec {
+        flag: Flag::NetworkNamespace,
+        long: Some("netns"),
+        value: Value::Required("NAME|PATH"),
+        help: "The table of this network namespace: a name below /run/netns or a path; anywhere on the command line",
         ..BARE
     },
 ];

@@ -4,7 +4,7 @@
 use clap::builder::{PossibleValuesParser, ValueHint};
 use clap::{Arg, ArgAction, Command};
 
-use super::table::{COMMANDS, Completion, OPTIONS, Value};
+use super::table::{COMMANDS, Completion, Flag, OPTIONS, Value};
 
 /// The command line of ipvsadm as clap describes it.
 #[must_use]
@@ -35,9 +35,19 @@ pub fn command() -> Command {
         if let Some(letter) = spec.short {
             arg = arg.short(char::from(letter));
         }
+        // It can stand anywhere, so subcommands take it, too.
+        arg = arg.global(spec.flag == Flag::NetworkNamespace);
         command = command.arg(with_value(arg, spec.value, spec.completion));
     }
     command
+}
+
+/// `--netns`, for the help of a subcommand by itself.
+#[must_use]
+pub fn namespace_argument() -> Arg {
+    let spec = OPTIONS.iter().find(|spec| spec.flag == Flag::NetworkNamespace);
+    let (help, value) = spec.map_or(("", Value::Required("NAME|PATH")), |spec| (spec.help, spec.value));
+    with_value(Arg::new("netns").long("netns").global(true).help(help), value, Completion::Nothing)
 }
 
 fn with_value(arg: Arg, value: Value, completion: Completion) -> Arg {
@@ -72,5 +82,6 @@ ipvsadm-rs -A|-E -t|-u|--sctp-service|-f SERVICE [-s SCHEDULER] [-p [SECONDS]] [
        ipvsadm-rs --start-daemon master|backup [DAEMON]
        ipvsadm-rs --stop-daemon master|backup [--syncid ID]
        ipvsadm-rs diff [--color WHEN] FILE
+       ipvsadm-rs --netns NAME|PATH ...
        ipvsadm-rs -h
        ipvsadm-rs -v";

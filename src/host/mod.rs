@@ -2,5 +2,6 @@
 
 pub mod file;
 mod names;
+pub mod namespace;
 
 pub use names::SystemNames;
