@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_ipvsadm_rs_global_optspecs
-    string join \n A/add-service E/edit-service D/delete-service C/clear R/restore S/save a/add-server e/edit-server d/delete-server L/list Z/zero set= start-daemon= stop-daemon= h/help v/version t/tcp-service= u/udp-service= sctp-service= f/fwmark-service= 6/ipv6 s/scheduler= p/persistent= M/netmask= pe= b/sched-flags= o/ops r/real-server= g/gatewaying i/ipip m/masquerading w/weight= x/u-threshold= y/l-threshold= tun-type= tun-port= tun-nocsum tun-csum tun-remcsum mcast-interface= syncid= sync-maxlen= mcast-group= mcast-port= mcast-ttl= n/numeric c/connection timeout daemon stats rate thresholds persistent-conn tun-info X/exact nosort sort file= all check replace dry-run keep-weights confirm= drain= force netns=
+    string join \n A/add-service E/edit-service D/delete-service C/clear R/restore S/save a/add-server e/edit-server d/delete-server L/list Z/zero set= start-daemon= stop-daemon= h/help v/version t/tcp-service= u/udp-service= sctp-service= f/fwmark-service= 6/ipv6 s/scheduler= p/persistent= M/netmask= pe= b/sched-flags= o/ops r/real-server= g/gatewaying i/ipip m/masquerading w/weight= x/u-threshold= y/l-threshold= tun-type= tun-port= tun-nocsum tun-csum tun-remcsum mcast-interface= syncid= sync-maxlen= mcast-group= mcast-port= mcast-ttl= n/numeric c/connection timeout daemon stats rate thresholds persistent-conn tun-info X/exact nosort sort file= all check replace dry-run keep-weights confirm= drain= force resolve-timeout= netns=
 end
 
 function __fish_ipvsadm_rs_needs_command
@@ -74,6 +74,7 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l mcast-ttl -d 'The
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l file -d 'With -R, read this file; with -S, write it, as a whole or not at all' -r -F
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l confirm -d 'With --replace, go back unless you say yes at the terminal within so many seconds' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l drain -d 'With -d, -D and -e -w 0, take weight 0 and wait until connections are gone, so many seconds at most' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l resolve-timeout -d 'Without -n, wait so long for all names together, 1 to 3600; 2 if not given' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s A -l add-service -d 'Add a virtual service'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s E -l edit-service -d 'Edit a virtual service: what is not given gets its default'

@@ -284,7 +284,7 @@ fn respelling_reaches_every_form() {
 }
 
 /// The names that messages call options by: COMPAT's list, then ours.
-const NAMES: [&str; 43] = [
+const NAMES: [&str; 44] = [
     "numeric",
     "connection",
     "service-address",
@@ -328,6 +328,7 @@ const NAMES: [&str; 43] = [
     "confirm",
     "drain",
     "force",
+    "resolve-timeout",
 ];
 
 #[test]

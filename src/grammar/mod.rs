@@ -14,5 +14,7 @@ mod values;
 pub use error::Error;
 pub use namespace::take_namespace;
 pub use parse::{Parsed, parse, parse_noting};
-pub use request::{Columns, Drain, Drained, Listing, Replace, Request, Restore, RestoreMode, Save, Subject};
+pub use request::{
+    Columns, Drain, Drained, Listing, RESOLVE_TIMEOUT_DEFAULT, Replace, Request, Restore, RestoreMode, Save, Subject,
+};
 pub use values::{Names, number};

@@ -9,7 +9,7 @@ mod finish;
 use std::net::IpAddr;
 
 use super::error::Error;
-use super::request::{Listing, Request};
+use super::request::{Listing, RESOLVE_TIMEOUT_DEFAULT, Request};
 use super::table::{self, Classes, Command, CommandSpec, Flag, Value, Word};
 use super::values::{self, Names};
 use crate::model::{
@@ -18,6 +18,8 @@ use crate::model::{
 
 /// The longest timeout, in seconds: 31 days (`MAX_TIMEOUT`, ipvsadm(8)).
 const TIMEOUT_MAXIMUM: u64 = 31 * 24 * 60 * 60;
+/// The longest that names are waited for, in seconds.
+const RESOLVE_TIMEOUT_MAXIMUM: u64 = 3600;
 /// What `-p` means without a number, in seconds (ipvsadm(8)).
 const PERSISTENCE_DEFAULT: u32 = 360;
 /// The scheduler if none is named (ipvsadm(8)).
@@ -109,6 +111,7 @@ struct Reader<'w, 'n, N> {
     confirm: u32,
     /// Seconds that a drain may take.
     drain: Option<u32>,
+    resolve_timeout: u32,
     replaced_port: Option<u16>,
 
     /// Values that cannot be read before the service is known.
@@ -168,6 +171,7 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
             file: None,
             confirm: 0,
             drain: None,
+            resolve_timeout: RESOLVE_TIMEOUT_DEFAULT,
             replaced_port: None,
             early_server: None,
             early_netmask: None,
@@ -391,6 +395,10 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
                     None => None,
                     Some(_) => Some(number(1, TIMEOUT_MAXIMUM, "illegal number of seconds specified for --drain")?),
                 }
+            }
+            Flag::ResolveTimeout => {
+                self.resolve_timeout =
+                    number(1, RESOLVE_TIMEOUT_MAXIMUM, "illegal number of seconds specified for --resolve-timeout")?;
             }
             // On a command line it has been taken away before.
             Flag::NetworkNamespace => return Err(usage("--netns has no place in a rules file")),

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use crate::model::{Change, Destination, DestinationKey, ServiceKey};
 
+/// Seconds to wait for names if nothing else is said.
+pub const RESOLVE_TIMEOUT_DEFAULT: u32 = 2;
+
 /// A complete, checked request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -52,6 +55,8 @@ pub enum Drained {
 pub struct Save {
     /// No names (`-n`).
     pub numeric: bool,
+    /// Seconds to wait for names at most (`--resolve-timeout`).
+    pub resolve_timeout: u32,
     /// With timeouts and daemons (`--all`).
     pub all: bool,
     /// Into this file rather than to standard output.
@@ -98,6 +103,8 @@ pub struct Listing {
     pub columns: Columns,
     /// No names (`-n`).
     pub numeric: bool,
+    /// Seconds to wait for names at most (`--resolve-timeout`).
+    pub resolve_timeout: u32,
     /// Numbers in full (`--exact`).
     pub exact: bool,
     /// In order, rather than in the kernel's (`--nosort`).
@@ -144,6 +151,7 @@ impl Listing {
         subject: Subject::Table,
         columns: Columns::Plain,
         numeric: false,
+        resolve_timeout: RESOLVE_TIMEOUT_DEFAULT,
         exact: false,
         sorted: true,
         engine_data: false,

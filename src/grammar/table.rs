@@ -99,6 +99,7 @@ pub enum Flag {
     Drain,
     Force,
     NetworkNamespace,
+    ResolveTimeout,
 }
 
 /// Whether a word takes a value.
@@ -209,6 +210,7 @@ const OF_LISTS: Classes = Classes::of(&[
     Class::NoSort,
     Class::Exact,
     Class::TunnelInfo,
+    Class::ResolveTimeout,
     // Without a meaning, but the original takes it.
     Class::SyncId,
 ]);
@@ -301,7 +303,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         short: b"S",
         long: "save",
         name: "save",
-        allowed: Classes::of(&[Class::Numeric, Class::File, Class::All]),
+        allowed: Classes::of(&[Class::Numeric, Class::File, Class::All, Class::ResolveTimeout]),
         help: "Save rules to standard output",
         ..PLAIN
     },
@@ -804,6 +806,14 @@ pub const OPTIONS: &[OptionSpec] = &[
         class: Some(Class::Force),
         long: Some("force"),
         help: "With --drain=SECONDS, delete even if connections are left then, rather than go back",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::ResolveTimeout,
+        class: Some(Class::ResolveTimeout),
+        long: Some("resolve-timeout"),
+        value: Value::Required("SECONDS"),
+        help: "Without -n, wait so long for all names together, 1 to 3600; 2 if not given",
         ..BARE
     },
     // Read before all else, see `namespace.rs`.

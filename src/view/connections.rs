@@ -13,6 +13,9 @@ use crate::model::{DestinationKey, Protocol, ServiceKey};
 /// The kernel's list of connections, of the network namespace we are in.
 pub const PATH: &str = "/proc/net/ip_vs_conn";
 
+/// Connections whose names are looked up together.
+const LOOKED_UP_TOGETHER: usize = 16 * 1024;
+
 /// A line of that file that makes no sense.
 #[derive(Debug)]
 pub struct BadLine {
@@ -89,14 +92,42 @@ pub fn list(source: impl BufRead, out: &mut impl Write, labels: &mut Labels, eng
         b"pro expire state       source             virtual            destination\n".as_slice()
     })?;
     let mut text = String::with_capacity(256);
-    each(source, |connection| {
+    let mut write = |connection: &Connection<'_>, labels: &mut Labels| {
         text.clear();
         connection.write(&mut text, labels, engine_data);
         out.write_all(text.as_bytes())
-    })
+    };
+    if labels.are_numeric() {
+        return each(source, |connection| write(connection, labels));
+    }
+    // Names are looked up together, so some connections have to wait for each other; all of them could be too many.
+    let mut waiting = Vec::new();
+    let mut write_waiting = |waiting: &mut Vec<Connection<'static>>, labels: &mut Labels| {
+        labels.look_up(waiting.iter().flat_map(Connection::addresses));
+        waiting.drain(..).try_for_each(|connection| write(&connection, labels))
+    };
+    each(source, |connection| {
+        waiting.push(connection.to_owned());
+        if waiting.len() < LOOKED_UP_TOGETHER { Ok(()) } else { write_waiting(&mut waiting, labels) }
+    })?;
+    write_waiting(&mut waiting, labels)
 }
 
 impl<'l> Connection<'l> {
+    fn to_owned(&self) -> Connection<'static> {
+        let owned = |text: &Cow<'_, str>| Cow::Owned(text.clone().into_owned());
+        Connection {
+            protocol: owned(&self.protocol),
+            state: owned(&self.state),
+            engine: self.engine.as_ref().map(|(name, data)| (owned(name), owned(data))),
+            ..*self
+        }
+    }
+
+    fn addresses(&self) -> [IpAddr; 3] {
+        [self.source.0, self.virtual_address.0, self.destination.0]
+    }
+
     /// Whether this is no connection but what persistence remembers of a client.
     #[must_use]
     pub fn is_template(&self) -> bool {

@@ -42,6 +42,7 @@ impl<N: Names> Reader<'_, '_, N> {
             Command::Restore => self.restore().map(|restore| Request::Restore(Box::new(restore))),
             Command::Save => Ok(Request::Save(Box::new(Save {
                 numeric: self.given.has(Class::Numeric),
+                resolve_timeout: self.resolve_timeout,
                 all: self.given.has(Class::All),
                 file: self.file(),
             }))),
@@ -287,6 +288,7 @@ impl<N: Names> Reader<'_, '_, N> {
             subject,
             columns,
             numeric: given.has(Class::Numeric),
+            resolve_timeout: self.resolve_timeout,
             exact: given.has(Class::Exact),
             sorted: !given.has(Class::NoSort),
             engine_data: given.has(Class::PersistentConnections),

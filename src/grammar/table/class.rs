@@ -49,11 +49,12 @@ pub enum Class {
     Confirm,
     Drain,
     Force,
+    ResolveTimeout,
 }
 
 impl Class {
     /// All classes, in the order of checks.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::Numeric,
         Self::Connection,
         Self::ServiceAddress,
@@ -97,6 +98,7 @@ impl Class {
         Self::Confirm,
         Self::Drain,
         Self::Force,
+        Self::ResolveTimeout,
     ];
 
     /// The name in messages.
@@ -146,6 +148,7 @@ impl Class {
             Self::Confirm => "confirm",
             Self::Drain => "drain",
             Self::Force => "force",
+            Self::ResolveTimeout => "resolve-timeout",
         }
     }
 }
