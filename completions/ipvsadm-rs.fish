@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_ipvsadm_rs_global_optspecs
-    string join \n A/add-service E/edit-service D/delete-service C/clear R/restore S/save a/add-server e/edit-server d/delete-server L/list Z/zero set= start-daemon= stop-daemon= h/help v/version t/tcp-service= u/udp-service= sctp-service= f/fwmark-service= 6/ipv6 s/scheduler= p/persistent= M/netmask= pe= b/sched-flags= o/ops r/real-server= g/gatewaying i/ipip m/masquerading w/weight= x/u-threshold= y/l-threshold= tun-type= tun-port= tun-nocsum tun-csum tun-remcsum mcast-interface= syncid= sync-maxlen= mcast-group= mcast-port= mcast-ttl= n/numeric c/connection timeout daemon stats rate thresholds persistent-conn tun-info X/exact nosort sort file= all check replace dry-run keep-weights confirm=
+    string join \n A/add-service E/edit-service D/delete-service C/clear R/restore S/save a/add-server e/edit-server d/delete-server L/list Z/zero set= start-daemon= stop-daemon= h/help v/version t/tcp-service= u/udp-service= sctp-service= f/fwmark-service= 6/ipv6 s/scheduler= p/persistent= M/netmask= pe= b/sched-flags= o/ops r/real-server= g/gatewaying i/ipip m/masquerading w/weight= x/u-threshold= y/l-threshold= tun-type= tun-port= tun-nocsum tun-csum tun-remcsum mcast-interface= syncid= sync-maxlen= mcast-group= mcast-port= mcast-ttl= n/numeric c/connection timeout daemon stats rate thresholds persistent-conn tun-info X/exact nosort sort file= all check replace dry-run keep-weights confirm= drain= force resolve-timeout= netns=
 end
 
 function __fish_ipvsadm_rs_needs_command
@@ -73,6 +73,9 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l mcast-port -d 'Th
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l mcast-ttl -d 'The time to live of the packets, 1 to 255; 1 if not given' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l file -d 'With -R, read this file; with -S, write it, as a whole or not at all' -r -F
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l confirm -d 'With --replace, go back unless you say yes at the terminal within so many seconds' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l drain -d 'With -d, -D and -e -w 0, take weight 0 and wait until connections are gone, so many seconds at most' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l resolve-timeout -d 'Without -n, wait so long for all names together, 1 to 3600; 2 if not given' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s A -l add-service -d 'Add a virtual service'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s E -l edit-service -d 'Edit a virtual service: what is not given gets its default'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s D -l delete-service -d 'Delete a virtual service with its real servers'
@@ -111,8 +114,10 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l check -d 'With -R
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l replace -d 'With -R, make the table equal to the rules by the fewest changes, all or none'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l dry-run -d 'With --replace, print the changes instead of making them; status 1 if there are any'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l keep-weights -d 'With --replace, leave the weights of the real servers that are there'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l force -d 'With --drain=SECONDS, delete even if connections are left then, rather than go back'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "diff" -d 'Print what differs between a file of rules and the table'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l color -d 'When to colour what is printed' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
 complete -c ipvsadm -w ipvsadm-rs

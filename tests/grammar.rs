@@ -252,7 +252,7 @@ proptest! {
             (Err(ReadError::Bad(bad)), Err(error)) => prop_assert_eq!(&bad[0].message, &error.to_string()),
             (
                 Err(ReadError::Bad(_)),
-                Ok(Request::Restore(_) | Request::Help | Request::Version | Request::Save(_)),
+                Ok(Request::Restore(_) | Request::Help | Request::Version | Request::Save(_) | Request::Drain(_)),
             ) => {}
             (read, parsed) => prop_assert!(false, "{:?}\n{:?}", read, parsed),
         }
@@ -284,7 +284,7 @@ fn respelling_reaches_every_form() {
 }
 
 /// The names that messages call options by: COMPAT's list, then ours.
-const NAMES: [&str; 41] = [
+const NAMES: [&str; 44] = [
     "numeric",
     "connection",
     "service-address",
@@ -326,6 +326,9 @@ const NAMES: [&str; 41] = [
     "dry-run",
     "keep-weights",
     "confirm",
+    "drain",
+    "force",
+    "resolve-timeout",
 ];
 
 #[test]
@@ -364,6 +367,11 @@ fn every_option_given_twice_is_told_by_the_name_of_its_class() {
             _ if class == Class::MulticastGroup => Some("224.0.0.1"),
             _ => Some("1"),
         };
+        let word = match (spec.value, value) {
+            (Value::Attached(_), Some(value)) => format!("{word}={value}"),
+            _ => word,
+        };
+        let value = value.filter(|_| !matches!(spec.value, Value::Attached(_)));
         let once: Vec<&str> = std::iter::once(word.as_str()).chain(value).collect();
         let words = [vec!["-L"], once.clone(), once].concat();
         let error = parse(words.iter().map(|word| word.as_bytes()), &NoNames).expect_err(&word);

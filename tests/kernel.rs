@@ -69,6 +69,7 @@ fn main() -> ExitCode {
             ("program: diff into a closed pipe", a_closed_pipe_ends_diff_quietly),
             ("program: full disk", a_full_disk_is_an_error),
             ("program: called by its other names", the_other_names),
+            ("program: --netns", another_namespace),
         ];
         let trial = |(name, run): (&str, Run)| {
             Trial::test(name, move || run().map_err(|error| Failed::from(format!("{error:#}"))))
@@ -1046,4 +1047,74 @@ fn the_other_names() -> Result<()> {
         ensure!(restore(&[], "# nothing\n")? == well(""), "an empty file");
         ensure_table(&Rules::new())
     })
+}
+
+/// Every way to name another namespace, and every way in which that fails.
+fn another_namespace() -> Result<()> {
+    let name = format!("ipvsadm-rs-test-{}", std::process::id());
+    let ip = |word: &str| -> Result<()> {
+        let status = Command::new("ip").args(["netns", word, &name]).status().context("ip")?;
+        ensure!(status.success(), "ip netns {word} {name}: {status}");
+        Ok(())
+    };
+    ip("add")?;
+    let tried = in_fresh_namespace(|| {
+        let path = format!("/run/netns/{name}");
+        let ours = support::ours();
+        let stdout = |words: &[&str]| -> Result<String> {
+            let output = Invocation::of(words).run(&ours)?;
+            ensure!(output.status == "0" && output.stderr.is_empty(), "{words:?}: {output:?}");
+            Ok(output.stdout)
+        };
+        stdout(&["--netns", &name, "-A", "-f", "5", "-s", "rr"])?;
+        let there = "-A -f 5 -s rr\n";
+        let equals = format!("--netns={path}");
+        ensure!(stdout(&["-S", "-n"])?.is_empty(), "it was added here");
+        ensure!(stdout(&["-S", "-n", "--netns", &name])? == there, "after the command");
+        ensure!(stdout(&["-S", &equals, "-n"])? == there, "by path");
+        let other = |program: &str, stdin: &[u8]| -> Result<Output> {
+            let directory = tempfile::tempdir()?;
+            let link = directory.path().join(program);
+            symlink(&ours, &link)?;
+            let mut child = Command::new(&link)
+                .args(["--netns", &name])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()?;
+            child.stdin.take().context("no standard input")?.write_all(stdin)?;
+            let output = child.wait_with_output()?;
+            let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+            let status = format!("{:?}", output.status.code());
+            Ok(Output { status, stdout: text(&output.stdout), stderr: text(&output.stderr) })
+        };
+        ensure!(other("ipvsadm-save", b"")?.stdout == there, "ipvsadm-save");
+        other("ipvsadm-restore", b"-A -f 6 -s rr\n")?;
+        ensure!(stdout(&["-S", "-n", "--netns", &name])? == "-A -f 6 -s rr\n", "ipvsadm-restore");
+        let rules = tempfile::NamedTempFile::new()?;
+        fs::write(rules.path(), "-A -f 6 -s rr\n")?;
+        let file = rules.path().to_str().context("a path")?;
+        ensure!(stdout(&["diff", "--netns", &name, file])?.is_empty(), "diff");
+        ensure!(stdout(&["--netns", &name, "diff", file])?.is_empty(), "before a subcommand");
+
+        let told = |words: &[&str], uid: Option<u32>| -> Result<String> {
+            let output = Invocation { uid, ..Invocation::of(words) }.run(&ours)?;
+            ensure!(output.status == "2" && output.stdout.is_empty(), "{words:?}: {output:?}");
+            Ok(output.stderr)
+        };
+        let missing = told(&["--netns", "none", "-L"], None)?;
+        ensure!(missing.starts_with("--netns: there is no network namespace none; there are: "), "{missing}");
+        ensure!(missing.contains(&name), "{missing}");
+        ensure!(told(&["--netns", "..", "-L"], None)?.contains("there is no network namespace .."), "..");
+        let file = told(&["--netns", "/proc/self/status", "-L"], None)?;
+        ensure!(file == "--netns: /proc/self/status is no network namespace\n", "{file}");
+        let nowhere = told(&["--netns", "./none", "-L"], None)?;
+        ensure!(nowhere == "--netns: ./none: No such file or directory\n", "{nowhere}");
+        let denied = told(&["--netns", &name, "-L"], Some(65534))?;
+        ensure!(denied == format!("--netns: {path}: Permission denied (you must be root to enter it)\n"), "{denied}");
+        ensure!(told(&["-L", "--netns"], None)? == "--netns: missing argument\n", "no name");
+        Ok(())
+    });
+    ip("delete")?;
+    tried
 }

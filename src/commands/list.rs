@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use super::{Output, status};
-use crate::grammar::{Columns, Listing, Subject};
+use crate::grammar::{Columns, Listing, RESOLVE_TIMEOUT_DEFAULT, Subject};
 use crate::kernel::{Client, Error};
 use crate::model::{ServiceEntry, TableService};
 use crate::view::{Labels, connections, text};
@@ -37,7 +38,7 @@ pub(super) fn run(listing: &Listing, output: &mut Output) -> Result<u8> {
 
 /// The listing, over a client that is there already.
 pub(super) fn listing_with(client: &mut Client, listing: &Listing, output: &mut Output) -> Result<()> {
-    let mut labels = labels(listing.numeric);
+    let mut labels = labels_within(listing.numeric, listing.resolve_timeout);
     match listing.subject {
         Subject::Timeouts => text::timeouts(output, &client.timeouts()?)?,
         Subject::Daemons => {
@@ -67,7 +68,12 @@ pub(super) fn listing_with(client: &mut Client, listing: &Listing, output: &mut 
 
 /// Names or numbers.
 pub(super) fn labels(numeric: bool) -> Labels {
-    if numeric { Labels::numeric() } else { Labels::with_names() }
+    labels_within(numeric, RESOLVE_TIMEOUT_DEFAULT)
+}
+
+/// Names, waited for so many seconds, or numbers.
+pub(super) fn labels_within(numeric: bool, resolve_timeout: u32) -> Labels {
+    if numeric { Labels::numeric() } else { Labels::with_names(Duration::from_secs(resolve_timeout.into())) }
 }
 
 /// The services with their destinations, which are read a few services at a time and not held longer than it takes to print

@@ -12,13 +12,16 @@ macro_rules! say {
 mod change;
 mod color;
 mod diff;
+mod drain;
 mod help;
 mod list;
 mod output;
 mod progress;
 mod restore;
 mod save;
+mod signals;
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, Write as _};
@@ -28,7 +31,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::grammar::{self, Request};
-use crate::host::SystemNames;
+use crate::host::{SystemNames, namespace};
 use crate::kernel;
 use output::Output;
 
@@ -63,6 +66,14 @@ pub fn run(arguments: &[OsString]) -> u8 {
         Some((program, rest)) => (program.as_os_str(), rest),
         None => (OsStr::new("ipvsadm-rs"), arguments),
     };
+    let arguments = match enter_namespace(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            say!("{error}");
+            return status::USAGE;
+        }
+    };
+    let arguments = arguments.as_ref();
     let mut output = Output::new();
     let outcome = match Path::new(program).file_name().map(OsStr::as_bytes) {
         Some(b"ipvsadm-save") => save::as_program(program, arguments, &mut output),
@@ -74,6 +85,15 @@ pub fn run(arguments: &[OsString]) -> u8 {
         Err(error) => outcome.and(Err(error.into())),
     };
     outcome.unwrap_or_else(|error| tell(&error))
+}
+
+/// Enter the network namespace that `--netns` names, before anything is opened or looked up. Returns the other words.
+fn enter_namespace(arguments: &[OsString]) -> Result<Cow<'_, [OsString]>> {
+    let (name, arguments) = grammar::take_namespace(arguments)?;
+    if let Some(name) = name {
+        namespace::enter(&name)?;
+    }
+    Ok(arguments)
 }
 
 /// Say what happened. Returns the exit status for it.
@@ -136,7 +156,7 @@ fn as_ipvsadm(program: &OsStr, arguments: &[OsString], output: &mut Output) -> R
 }
 
 fn as_subcommand(subcommand: &Subcommand, arguments: &[OsString], output: &mut Output) -> Result<u8> {
-    let command = (subcommand.command)();
+    let command = (subcommand.command)().arg(grammar::usage::namespace_argument());
     let name = format!("ipvsadm-rs {}", command.get_name());
     match command.bin_name(name).try_get_matches_from(arguments) {
         Ok(matches) => (subcommand.run)(&matches, output),
@@ -156,6 +176,7 @@ fn request_of(request: Request, output: &mut Output) -> Result<u8> {
         Request::Help => help::help(output),
         Request::Version => help::version(output),
         Request::Change(change) => change::run(&change),
+        Request::Drain(drain) => drain::run(&drain),
         Request::List(listing) => list::run(&listing, output),
         Request::Save(save) => save::run(&save, output),
         Request::Restore(restore) => restore::run(&restore, output),

@@ -5,10 +5,10 @@ use std::io::Write;
 
 use anyhow::{Context, Result};
 
-use super::list::labels;
+use super::list::labels_within;
 use super::restore::read_state;
 use super::{Output, status};
-use crate::grammar::Save;
+use crate::grammar::{RESOLVE_TIMEOUT_DEFAULT, Save};
 use crate::host::file;
 use crate::kernel::Client;
 use crate::model::Change;
@@ -28,7 +28,7 @@ pub(super) fn run(save: &Save, output: &mut Output) -> Result<u8> {
 /// The rules, over a client that is there already.
 pub(super) fn save_with(client: &mut Client, save: &Save, output: &mut impl Write) -> Result<()> {
     let state = read_state(client, &State::default())?;
-    let mut labels = labels(save.numeric);
+    let mut labels = labels_within(save.numeric, save.resolve_timeout);
     labels.look_up(state.services.iter().flat_map(|service| {
         let servers = service.destinations.iter().map(|destination| destination.rule.key.address);
         service.service.rule.key.address().into_iter().chain(servers)
@@ -60,5 +60,5 @@ pub(super) fn as_program(program: &OsStr, arguments: &[OsString], output: &mut O
             return Ok(status::FAILED);
         }
     };
-    run(&Save { numeric, all: false, file: None }, output)
+    run(&Save { numeric, resolve_timeout: RESOLVE_TIMEOUT_DEFAULT, all: false, file: None }, output)
 }

@@ -3,6 +3,7 @@
 //! [`parse`] turns words into a [`Request`]; [`table`] holds what there is to say. Nothing here talks to the kernel.
 
 mod error;
+mod namespace;
 mod parse;
 mod request;
 mod suggest;
@@ -11,6 +12,9 @@ pub mod usage;
 mod values;
 
 pub use error::Error;
+pub use namespace::take_namespace;
 pub use parse::{Parsed, parse, parse_noting};
-pub use request::{Columns, Listing, Replace, Request, Restore, RestoreMode, Save, Subject};
+pub use request::{
+    Columns, Drain, Drained, Listing, RESOLVE_TIMEOUT_DEFAULT, Replace, Request, Restore, RestoreMode, Save, Subject,
+};
 pub use values::{Names, number};

@@ -9,7 +9,7 @@ mod finish;
 use std::net::IpAddr;
 
 use super::error::Error;
-use super::request::{Listing, Request};
+use super::request::{Listing, RESOLVE_TIMEOUT_DEFAULT, Request};
 use super::table::{self, Classes, Command, CommandSpec, Flag, Value, Word};
 use super::values::{self, Names};
 use crate::model::{
@@ -18,6 +18,8 @@ use crate::model::{
 
 /// The longest timeout, in seconds: 31 days (`MAX_TIMEOUT`, ipvsadm(8)).
 const TIMEOUT_MAXIMUM: u64 = 31 * 24 * 60 * 60;
+/// The longest that names are waited for, in seconds.
+const RESOLVE_TIMEOUT_MAXIMUM: u64 = 3600;
 /// What `-p` means without a number, in seconds (ipvsadm(8)).
 const PERSISTENCE_DEFAULT: u32 = 360;
 /// The scheduler if none is named (ipvsadm(8)).
@@ -107,6 +109,9 @@ struct Reader<'w, 'n, N> {
     daemon: Daemon,
     file: Option<&'w [u8]>,
     confirm: u32,
+    /// Seconds that a drain may take.
+    drain: Option<u32>,
+    resolve_timeout: u32,
     replaced_port: Option<u16>,
 
     /// Values that cannot be read before the service is known.
@@ -165,6 +170,8 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
             },
             file: None,
             confirm: 0,
+            drain: None,
+            resolve_timeout: RESOLVE_TIMEOUT_DEFAULT,
             replaced_port: None,
             early_server: None,
             early_netmask: None,
@@ -254,7 +261,7 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
         words: &mut std::iter::Peekable<impl Iterator<Item = &'w [u8]>>,
     ) -> Result<Option<&'w [u8]>, Error> {
         match kind {
-            Value::None => Ok(None),
+            Value::None | Value::Attached(_) => Ok(None),
             Value::Optional(_) => Ok(words.next_if(|next| next.first() != Some(&b'-'))),
             Value::Required(_) => match words.next() {
                 Some(value) => Ok(Some(value)),
@@ -383,7 +390,20 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
             Flag::Confirm => {
                 self.confirm = number(1, TIMEOUT_MAXIMUM, "illegal number of seconds specified for --confirm")?;
             }
-            Flag::TunnelNoChecksum
+            Flag::Drain => {
+                self.drain = match value {
+                    None => None,
+                    Some(_) => Some(number(1, TIMEOUT_MAXIMUM, "illegal number of seconds specified for --drain")?),
+                }
+            }
+            Flag::ResolveTimeout => {
+                self.resolve_timeout =
+                    number(1, RESOLVE_TIMEOUT_MAXIMUM, "illegal number of seconds specified for --resolve-timeout")?;
+            }
+            // On a command line it has been taken away before.
+            Flag::NetworkNamespace => return Err(usage("--netns has no place in a rules file")),
+            Flag::Force
+            | Flag::TunnelNoChecksum
             | Flag::TunnelChecksum
             | Flag::TunnelRemoteChecksum
             | Flag::Numeric

@@ -2,13 +2,18 @@
 
 use std::path::PathBuf;
 
-use crate::model::{Change, ServiceKey};
+use crate::model::{Change, Destination, DestinationKey, ServiceKey};
+
+/// Seconds to wait for names if nothing else is said.
+pub const RESOLVE_TIMEOUT_DEFAULT: u32 = 2;
 
 /// A complete, checked request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// To change something.
     Change(Change),
+    /// To take servers out once their connections are gone.
+    Drain(Box<Drain>),
     /// To list something.
     List(Listing),
     /// To write the table as rules.
@@ -21,11 +26,37 @@ pub enum Request {
     Version,
 }
 
+/// `--drain`, with the command that it was given to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// The virtual service.
+    pub service: ServiceKey,
+    /// What of it is drained.
+    pub what: Drained,
+    /// Seconds to wait at most; none is as long as it takes.
+    pub limit: Option<u32>,
+    /// Delete even if connections are left by then (`--force`).
+    pub force: bool,
+}
+
+/// What is drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// A real server, deleted in the end (`-d`).
+    Server(DestinationKey),
+    /// All of the service's servers; the service is deleted in the end (`-D`).
+    Service,
+    /// A real server, which gets these values, of which the weight is 0 (`-e -w 0`).
+    Edited(Destination),
+}
+
 /// `-S` and its options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Save {
     /// No names (`-n`).
     pub numeric: bool,
+    /// Seconds to wait for names at most (`--resolve-timeout`).
+    pub resolve_timeout: u32,
     /// With timeouts and daemons (`--all`).
     pub all: bool,
     /// Into this file rather than to standard output.
@@ -72,6 +103,8 @@ pub struct Listing {
     pub columns: Columns,
     /// No names (`-n`).
     pub numeric: bool,
+    /// Seconds to wait for names at most (`--resolve-timeout`).
+    pub resolve_timeout: u32,
     /// Numbers in full (`--exact`).
     pub exact: bool,
     /// In order, rather than in the kernel's (`--nosort`).
@@ -118,6 +151,7 @@ impl Listing {
         subject: Subject::Table,
         columns: Columns::Plain,
         numeric: false,
+        resolve_timeout: RESOLVE_TIMEOUT_DEFAULT,
         exact: false,
         sorted: true,
         engine_data: false,

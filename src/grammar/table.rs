@@ -96,6 +96,10 @@ pub enum Flag {
     DryRun,
     KeepWeights,
     Confirm,
+    Drain,
+    Force,
+    NetworkNamespace,
+    ResolveTimeout,
 }
 
 /// Whether a word takes a value.
@@ -107,6 +111,10 @@ pub enum Value {
     Required(&'static str),
     /// It takes the next word only if that does not begin with `-`.
     Optional(&'static str),
+    /// It takes one only behind an equals sign in the same word (`--drain=60`), never the next word. The kind for new
+    /// options that can do without a value: unlike [`Value::Optional`] it cannot take for its value what was meant to be
+    /// something else, as `-p` does in `-p 10`.
+    Attached(&'static str),
 }
 
 /// What can stand for a value, for completions.
@@ -202,6 +210,7 @@ const OF_LISTS: Classes = Classes::of(&[
     Class::NoSort,
     Class::Exact,
     Class::TunnelInfo,
+    Class::ResolveTimeout,
     // Without a meaning, but the original takes it.
     Class::SyncId,
 ]);
@@ -214,6 +223,7 @@ const OF_DAEMONS: Classes = Classes::of(&[
     Class::MulticastTtl,
     Class::SyncMaximumLength,
 ]);
+const OF_DRAINS: Classes = Classes::of(&[Class::Drain, Class::Force]);
 const ROLES: Completion = Completion::Words(&["master", "backup"]);
 
 /// A command without anything special; the entries below say what differs.
@@ -259,6 +269,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         long: "delete-service",
         name: "delete-service",
         required: SERVICE,
+        allowed: OF_DRAINS,
         help: "Delete a virtual service with its real servers",
         ..PLAIN
     },
@@ -292,7 +303,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         short: b"S",
         long: "save",
         name: "save",
-        allowed: Classes::of(&[Class::Numeric, Class::File, Class::All]),
+        allowed: Classes::of(&[Class::Numeric, Class::File, Class::All, Class::ResolveTimeout]),
         help: "Save rules to standard output",
         ..PLAIN
     },
@@ -312,7 +323,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         long: "edit-server",
         name: "edit-server",
         required: SERVICE_AND_SERVER,
-        allowed: OF_SERVERS,
+        allowed: OF_SERVERS.with(Classes::of(&[Class::Drain])),
         help: "Edit a real server: what is not given gets its default",
         ..PLAIN
     },
@@ -322,6 +333,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         long: "delete-server",
         name: "delete-server",
         required: SERVICE_AND_SERVER,
+        allowed: OF_DRAINS,
         help: "Delete a real server from a virtual service",
         ..PLAIN
     },
@@ -779,6 +791,37 @@ pub const OPTIONS: &[OptionSpec] = &[
         long: Some("confirm"),
         value: Value::Required("SECONDS"),
         help: "With --replace, go back unless you say yes at the terminal within so many seconds",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Drain,
+        class: Some(Class::Drain),
+        long: Some("drain"),
+        value: Value::Attached("SECONDS"),
+        help: "With -d, -D and -e -w 0, take weight 0 and wait until connections are gone, so many seconds at most",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Force,
+        class: Some(Class::Force),
+        long: Some("force"),
+        help: "With --drain=SECONDS, delete even if connections are left then, rather than go back",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::ResolveTimeout,
+        class: Some(Class::ResolveTimeout),
+        long: Some("resolve-timeout"),
+        value: Value::Required("SECONDS"),
+        help: "Without -n, wait so long for all names together, 1 to 3600; 2 if not given",
+        ..BARE
+    },
+    // Read before all else, see `namespace.rs`.
+    OptionSpec {
+        flag: Flag::NetworkNamespace,
+        long: Some("netns"),
+        value: Value::Required("NAME|PATH"),
+        help: "The table of this network namespace: a name below /run/netns or a path; anywhere on the command line",
         ..BARE
     },
 ];

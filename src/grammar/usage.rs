@@ -4,7 +4,7 @@
 use clap::builder::{PossibleValuesParser, ValueHint};
 use clap::{Arg, ArgAction, Command};
 
-use super::table::{COMMANDS, Completion, OPTIONS, Value};
+use super::table::{COMMANDS, Completion, Flag, OPTIONS, Value};
 
 /// The command line of ipvsadm as clap describes it.
 #[must_use]
@@ -35,9 +35,19 @@ pub fn command() -> Command {
         if let Some(letter) = spec.short {
             arg = arg.short(char::from(letter));
         }
+        // It can stand anywhere, so subcommands take it, too.
+        arg = arg.global(spec.flag == Flag::NetworkNamespace);
         command = command.arg(with_value(arg, spec.value, spec.completion));
     }
     command
+}
+
+/// `--netns`, for the help of a subcommand by itself.
+#[must_use]
+pub fn namespace_argument() -> Arg {
+    let spec = OPTIONS.iter().find(|spec| spec.flag == Flag::NetworkNamespace);
+    let (help, value) = spec.map_or(("", Value::Required("NAME|PATH")), |spec| (spec.help, spec.value));
+    with_value(Arg::new("netns").long("netns").global(true).help(help), value, Completion::Nothing)
 }
 
 fn with_value(arg: Arg, value: Value, completion: Completion) -> Arg {
@@ -45,6 +55,7 @@ fn with_value(arg: Arg, value: Value, completion: Completion) -> Arg {
         Value::None => return arg.action(ArgAction::SetTrue),
         Value::Required(name) => arg.value_name(name),
         Value::Optional(name) => arg.value_name(name).num_args(0..=1),
+        Value::Attached(name) => arg.value_name(name).num_args(0..=1).require_equals(true),
     };
     match completion {
         // What one can choose stands in the help line already.
@@ -58,17 +69,19 @@ fn with_value(arg: Arg, value: Value, completion: Completion) -> Arg {
 
 const USAGE: &str = "\
 ipvsadm-rs -A|-E -t|-u|--sctp-service|-f SERVICE [-s SCHEDULER] [-p [SECONDS]] [-M MASK] [--pe ENGINE] [-b FLAGS] [-o]
-       ipvsadm-rs -D -t|-u|--sctp-service|-f SERVICE
+       ipvsadm-rs -D -t|-u|--sctp-service|-f SERVICE [--drain[=SECONDS] [--force]]
        ipvsadm-rs -C
        ipvsadm-rs -R [--file PATH] [--check | --replace [--dry-run] [--keep-weights] [--confirm SECONDS]]
        ipvsadm-rs -S [-n] [--all] [--file PATH]
        ipvsadm-rs -a|-e -t|-u|--sctp-service|-f SERVICE -r SERVER [-g|-i|-m] [-w WEIGHT] [-x N] [-y N] [TUNNEL]
-       ipvsadm-rs -d -t|-u|--sctp-service|-f SERVICE -r SERVER
+       ipvsadm-rs -e -t|-u|--sctp-service|-f SERVICE -r SERVER [-g|-i|-m] -w 0 --drain[=SECONDS]
+       ipvsadm-rs -d -t|-u|--sctp-service|-f SERVICE -r SERVER [--drain[=SECONDS] [--force]]
        ipvsadm-rs -L|-l [-t|-u|--sctp-service|-f SERVICE | -c | --timeout | --daemon] [-n] [COLUMNS]
        ipvsadm-rs -Z [-t|-u|--sctp-service|-f SERVICE]
        ipvsadm-rs --set TCP TCPFIN UDP
        ipvsadm-rs --start-daemon master|backup [DAEMON]
        ipvsadm-rs --stop-daemon master|backup [--syncid ID]
        ipvsadm-rs diff [--color WHEN] FILE
+       ipvsadm-rs --netns NAME|PATH ...
        ipvsadm-rs -h
        ipvsadm-rs -v";

@@ -2,6 +2,7 @@
 
 pub mod file;
 mod names;
+pub mod namespace;
 pub mod route;
 pub mod sysctl;
 

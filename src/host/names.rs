@@ -5,15 +5,23 @@
 //! services(5).
 
 use std::collections::HashMap;
+use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::process::{Command, Stdio};
+use std::os::fd::AsFd;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::grammar::Names;
 use crate::model::Protocol;
 
-/// Addresses asked for in one run of getent; the limit is the length of a command line.
-const HOSTS_AT_ONCE: usize = 500;
+/// Addresses asked for in one run of getent at most; the limit is the length of a command line.
+const ADDRESSES_AT_MOST: usize = 500;
+/// Runs of getent at the same time.
+const RUNS_AT_ONCE: usize = 32;
 
 /// The names this machine knows. Nothing is read before it is asked for.
 #[derive(Debug, Default)]
@@ -49,18 +57,15 @@ impl SystemNames {
         services.lines[*index].names.first().map(String::as_str)
     }
 
-    /// The host names of these addresses, of those that have one.
+    /// The host names of these addresses, of those for which there is an answer within `patience`.
     #[must_use]
-    pub fn hosts(&self, addresses: &[IpAddr]) -> HashMap<IpAddr, String> {
+    pub fn hosts(&self, addresses: &[IpAddr], patience: Duration) -> HashMap<IpAddr, String> {
         let mut found = HashMap::new();
-        for addresses in addresses.chunks(HOSTS_AT_ONCE) {
-            let keys: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
-            let Some(answer) = getent(&[], "hosts", &keys) else { continue };
-            for line in answer.lines() {
-                let mut words = line.split_ascii_whitespace();
-                if let (Some(Ok(address)), Some(name)) = (words.next().map(str::parse::<IpAddr>), words.next()) {
-                    found.insert(address, name.to_owned());
-                }
+        let answers = ask_together(addresses, patience);
+        for line in answers.iter().flat_map(|answer| answer.lines()) {
+            let mut words = line.split_ascii_whitespace();
+            if let (Some(Ok(address)), Some(name)) = (words.next().map(str::parse::<IpAddr>), words.next()) {
+                found.insert(address, name.to_owned());
             }
         }
         found
@@ -69,6 +74,95 @@ impl SystemNames {
     fn services(&self) -> &Services {
         self.services.get_or_init(|| Services::parse(&std::fs::read("/etc/services").unwrap_or_default()))
     }
+}
+
+/// A run of getent.
+struct Run {
+    child: Child,
+    stdout: ChildStdout,
+    answer: Vec<u8>,
+}
+
+impl Run {
+    fn start(addresses: &[IpAddr]) -> io::Result<Self> {
+        let mut child = Command::new("getent")
+            .arg("hosts")
+            .args(addresses.iter().map(IpAddr::to_string))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok(Self { child, stdout, answer: Vec::new() })
+    }
+
+    /// Read what has been said. Whether that was all.
+    fn read(&mut self) -> bool {
+        let mut bytes = [0; 4096];
+        match self.stdout.read(&mut bytes) {
+            Ok(0) => true,
+            Ok(length) => {
+                self.answer.extend_from_slice(&bytes[..length]);
+                false
+            }
+            Err(error) => error.kind() != io::ErrorKind::Interrupted,
+        }
+    }
+
+    /// End it, if it has not ended, and take its answer.
+    fn finish(mut self) -> Option<String> {
+        // Both fail only if it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        String::from_utf8(self.answer).ok()
+    }
+}
+
+/// Ask for the names of all these addresses at the same time, as far as that is sensible, and take what answers there are
+/// within `patience`.
+///
+/// A run of getent asks one by one, and a name server that does not answer holds it up for seconds; worse, it says what it
+/// knows only at its end. So few addresses have a run each, and many are dealt out in portions that become smaller.
+fn ask_together(addresses: &[IpAddr], patience: Duration) -> Vec<String> {
+    let end = Instant::now() + patience;
+    let mut answers = Vec::new();
+    let mut rest = addresses;
+    let mut runs: Vec<Run> = Vec::new();
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        while !rest.is_empty() && !left.is_zero() && runs.len() < RUNS_AT_ONCE {
+            let portion = (rest.len() / (4 * RUNS_AT_ONCE)).clamp(1, ADDRESSES_AT_MOST);
+            let (now, later) = rest.split_at(portion);
+            match Run::start(now) {
+                Ok(run) => {
+                    runs.push(run);
+                    rest = later;
+                }
+                // One more than there may be now; with none at all there never will be.
+                Err(_) if !runs.is_empty() => break,
+                Err(_) => return answers,
+            }
+        }
+        if runs.is_empty() || left.is_zero() {
+            break;
+        }
+        let mut waiting: Vec<PollFd<'_>> =
+            runs.iter().map(|run| PollFd::new(run.stdout.as_fd(), PollFlags::POLLIN)).collect();
+        // A millisecond that has begun counts, or the last one would be spent in circles.
+        let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+        match poll(&mut waiting, timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => break,
+        }
+        let ready: Vec<bool> = waiting.iter().map(|fd| fd.any() == Some(true)).collect();
+        for index in (0..ready.len()).rev() {
+            if ready[index] && runs[index].read() {
+                answers.extend(runs.swap_remove(index).finish());
+            }
+        }
+    }
+    runs.into_iter().for_each(|run| drop(run.finish()));
+    answers
 }
 
 /// Ask the name service switch. No answer and no getent come to the same: no name.

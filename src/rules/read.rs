@@ -120,6 +120,7 @@ fn request(line: &[u8], names: &impl Names) -> Result<Option<Parsed>, String> {
         Request::Restore(_) | Request::Help | Request::Version => {
             Err("-R, -h and -v have no place in a rules file".to_owned())
         }
+        Request::Drain(_) => Err("--drain has no place in a rules file".to_owned()),
         Request::Save(save) if save.file.is_some() => Err("--file has no place in a rules file".to_owned()),
         Request::Save(_) | Request::List(_) | Request::Change(_) => Ok(Some(parsed)),
     }
@@ -156,7 +157,7 @@ mod tests {
 
     #[test]
     fn every_bad_line_is_told() {
-        let text = b"-A -t x\n-C\n-Q\nwhat\n-A -t 1.2.3.4:80 -w\n-R\n-S --file /x\n-\0C\n";
+        let text = b"-A -t x\n-C\n-Q\nwhat\n-A -t 1.2.3.4:80 -w\n-R\n-S --file /x\n-\0C\n-d -t 1.2.3.4:80 -r 1.2.3.5 --drain\n";
         assert_eq!(
             bad(text),
             [
@@ -167,6 +168,7 @@ mod tests {
                 "6: -R, -h and -v have no place in a rules file",
                 "7: --file has no place in a rules file",
                 "8: a NUL byte",
+                "9: --drain has no place in a rules file",
             ]
         );
     }

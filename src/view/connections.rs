@@ -1,6 +1,7 @@
 //! `-L -c`: the connections, read from the kernel's file line by line and written as they come.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, BufRead, Write};
 use std::net::{IpAddr, Ipv4Addr};
@@ -8,10 +9,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::Labels;
 use super::append::{Append as _, Field};
 use crate::grammar::number;
-use crate::model::Protocol;
+use crate::model::{DestinationKey, Protocol, ServiceKey};
 
 /// The kernel's list of connections, of the network namespace we are in.
 pub const PATH: &str = "/proc/net/ip_vs_conn";
+
+/// Connections whose names are looked up together.
+const LOOKED_UP_TOGETHER: usize = 16 * 1024;
 
 /// A line of that file that makes no sense.
 #[derive(Debug)]
@@ -32,40 +36,49 @@ impl std::error::Error for BadLine {}
 
 /// One connection.
 #[derive(Debug, PartialEq, Eq)]
-struct Connection<'l> {
-    protocol: Cow<'l, str>,
-    source: (IpAddr, u16),
-    virtual_address: (IpAddr, u16),
-    destination: (IpAddr, u16),
-    state: Cow<'l, str>,
+pub struct Connection<'l> {
+    /// The kernel's name of the protocol; `IP` for a persistence template of all protocols and ports.
+    pub protocol: Cow<'l, str>,
+    /// The client. A persistence template has the port 0.
+    pub source: (IpAddr, u16),
+    /// What the client connected to. A template of a service by mark has the mark in the address's place.
+    pub virtual_address: (IpAddr, u16),
+    /// The real server.
+    pub destination: (IpAddr, u16),
+    /// The kernel's name of the state.
+    pub state: Cow<'l, str>,
     /// Seconds until it is forgotten.
-    expires: u64,
+    pub expires: u64,
     /// Name and data of the persistence engine.
-    engine: Option<(Cow<'l, str>, Cow<'l, str>)>,
+    pub engine: Option<(Cow<'l, str>, Cow<'l, str>)>,
 }
 
-/// Write the list: its header, and a line for each of the kernel's.
+/// Read the kernel's list and give each connection to `take`.
 ///
 /// # Errors
-/// Reading or writing fails, or a line makes no sense ([`BadLine`] inside).
-pub fn list(mut source: impl BufRead, out: &mut impl Write, labels: &mut Labels, engine_data: bool) -> io::Result<()> {
-    out.write_all(b"IPVS connection entries\n")?;
-    out.write_all(if engine_data {
-        b"pro expire state       source             virtual            destination        pe name          pe_data\n"
-    } else {
-        b"pro expire state       source             virtual            destination\n".as_slice()
-    })?;
+/// Reading fails, `take` does, or a line makes no sense ([`BadLine`] inside).
+pub fn each(source: impl BufRead, take: impl FnMut(&Connection<'_>) -> io::Result<()>) -> io::Result<()> {
+    lines(source, |_| Ok(false), take)
+}
+
+/// As [`each`]; but a line as long as the usual ones goes to `usual` first, which says whether that does for it.
+fn lines(
+    mut source: impl BufRead,
+    mut usual: impl FnMut(&[u8; LINE]) -> io::Result<bool>,
+    mut take: impl FnMut(&Connection<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    let unreadable = |error: io::Error| io::Error::new(error.kind(), format!("{PATH}: {error}"));
     let mut number = 0;
     let mut line = Vec::new();
-    let mut text = String::with_capacity(256);
     loop {
-        // Nearly every line is one that takes no thought.
-        if number > 0 && labels.are_numeric() {
+        // The first line names the columns.
+        if number > 0 {
             let buffer = source.fill_buf().map_err(unreadable)?;
             let mut count = 0;
             for line in buffer.chunks_exact(LINE).filter_map(<[u8]>::first_chunk) {
-                let Some(translated) = translate(line) else { break };
-                out.write_all(translated.bytes())?;
+                if !usual(line)? {
+                    break;
+                }
                 count += 1;
             }
             source.consume(count * LINE);
@@ -77,20 +90,55 @@ pub fn list(mut source: impl BufRead, out: &mut impl Write, labels: &mut Labels,
             return Ok(());
         }
         number += 1;
-        // The first line names the columns.
         if number == 1 || line.trim_ascii().is_empty() {
             continue;
         }
         let connection = Connection::parse(&line)
             .map_err(|field| io::Error::new(io::ErrorKind::InvalidData, BadLine { number, field }))?;
-        text.clear();
-        connection.write(&mut text, labels, engine_data);
-        out.write_all(text.as_bytes())?;
+        take(&connection)?;
     }
 }
 
-fn unreadable(error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{PATH}: {error}"))
+/// Write the list: its header, and a line for each of the kernel's.
+///
+/// # Errors
+/// Reading or writing fails, or a line makes no sense ([`BadLine`] inside).
+pub fn list(source: impl BufRead, out: &mut impl Write, labels: &mut Labels, engine_data: bool) -> io::Result<()> {
+    out.write_all(b"IPVS connection entries\n")?;
+    out.write_all(if engine_data {
+        b"pro expire state       source             virtual            destination        pe name          pe_data\n"
+    } else {
+        b"pro expire state       source             virtual            destination\n".as_slice()
+    })?;
+    let mut text = String::with_capacity(256);
+    if labels.are_numeric() {
+        // Two that write: the one must be done with the output before the other has it.
+        let out = RefCell::new(out);
+        let usual = |line: &[u8; LINE]| match translate(line) {
+            Some(translated) => out.borrow_mut().write_all(translated.bytes()).map(|()| true),
+            None => Ok(false),
+        };
+        return lines(source, usual, |connection| {
+            text.clear();
+            connection.write(&mut text, labels, engine_data);
+            out.borrow_mut().write_all(text.as_bytes())
+        });
+    }
+    // Names are looked up together, so some connections have to wait for each other; all of them could be too many.
+    let mut waiting = Vec::new();
+    let mut write_waiting = |waiting: &mut Vec<Connection<'static>>, labels: &mut Labels| {
+        labels.look_up(waiting.iter().flat_map(Connection::addresses));
+        waiting.drain(..).try_for_each(|connection| {
+            text.clear();
+            connection.write(&mut text, labels, engine_data);
+            out.write_all(text.as_bytes())
+        })
+    };
+    each(source, |connection| {
+        waiting.push(connection.to_owned());
+        if waiting.len() < LOOKED_UP_TOGETHER { Ok(()) } else { write_waiting(&mut waiting, labels) }
+    })?;
+    write_waiting(&mut waiting, labels)
 }
 
 /// Bytes of an IPv4 line as the kernel lays it out (`ip_vs_conn_seq_show`: `%-3s %08X %04X %08X %04X %08X %04X %-11s %7u`),
@@ -141,6 +189,46 @@ fn is_padded_word(bytes: &[u8]) -> bool {
 }
 
 impl<'l> Connection<'l> {
+    fn to_owned(&self) -> Connection<'static> {
+        let owned = |text: &Cow<'_, str>| Cow::Owned(text.clone().into_owned());
+        Connection {
+            protocol: owned(&self.protocol),
+            state: owned(&self.state),
+            engine: self.engine.as_ref().map(|(name, data)| (owned(name), owned(data))),
+            ..*self
+        }
+    }
+
+    fn addresses(&self) -> [IpAddr; 3] {
+        [self.source.0, self.virtual_address.0, self.destination.0]
+    }
+
+    /// Whether this is no connection but what persistence remembers of a client.
+    #[must_use]
+    pub fn is_template(&self) -> bool {
+        // Connections of one client's many ports hang on it.
+        self.source.1 == 0
+    }
+
+    /// Whether it belongs to this service, as far as can be told: what came by a mark has only the server to go by, one
+    /// of `servers`.
+    #[must_use]
+    pub fn is_of(&self, service: &ServiceKey, servers: &[DestinationKey]) -> bool {
+        let (address, port) = self.destination;
+        let to_server =
+            servers.iter().any(|key| key.address == address && (key.port == port || key.port == 0 || port == 0));
+        to_server
+            && match *service {
+                ServiceKey::Mark { .. } => true,
+                ServiceKey::Address { protocol, address, port } => {
+                    // A service of all ports has templates of all protocols.
+                    let same_protocol = self.protocol == protocol.name() || (port == 0 && self.protocol.trim() == "IP");
+                    let same_port = self.virtual_address.1 == port || port == 0;
+                    same_protocol && self.virtual_address.0 == address && same_port
+                }
+            }
+    }
+
     /// `TCP 0A010101 D4FC 0A010102 0050 7F000001 1F90 TIME_WAIT 119 sip callid`; the field that is wrong, otherwise.
     fn parse(line: &'l [u8]) -> Result<Self, &'static str> {
         let blank = |byte: &u8| matches!(byte, b' ' | b'\t');

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, Instant};
 
 use super::append::{Append, Field};
 use crate::host::SystemNames;
@@ -14,6 +15,8 @@ use crate::model::Protocol;
 pub struct Labels {
     names: Option<SystemNames>,
     hosts: HashMap<IpAddr, Option<String>>,
+    /// What is left of the time for looking names up.
+    patience: Duration,
     /// Room for the line being written.
     line: String,
 }
@@ -25,10 +28,11 @@ impl Labels {
         Self::default()
     }
 
-    /// Names where there are any.
+    /// Names where there are any. Looking them up takes no longer than `patience`, all in all; what has no answer by then
+    /// is written as a number.
     #[must_use]
-    pub fn with_names() -> Self {
-        Self { names: Some(SystemNames::default()), ..Self::default() }
+    pub fn with_names(patience: Duration) -> Self {
+        Self { names: Some(SystemNames::default()), patience, ..Self::default() }
     }
 
     /// Whether there are no names.
@@ -36,14 +40,16 @@ impl Labels {
         self.names.is_none()
     }
 
-    /// Look the names of these addresses up together: one question instead of many.
+    /// Look the names of these addresses up together: all at the same time, each once.
     pub fn look_up(&mut self, addresses: impl IntoIterator<Item = IpAddr>) {
         let Some(names) = &self.names else { return };
         let mut unknown: Vec<IpAddr> =
             addresses.into_iter().filter(|address| !self.hosts.contains_key(address)).collect();
         unknown.sort_unstable();
         unknown.dedup();
-        let mut found = names.hosts(&unknown);
+        let started = Instant::now();
+        let mut found = names.hosts(&unknown, self.patience);
+        self.patience = self.patience.saturating_sub(started.elapsed());
         for address in unknown {
             let name = found.remove(&address);
             self.hosts.insert(address, name);

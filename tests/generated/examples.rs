@@ -1,5 +1,6 @@
 //! The command lines that documents show: found, and given to the parser.
 
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipvsadm_rs::grammar::{self, Names};
@@ -51,6 +52,8 @@ pub fn check(line: &str) -> Result<(), String> {
         .take_while(|word| !word.starts_with(['>', '<', '|', '#', '&', ';']))
         .map(|word| word.replace(['\'', '"'], ""))
         .collect();
-    let request = grammar::parse(words.iter().map(|word| word.as_bytes()), &ExampleNames);
+    let words: Vec<OsString> = words.into_iter().map(OsString::from).collect();
+    let (_, words) = grammar::take_namespace(&words).map_err(|error| error.message("ipvsadm-rs"))?;
+    let request = grammar::parse(words.iter().map(|word| word.as_encoded_bytes()), &ExampleNames);
     request.map(|_| ()).map_err(|error| error.message("ipvsadm-rs"))
 }

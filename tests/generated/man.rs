@@ -122,6 +122,7 @@ fn entry(page: &mut String, names: &[String], value: Value, operands: &[&str], h
         Value::None => {}
         Value::Required(name) => page.push_str(&format!(" {}", value_name(name))),
         Value::Optional(name) => page.push_str(&format!(" [{}]", value_name(name))),
+        Value::Attached(name) => page.push_str(&format!("[={}]", value_name(name))),
     }
     for operand in operands {
         page.push_str(&format!(" {}", value_name(operand)));

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use super::{Reader, SCHEDULER_DEFAULT, TunnelType, lossy, timeout, usage};
 use crate::grammar::error::Error;
-use crate::grammar::request::{Columns, Listing, Replace, Request, Restore, RestoreMode, Save, Subject};
+use crate::grammar::request::{
+    Columns, Drain, Drained, Listing, Replace, Request, Restore, RestoreMode, Save, Subject,
+};
 use crate::grammar::table::{Class, Classes, Command, CommandSpec};
 use crate::grammar::values::Names;
 use crate::model::{
@@ -31,12 +33,16 @@ impl<N: Names> Reader<'_, '_, N> {
         let timeouts = self.words_left_over(spec.command)?;
         let flags = self.scheduler_flags()?;
         check_classes(spec, self.given)?;
+        if self.given.has(Class::Drain) || self.given.has(Class::Force) {
+            return self.drain(spec.command).map(|drain| Request::Drain(Box::new(drain)));
+        }
         match spec.command {
             Command::Help => Ok(Request::Help),
             Command::Version => Ok(Request::Version),
             Command::Restore => self.restore().map(|restore| Request::Restore(Box::new(restore))),
             Command::Save => Ok(Request::Save(Box::new(Save {
                 numeric: self.given.has(Class::Numeric),
+                resolve_timeout: self.resolve_timeout,
                 all: self.given.has(Class::All),
                 file: self.file(),
             }))),
@@ -199,6 +205,24 @@ impl<N: Names> Reader<'_, '_, N> {
         }))
     }
 
+    /// `--drain` makes another request of `-d`, `-D` and `-e`.
+    fn drain(&mut self, command: Command) -> Result<Drain, Error> {
+        let force = self.given.has(Class::Force);
+        if force && self.drain.is_none() {
+            return Err(usage("You need to supply the 'drain' option with a number of seconds for the 'force' option"));
+        }
+        let service = self.key()?;
+        let what = match command {
+            Command::DeleteService => Drained::Service,
+            Command::EditServer if self.given.has(Class::Weight) && self.weight == 0 => {
+                Drained::Edited(self.destination(service)?)
+            }
+            Command::EditServer => return Err(usage("The option 'drain' of the 'edit-server' command needs -w 0")),
+            _ => Drained::Server(self.server_key(service)?),
+        };
+        Ok(Drain { service, what, limit: self.drain, force })
+    }
+
     fn file(&self) -> Option<PathBuf> {
         self.file.map(|path| PathBuf::from(OsStr::from_bytes(path)))
     }
@@ -264,6 +288,7 @@ impl<N: Names> Reader<'_, '_, N> {
             subject,
             columns,
             numeric: given.has(Class::Numeric),
+            resolve_timeout: self.resolve_timeout,
             exact: given.has(Class::Exact),
             sorted: !given.has(Class::NoSort),
             engine_data: given.has(Class::PersistentConnections),

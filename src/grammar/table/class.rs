@@ -47,11 +47,14 @@ pub enum Class {
     DryRun,
     KeepWeights,
     Confirm,
+    Drain,
+    Force,
+    ResolveTimeout,
 }
 
 impl Class {
     /// All classes, in the order of checks.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 44] = [
         Self::Numeric,
         Self::Connection,
         Self::ServiceAddress,
@@ -93,6 +96,9 @@ impl Class {
         Self::DryRun,
         Self::KeepWeights,
         Self::Confirm,
+        Self::Drain,
+        Self::Force,
+        Self::ResolveTimeout,
     ];
 
     /// The name in messages.
@@ -140,6 +146,9 @@ impl Class {
             Self::DryRun => "dry-run",
             Self::KeepWeights => "keep-weights",
             Self::Confirm => "confirm",
+            Self::Drain => "drain",
+            Self::Force => "force",
+            Self::ResolveTimeout => "resolve-timeout",
         }
     }
 }

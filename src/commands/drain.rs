@@ -1,0 +1,321 @@
+//! `--drain`: take real servers out without breaking connections.
+//!
+//! What a drain is stands in [`crate::plan::drain`]; here are the kernel, the clock and the signals. However it ends, but
+//! for SIGKILL, the servers are deleted (or have weight 0, as asked), or have the weights that they had.
+
+use std::fs::File;
+use std::io::{BufReader, IsTerminal, Write, stderr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+
+use super::signals::Signals;
+use super::status;
+use crate::grammar::{Drain as Request, Drained};
+use crate::kernel::{Asked, Client, Error, Refusal};
+use crate::model::{Change, Destination, DestinationEntry, DestinationKey, Family, ServiceKey};
+use crate::plan::drain::{Drain, Look};
+use crate::view::connections;
+use crate::view::drain::{Status, bar, counted, line};
+
+/// Between two looks.
+const INTERVAL: Duration = Duration::from_millis(250);
+/// Between two lines where there is no terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
+/// Between two readings of the kernel's list of connections; of a list that takes long, so many times as long.
+const LIST_INTERVAL: Duration = Duration::from_secs(5);
+const LIST_SHARE: u32 = 20;
+/// The width of a terminal that does not tell its own.
+const WIDTH: usize = 80;
+
+/// Whether templates of servers with weight 0 are passed over (`Documentation/networking/ipvs-sysctl.rst`).
+const QUIESCENT_TEMPLATES: &str = "/proc/sys/net/ipv4/vs/expire_quiescent_template";
+
+/// What would end us half-way.
+const SIGNALS: [Signal; 4] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT];
+
+/// How the waiting ended.
+enum End {
+    Gone,
+    TimeOut(Status),
+    Disturbed(String),
+    Signal(Signal),
+}
+
+pub(super) fn run(request: &Request) -> Result<u8> {
+    let mut client = Client::connect()?;
+    client.skip_counters();
+    let have = servers(&mut client, request)?;
+    let drain = plan(request, &have)?;
+    let name = name(request);
+    // Before anything is changed: from here on there is a way back.
+    let signals = Signals::take(&SIGNALS)?;
+    let started = Instant::now();
+    let mut waiting =
+        Waiting { request, name: &name, drain, started, bar: Bar::new(), list: None, most: 0, warned: false };
+    let end = match waiting.begin(&mut client).and_then(|()| waiting.wait(&mut client, &signals)) {
+        Ok(end) => end,
+        Err(error) => {
+            waiting.back(&mut client);
+            return Err(error);
+        }
+    };
+    drop(waiting.bar.clear());
+    match end {
+        End::Gone => waiting.finish(&mut client, &format!("drained in {}", seconds(started.elapsed()))),
+        End::TimeOut(status) => {
+            let status = line(&Status { gives_up: None, clients_for: None, ..status });
+            let after = seconds(started.elapsed());
+            if request.force {
+                return waiting.finish(&mut client, &format!("{status} left after {after}"));
+            }
+            say!("{name}: {status} left after {after}: going back");
+            waiting.back(&mut client);
+            Ok(status::FAILED)
+        }
+        End::Disturbed(what) => {
+            say!("{name}: {what}: the drain ends here");
+            waiting.back(&mut client);
+            Ok(status::FAILED)
+        }
+        End::Signal(signal) => {
+            say!("{name}: interrupted: going back");
+            waiting.back(&mut client);
+            signals.end_by(signal);
+            Ok(status::FAILED)
+        }
+    }
+}
+
+/// The service's servers. That there is no such service is said in the words of the command without `--drain`.
+fn servers(client: &mut Client, request: &Request) -> Result<Vec<DestinationEntry>> {
+    if let Err(error) = client.service(&request.service) {
+        return Err(match (error, request.what) {
+            (Error::Refused(Refusal { errno: Errno::ESRCH, words, .. }), Drained::Server(_) | Drained::Edited(_)) => {
+                Error::Refused(Refusal { asked: Asked::Destination, errno: Errno::ESRCH, words })
+            }
+            (error, _) => error,
+        }
+        .into());
+    }
+    Ok(client.destinations(&request.service)?)
+}
+
+fn plan(request: &Request, have: &[DestinationEntry]) -> Result<Drain> {
+    let former = |key: DestinationKey| {
+        let entry = have.iter().find(|entry| entry.destination.key == key);
+        let missing = Refusal { asked: Asked::Destination, errno: Errno::ENOENT, words: None };
+        entry.map(|entry| entry.destination).ok_or(Error::Refused(missing))
+    };
+    Ok(match request.what {
+        Drained::Server(key) => Drain::server(request.service, former(key)?),
+        Drained::Edited(target) => Drain::edited(request.service, former(target.key)?, target),
+        Drained::Service => Drain::whole_service(request.service, have.iter().map(|entry| entry.destination)),
+    })
+}
+
+/// What is drained, in few words.
+fn name(request: &Request) -> String {
+    match request.what {
+        Drained::Server(key) | Drained::Edited(Destination { key, .. }) => endpoint(key),
+        Drained::Service => match request.service {
+            ServiceKey::Address { protocol, address, port } => {
+                format!("{} {}", protocol.name(), SocketAddr::new(address, port))
+            }
+            ServiceKey::Mark { mark, .. } => format!("FWM {mark}"),
+        },
+    }
+}
+
+fn endpoint(key: DestinationKey) -> String {
+    SocketAddr::new(key.address, key.port).to_string()
+}
+
+fn seconds(time: Duration) -> String {
+    counted(time.as_secs(), "second")
+}
+
+/// A drain under way.
+struct Waiting<'r> {
+    request: &'r Request,
+    name: &'r str,
+    drain: Drain,
+    started: Instant,
+    bar: Bar,
+    /// When the list of connections was read, how long that took, and how long persistence binds the last client.
+    list: Option<(Instant, Duration, Option<u64>)>,
+    most: u64,
+    warned: bool,
+}
+
+impl Waiting<'_> {
+    fn begin(&mut self, client: &mut Client) -> Result<()> {
+        self.drain.begin().try_for_each(|change| client.change(&change))?;
+        Ok(())
+    }
+
+    fn wait(&mut self, client: &mut Client, signals: &Signals) -> Result<End> {
+        let end = self.request.limit.map(|limit| self.started + Duration::from_secs(limit.into()));
+        loop {
+            let now = client.destinations(&self.request.service)?;
+            let left = match self.drain.look(&now) {
+                Look::Gone => return Ok(End::Gone),
+                Look::Disturbed(what) => return Ok(End::Disturbed(what.to_string())),
+                Look::Waiting(left) => left,
+            };
+            self.most = self.most.max(left.total());
+            let until = end.map(|end| end.saturating_duration_since(Instant::now()));
+            let clients_for = if left.clients > 0 { self.clients_for() } else { None };
+            // A second that has begun counts.
+            let gives_up = until.map(|until| until.as_millis().div_ceil(1000) as u64);
+            let status = Status { left, most: self.most, clients_for, gives_up };
+            if left.total() > 0 {
+                if until.is_some_and(|until| until.is_zero()) {
+                    return Ok(End::TimeOut(status));
+                }
+                self.warn_of_persistence(left.clients);
+                self.bar.show(self.name, &status);
+            }
+            // What is over by the second look is not called late.
+            let pause = until.map_or(INTERVAL, |until| until.clamp(Duration::from_millis(1), INTERVAL));
+            let timeout = PollTimeout::try_from(pause).unwrap_or(PollTimeout::MAX);
+            match poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], timeout) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno).context("waiting for signals"),
+            }
+            if let Some(signal) = signals.next() {
+                return Ok(End::Signal(signal));
+            }
+        }
+    }
+
+    /// Weight 0 does not part a server from clients that persistence knows. Say so once, and what does.
+    fn warn_of_persistence(&mut self, clients: u64) {
+        if clients == 0 || std::mem::replace(&mut self.warned, true) {
+            return;
+        }
+        if std::fs::read(QUIESCENT_TEMPLATES).is_ok_and(|value| value.trim_ascii() == b"0") {
+            say!(
+                "{}: persistent clients that come back are still sent there and stay longer; the sysctl \
+                 net.ipv4.vs.expire_quiescent_template=1 sends them elsewhere",
+                self.name
+            );
+        }
+    }
+
+    /// How long persistence binds the last client to the servers. For show only: what cannot be read is not known.
+    fn clients_for(&mut self) -> Option<u64> {
+        if let Some((read, took, clients_for)) = self.list {
+            let age = read.elapsed();
+            if age < LIST_INTERVAL.max(took * LIST_SHARE) {
+                return clients_for.map(|seconds| seconds.saturating_sub(age.as_secs()));
+            }
+        }
+        let started = Instant::now();
+        let servers: Vec<DestinationKey> = self.drain.servers().map(|server| server.key).collect();
+        let last = longest_template(&self.request.service, &servers);
+        self.list = Some((Instant::now(), started.elapsed(), last));
+        last
+    }
+
+    /// Delete what is to be deleted.
+    fn finish(&self, client: &mut Client, what: &str) -> Result<u8> {
+        let name = self.name;
+        let change = match self.request.what {
+            Drained::Server(key) => Change::DeleteDestination(self.request.service, key),
+            Drained::Service => Change::DeleteService(self.request.service),
+            Drained::Edited(_) => {
+                say!("{name}: {what}; it stays, with weight 0");
+                return Ok(status::OK);
+            }
+        };
+        match client.change(&change) {
+            Ok(()) => {
+                say!("{name}: {what}; deleted");
+                Ok(status::OK)
+            }
+            Err(Error::Refused(Refusal { errno: Errno::ENOENT | Errno::ESRCH, .. })) => {
+                say!("{name}: {what}, but somebody else has deleted it meanwhile");
+                Ok(status::FAILED)
+            }
+            Err(error) => {
+                self.back(client);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Give the servers back what they had.
+    fn back(&self, client: &mut Client) {
+        let now = match client.destinations(&self.request.service) {
+            Ok(now) => now,
+            Err(error) => {
+                say!("{}: the weight cannot be put back: {error}", self.name);
+                return;
+            }
+        };
+        for change in self.drain.back(&now) {
+            let Change::EditDestination(_, server) = change else { continue };
+            let key = endpoint(server.key);
+            match client.change(&change) {
+                Ok(()) => say!("{key}: the weight is {} again", server.weight),
+                Err(error) => say!("{key}: the weight cannot be put back: {error}"),
+            }
+        }
+    }
+}
+
+/// Seconds for which persistence binds the last client to one of these servers.
+pub(super) fn longest_template(service: &ServiceKey, servers: &[DestinationKey]) -> Option<u64> {
+    let file = File::open(connections::PATH).ok()?;
+    let mark = match *service {
+        ServiceKey::Address { .. } => None,
+        // A template of a mark has it in the address's place.
+        ServiceKey::Mark { mark, family: Family::Ipv4 } => Some(IpAddr::V4(Ipv4Addr::from(mark))),
+        ServiceKey::Mark { mark, family: Family::Ipv6 } => Some(IpAddr::V6(Ipv6Addr::from(u128::from(mark)))),
+    };
+    let mut last = None;
+    let read = connections::each(BufReader::with_capacity(64 * 1024, file), |connection| {
+        let of_mark = mark.is_none_or(|mark| connection.virtual_address.0 == mark);
+        if connection.is_template() && of_mark && connection.is_of(service, servers) {
+            last = last.max(Some(connection.expires));
+        }
+        Ok(())
+    });
+    read.ok().and(last)
+}
+
+/// What is shown while waiting: on a terminal one line that changes, otherwise a line now and then.
+struct Bar {
+    terminal: bool,
+    shown: bool,
+    next: Instant,
+}
+
+impl Bar {
+    fn new() -> Self {
+        Self { terminal: stderr().is_terminal(), shown: false, next: Instant::now() }
+    }
+
+    /// That it fails is nothing to fail for.
+    fn show(&mut self, name: &str, status: &Status) {
+        if self.terminal {
+            let width = crossterm::terminal::size().map_or(WIDTH, |(columns, _)| usize::from(columns));
+            // The last column stays free, or the cursor would be on the next line.
+            let text = bar(name, status, width.saturating_sub(1));
+            let _ = stderr().write_all(format!("\r{text}\x1b[K").as_bytes());
+            self.shown = true;
+        } else if Instant::now() >= self.next {
+            say!("{name}: {}", line(status));
+            self.next = Instant::now() + LINE_INTERVAL;
+        }
+    }
+
+    fn clear(&mut self) -> std::io::Result<()> {
+        if std::mem::take(&mut self.shown) { stderr().write_all(b"\r\x1b[K") } else { Ok(()) }
+    }
+}

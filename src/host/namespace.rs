@@ -1,0 +1,91 @@
+//! Network namespaces, by the names that ip-netns(8) gives them.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns};
+
+use crate::kernel::system_message;
+
+/// Where ip-netns(8) keeps its namespaces by name.
+const DIRECTORY: &str = "/run/netns";
+
+/// Why a network namespace cannot be entered.
+#[derive(Debug)]
+pub enum Error {
+    /// No namespace has this name; there are these.
+    NoSuchName(String, Vec<String>),
+    /// It cannot be opened.
+    Open(PathBuf, io::Error),
+    /// It is a file, and no network namespace.
+    NoNamespace(PathBuf),
+    /// We may not enter it.
+    NotPermitted(PathBuf),
+    /// The kernel refuses otherwise.
+    Enter(PathBuf, Errno),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchName(name, there) if there.is_empty() => write!(
+                f,
+                "--netns: there is no network namespace {name}, nor any other in {DIRECTORY}; a path needs a slash: ./{name}"
+            ),
+            Self::NoSuchName(name, there) => {
+                write!(f, "--netns: there is no network namespace {name}; there are: {}", there.join(", "))
+            }
+            Self::Open(path, error) => {
+                let errno =
+                    error.raw_os_error().map_or_else(|| error.to_string(), |raw| system_message(Errno::from_raw(raw)));
+                write!(f, "--netns: {}: {errno}", path.display())
+            }
+            Self::NoNamespace(path) => write!(f, "--netns: {} is no network namespace", path.display()),
+            Self::NotPermitted(path) => {
+                write!(f, "--netns: {}: Permission denied (you must be root to enter it)", path.display())
+            }
+            Self::Enter(path, errno) => write!(f, "--netns: {}: {}", path.display(), system_message(*errno)),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Enter a network namespace: a name below `/run/netns`, or a path, which has a slash in it.
+///
+/// It holds for this thread and those it starts. Of the main thread, `/proc/net` is the namespace's from then on, and so
+/// are the sysctls below `/proc/sys/net`; `/sys/class/net` stays that of whoever mounted `/sys`.
+///
+/// # Errors
+/// There is no such namespace, or we may not enter it.
+pub fn enter(name: &OsStr) -> Result<(), Error> {
+    let is_path = name.as_bytes().contains(&b'/');
+    let path = if is_path { PathBuf::from(name) } else { Path::new(DIRECTORY).join(name) };
+    let no_such_name = || Error::NoSuchName(name.to_string_lossy().into_owned(), names());
+    // These are in every directory, and no names.
+    if name == "." || name == ".." {
+        return Err(no_such_name());
+    }
+    let file = File::open(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound if !is_path => no_such_name(),
+        _ => Error::Open(path.clone(), error),
+    })?;
+    setns(file, CloneFlags::CLONE_NEWNET).map_err(|errno| match errno {
+        Errno::EINVAL => Error::NoNamespace(path),
+        Errno::EPERM => Error::NotPermitted(path),
+        errno => Error::Enter(path, errno),
+    })
+}
+
+/// The names there are, in order.
+fn names() -> Vec<String> {
+    let entries = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
