@@ -112,7 +112,21 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l replace -d 'With 
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l dry-run -d 'With --replace, print the changes instead of making them; status 1 if there are any'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l keep-weights -d 'With --replace, leave the weights of the real servers that are there'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "diff" -d 'Print what differs between a file of rules and the table'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "service" -d 'Load, save and clear the rules as a service does, at boot and by hand'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l color -d 'When to colour what is printed' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -f -a "start" -d 'Make the table what the file of rules says, and start the daemons of the settings'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -f -a "stop" -d 'Clear the table, after saving it and before unloading the modules if set so'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -f -a "restart" -d 'Start again, after saving the table if set so; nothing is cleared in between'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -f -a "reload" -d 'Make the table what the file of rules says; send only what differs'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -f -a "force-reload" -d 'The same as restart'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -f -a "save" -d 'Write the table, the timeouts and the daemons to the file of rules'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -f -a "status" -d 'Print the table; status 0 if there is anything in it, 3 if not'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -f -a "panic" -d 'Clear the table, whatever the settings'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -f -a "load" -d 'Make the table what the file of rules says, even if set not to'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -f -a "rate" -d 'Print the table with its rates'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from stop" -l unit -d 'The systemd unit that this stop belongs to: if systemd is restarting it, everything is left to the start that follows, which then is a restart' -r
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from save" -l force -d 'Even if that empties a file that has rules'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from status" -l json -d 'As JSON, without the table itself'
 complete -c ipvsadm -w ipvsadm-rs
