@@ -19,6 +19,7 @@ mod output;
 mod progress;
 mod restore;
 mod save;
+mod service;
 mod signals;
 
 use std::borrow::Cow;
@@ -129,7 +130,10 @@ struct Subcommand {
     run: fn(&clap::ArgMatches, &mut Output) -> Result<u8>,
 }
 
-const SUBCOMMANDS: &[Subcommand] = &[Subcommand { command: diff::command, run: diff::run }];
+const SUBCOMMANDS: &[Subcommand] = &[
+    Subcommand { command: diff::command, run: diff::run },
+    Subcommand { command: service::command, run: service::run },
+];
 
 /// The whole command line, for help, completions and manual.
 #[must_use]

@@ -1,9 +1,12 @@
 //! What is on this machine besides the table.
 
 pub mod file;
+pub mod lock;
 mod names;
 pub mod namespace;
 pub mod route;
+pub mod sysconfig;
 pub mod sysctl;
+pub mod systemd;
 
 pub use names::SystemNames;

@@ -83,6 +83,73 @@ pub fn load() -> Result<(), LoadFailure> {
     })
 }
 
+/// Where the kernel lists its modules, proc_modules(5): the name comes first, who uses it fourth.
+const MODULES: &str = "/proc/modules";
+
+/// Whether the kernel has IPVS now. Unlike connecting to it, asking does not load the module.
+#[must_use]
+pub fn is_loaded() -> bool {
+    Path::new("/proc/net/ip_vs").exists()
+}
+
+/// Unload `ip_vs` and before it the modules that use it, such as its schedulers. If IPVS is built into the kernel there is
+/// nothing to unload.
+///
+/// # Errors
+/// Some are still there: which, and what modprobe said.
+pub fn unload() -> Result<(), UnloadFailure> {
+    let mut said = String::new();
+    // One by one, as modprobe stops at the first that it cannot unload.
+    for module in ours() {
+        let mut command = modprobe(["-r", "--", &module]);
+        // modprobe.d can have shell commands run on removal; they get an environment that is nobody's but theirs.
+        match command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output() {
+            Ok(output) => said.push_str(&String::from_utf8_lossy(&output.stderr)),
+            Err(error) => said = format!("{MODPROBE}: {error}"),
+        }
+    }
+    let said = said.trim().to_owned();
+    match ours() {
+        left if left.is_empty() => Ok(()),
+        left => Err(UnloadFailure { left, said }),
+    }
+}
+
+/// Modules that could not be unloaded.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UnloadFailure {
+    /// Which, `ip_vs` last.
+    pub left: Vec<String>,
+    /// What modprobe said of them.
+    pub said: String,
+}
+
+impl fmt::Display for UnloadFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "these kernel modules cannot be unloaded: {} (another network namespace or a packet filter may use them)",
+            self.left.join(" ")
+        )?;
+        if self.said.is_empty() { Ok(()) } else { write!(f, "\n{}", self.said) }
+    }
+}
+
+impl std::error::Error for UnloadFailure {}
+
+/// The modules that use `ip_vs`, and itself last; none if it is not a module or not loaded.
+fn ours() -> Vec<String> {
+    users(&std::fs::read_to_string(MODULES).unwrap_or_default())
+}
+
+fn users(modules: &str) -> Vec<String> {
+    let line = modules.lines().find(|line| line.split(' ').next() == Some("ip_vs"));
+    let Some(line) = line else { return Vec::new() };
+    let users = line.split(' ').nth(3).unwrap_or_default();
+    let users = users.split(',').filter(|user| !matches!(*user, "" | "-" | "[permanent]"));
+    users.chain(["ip_vs"]).map(str::to_owned).collect()
+}
+
 /// Whether modprobe finds the module at all: a dry run needs no privilege.
 fn known() -> io::Result<bool> {
     Ok(modprobe(["-n", "ip_vs"]).stderr(Stdio::null()).status()?.success())
@@ -95,4 +162,18 @@ fn modprobe<const N: usize>(arguments: [&str; N]) -> Command {
     // their programs by PATH.
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::users;
+
+    #[test]
+    fn users_go_before_the_module() {
+        let modules = "ip_vs_wrr 16384 1 - Live 0x0\nip_vs_rr 16384 0 - Live 0x0\n\
+                       ip_vs 200704 5 ip_vs_wrr,ip_vs_rr, Live 0x0\nnf_conntrack 180224 1 ip_vs, Live 0x0\n";
+        assert_eq!(users(modules), ["ip_vs_wrr", "ip_vs_rr", "ip_vs"]);
+        assert_eq!(users("ip_vs 200704 0 - Live 0x0\n"), ["ip_vs"]);
+        assert_eq!(users("ip_vs_rr 16384 0 - Live 0x0\n"), [""; 0]);
+    }
 }

@@ -45,11 +45,13 @@ pub struct Guest {
     pub timeout: u32,
     /// Whether the tests may be dealt out to several guests.
     pub divisible: bool,
+    /// Whether it must not be the machine's own kernel, as the tests load and unload modules.
+    pub own: bool,
 }
 
 impl Default for Guest {
     fn default() -> Self {
-        Self { memory: 512, timeout: 600, divisible: false }
+        Self { memory: 512, timeout: 600, divisible: false, own: false }
     }
 }
 
@@ -84,6 +86,14 @@ fn start_guests(guest: Guest, arguments: &Arguments) -> Result<bool> {
         let mut command = Command::new(&runner);
         command.args(["--memory", &guest.memory.to_string(), "--timeout", &guest.timeout.to_string(), "--"]);
         command.arg(&this).args(env::args_os().skip(1));
+        command.env(
+            "IPVS_TEST_KERNEL",
+            match env::var("IPVS_TEST_KERNEL") {
+                Ok(kernel) if !guest.own || !["auto", "host"].contains(&kernel.as_str()) => kernel,
+                _ if guest.own => "uml".to_owned(),
+                _ => "auto".to_owned(),
+            },
+        );
         command.env("IPVS_SHARE", format!("{number}/{guests}"));
         if number > 0 {
             command.stdout(Stdio::piped()).stderr(Stdio::piped());

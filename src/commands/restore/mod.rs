@@ -3,7 +3,7 @@
 mod apply;
 mod check;
 mod confirm;
-mod replace;
+pub(super) mod replace;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -124,6 +124,12 @@ pub(super) struct Wanted {
     changed: Vec<(u32, String)>,
     /// What they ask for besides rules.
     rest: Vec<Line>,
+}
+
+impl From<State> for Wanted {
+    fn from(state: State) -> Self {
+        Self { state, ..Self::default() }
+    }
 }
 
 impl Wanted {

@@ -15,8 +15,18 @@ use crate::plan::{self, Options, RuleService, State, Step, Traced};
 use crate::view::rules::change;
 
 pub(super) fn run(source: &Source<'_>, replace: grammar::Replace, output: &mut Output) -> Result<u8> {
+    carry_out(source, source.wanted()?, replace, output)
+}
+
+/// Make the table what is wanted; `source` is where messages say that this comes from.
+pub(in crate::commands) fn carry_out(
+    source: &Source<'_>,
+    wanted: Wanted,
+    replace: grammar::Replace,
+    output: &mut Output,
+) -> Result<u8> {
     let options = Options { keep_weights: replace.keep_weights };
-    let Wanted { state: want, refused, rest, .. } = source.wanted()?;
+    let Wanted { state: want, refused, rest, .. } = wanted;
     if !refused.is_empty() {
         source.tell(refused.into_iter().map(|(line, finding)| (line, finding.message())));
         say!("{source}: nothing was changed");

@@ -1,0 +1,397 @@
+//! `service VERB`: what boot scripts do for the table, with the settings that distributions have had for it.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde::Serialize;
+
+use super::list;
+use super::restore::{Source, Wanted, read_state, replace};
+use super::save::save_with;
+use super::{Output, status, tell};
+use crate::grammar::{self, Columns, Listing, RESOLVE_TIMEOUT_DEFAULT, Save};
+use crate::host::file;
+use crate::host::lock::{Lock, LockError};
+use crate::host::sysconfig::Settings;
+use crate::host::systemd;
+use crate::kernel::{Client, module};
+use crate::model::{Change, Daemon};
+use crate::plan::{State, Traced};
+use crate::view::{Labels, json, rules, text};
+
+/// Held by whatever changes the table or the file of rules.
+const LOCK: &str = "/run/ipvsadm-rs/service.lock";
+/// There while systemd restarts the service, from its stop to its start.
+const RESTARTING: &str = "/run/ipvsadm-rs/restarting";
+
+/// Exit statuses of `status` as the Linux Standard Base has them for init scripts.
+mod lsb {
+    /// The program is not running.
+    pub(super) const NOT_RUNNING: u8 = 3;
+    /// Whether it runs is unknown.
+    pub(super) const UNKNOWN: u8 = 4;
+}
+
+/// The subcommand as clap knows it.
+pub(crate) fn command() -> Command {
+    let verb = |name, about| Command::new(name).about(about);
+    let force = Arg::new("force").long("force").action(ArgAction::SetTrue);
+    let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON, without the table itself");
+    let unit = Arg::new("unit").long("unit").value_name("UNIT").help(
+        "The systemd unit that this stop belongs to: if systemd is restarting it, everything is left to the start that \
+         follows, which then is a restart",
+    );
+    Command::new("service")
+        .about("Load, save and clear the rules as a service does, at boot and by hand")
+        .long_about(
+            "Load, save and clear the rules as a service does, at boot and by hand, with the settings and the file of \
+             rules that distributions have for ipvsadm. Status 0 if all is well, 1 if something failed, 2 for wrong \
+             use; status has 3 for nothing there and 4 for unknown.",
+        )
+        .subcommand_required(true)
+        .subcommand_value_name("VERB")
+        .subcommand_help_heading("Verbs")
+        .disable_help_subcommand(true)
+        .subcommand(verb("start", "Make the table what the file of rules says, and start the daemons of the settings"))
+        .subcommand(
+            verb("stop", "Clear the table, after saving it and before unloading the modules if set so").arg(unit),
+        )
+        .subcommand(verb("restart", "Start again, after saving the table if set so; nothing is cleared in between"))
+        .subcommand(verb("reload", "Make the table what the file of rules says; send only what differs"))
+        .subcommand(verb("force-reload", "The same as restart"))
+        .subcommand(
+            verb("save", "Write the table, the timeouts and the daemons to the file of rules")
+                .arg(force.help("Even if that empties a file that has rules")),
+        )
+        .subcommand(verb("status", "Print the table; status 0 if there is anything in it, 3 if not").arg(json))
+        .subcommand(verb("panic", "Clear the table, whatever the settings"))
+        .subcommand(verb("load", "Make the table what the file of rules says, even if set not to"))
+        .subcommand(verb("rate", "Print the table with its rates"))
+}
+
+pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
+    let Some((verb, matches)) = matches.subcommand() else { bail!("a verb is missing") };
+    let outcome = match verb {
+        "status" => {
+            let outcome = print_status(matches.get_flag("json"), output);
+            return Ok(outcome.unwrap_or_else(|error| worst(&error, lsb::UNKNOWN)));
+        }
+        "rate" => rate(output),
+        "panic" => panic(),
+        _ => change(verb, matches, output),
+    };
+    // Whatever went wrong, to whoever started this as a service it is one thing: it failed.
+    Ok(outcome.unwrap_or_else(|error| worst(&error, status::FAILED)))
+}
+
+/// Say what happened; the status is this one, unless nothing was wrong but a reader that had enough.
+fn worst(error: &anyhow::Error, failed: u8) -> u8 {
+    match tell(error) {
+        status::OK => status::OK,
+        _ => failed,
+    }
+}
+
+/// The verbs that change something.
+fn change(verb: &str, matches: &ArgMatches, output: &mut Output) -> Result<u8> {
+    let _lock = take_lock()?;
+    let service = Service { settings: Settings::read()?, output };
+    for (place, name) in &service.settings.unknown {
+        say!("{place}: {name} means nothing here");
+    }
+    match verb {
+        // After a stop that was the first half of a restart by systemd.
+        "start" if Path::new(RESTARTING).exists() => service.restart(),
+        "start" | "reload" => service.start(),
+        "load" => service.load(),
+        "restart" | "force-reload" => service.restart(),
+        "stop" => service.stop(matches.get_one::<String>("unit").map(String::as_str)),
+        "save" => service.save(matches.get_flag("force")),
+        _ => bail!("{verb}: no such verb"),
+    }
+}
+
+fn take_lock() -> Result<Lock> {
+    Lock::take(Path::new(LOCK)).map_err(|error| match error {
+        LockError::Held(Some(process)) => {
+            anyhow!("another ipvsadm-rs service is at work: process {process} holds {LOCK}; try again when it is done")
+        }
+        LockError::Held(None) => {
+            anyhow!("another ipvsadm-rs service is at work and holds {LOCK}; try again when it is done")
+        }
+        LockError::Failed(error) => anyhow::Error::new(error).context(LOCK),
+    })
+}
+
+/// What came of an attempt to save.
+enum Saved {
+    Yes,
+    /// Not, because that would have replaced rules by nothing.
+    NothingToSave,
+}
+
+struct Service<'o> {
+    settings: Settings,
+    output: &'o mut Output,
+}
+
+impl Service<'_> {
+    fn start(mut self) -> Result<u8> {
+        if let Some(place) = &self.settings.rules_left_alone {
+            say!("{place}: AUTO says that rules are not loaded: `ipvsadm-rs service load' does it all the same");
+        } else if let failed @ 1.. = self.load_rules()? {
+            return Ok(failed);
+        }
+        self.start_daemons()
+    }
+
+    fn load(mut self) -> Result<u8> {
+        self.load_rules()
+    }
+
+    fn restart(self) -> Result<u8> {
+        // If the rules are to be saved and cannot be, nothing may take their place.
+        if self.settings.save_on_restart && module::is_loaded() {
+            self.save_or_warn()?;
+        }
+        no_longer_restarting()?;
+        self.start()
+    }
+
+    fn stop(self, unit: Option<&str>) -> Result<u8> {
+        if unit.is_some_and(systemd::is_restarting) {
+            fs::write(RESTARTING, "").context(RESTARTING)?;
+            return Ok(status::OK);
+        }
+        no_longer_restarting()?;
+        if !module::is_loaded() {
+            return Ok(status::OK);
+        }
+        if self.settings.save_on_stop {
+            self.save_or_warn()?;
+        }
+        let rules_too = self.settings.rules_left_alone.is_none();
+        let mut client = Client::connect()?;
+        for daemon in client.daemons()? {
+            if rules_too || self.is_in_settings(&daemon) {
+                let stopped = client.change(&Change::StopDaemon(daemon));
+                stopped.with_context(|| format!("stopping the {} daemon", daemon.role.name()))?;
+            }
+        }
+        if rules_too {
+            client.change(&Change::Flush)?;
+            drop(client);
+            if self.settings.modules_unload {
+                module::unload()?;
+            }
+        }
+        Ok(status::OK)
+    }
+
+    fn save(&self, force: bool) -> Result<u8> {
+        if !module::is_loaded() && !force {
+            say!("IPVS is not loaded: there is nothing to save, {} is left as it is", self.rules());
+            return Ok(status::OK);
+        }
+        match self.save_rules(force)? {
+            Saved::Yes => Ok(status::OK),
+            Saved::NothingToSave => {
+                say!(
+                    "{}: it has rules and the table has none, so it is left as it is; --force empties it",
+                    self.rules()
+                );
+                Ok(status::FAILED)
+            }
+        }
+    }
+
+    /// Save before the table goes. That there is nothing in it is no reason to fail then.
+    fn save_or_warn(&self) -> Result<()> {
+        if let Saved::NothingToSave = self.save_rules(false)? {
+            say!("{}: it has rules and the table has none, so it is left as it is", self.rules());
+        }
+        Ok(())
+    }
+
+    /// Write the table to the file of rules, with the timeouts, and with the daemons that are not in the settings anyway.
+    fn save_rules(&self, force: bool) -> Result<Saved> {
+        let mut client = Client::connect()?;
+        let mut text = Vec::new();
+        // Names would make the next boot depend on the name service.
+        save_with(
+            &mut client,
+            &Save { numeric: true, resolve_timeout: RESOLVE_TIMEOUT_DEFAULT, all: false, file: None },
+            &mut text,
+        )?;
+        let mut labels = Labels::numeric();
+        rules::change(&mut text, &mut labels, &Change::SetTimeouts(client.timeouts()?))?;
+        for daemon in client.daemons()?.into_iter().filter(|daemon| !self.is_in_settings(daemon)) {
+            rules::change(&mut text, &mut labels, &Change::StartDaemon(daemon))?;
+        }
+        let path = &self.settings.rules;
+        let new = Worth::of(&text);
+        if !force && new < Worth::Rules {
+            match fs::read(path) {
+                Ok(old) if new < Worth::of(&old) => return Ok(Saved::NothingToSave),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).context(self.rules()),
+                _ => {}
+            }
+        }
+        file::replace(path, |out| out.write_all(&text))
+            .with_context(|| format!("{}: the rules are not saved", self.rules()))?;
+        Ok(Saved::Yes)
+    }
+
+    /// Make the table what the file says, all or nothing.
+    fn load_rules(&mut self) -> Result<u8> {
+        let path = &self.settings.rules;
+        if matches!(fs::metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+            say!(
+                "{}: there is no such file, so the table is left as it is; `ipvsadm-rs service save' makes one of it",
+                self.rules()
+            );
+            return Ok(status::OK);
+        }
+        let source = Source::of(Some(path));
+        let mut wanted = source.wanted()?;
+        // Of a daemon that is in both, the settings have the last word.
+        let daemons = &self.settings.daemons;
+        wanted.state.daemons.retain(|traced| daemons.iter().all(|(daemon, _)| daemon.role != traced.rule.0));
+        replace::carry_out(&source, wanted, grammar::Replace::default(), self.output)
+    }
+
+    /// Have the daemons of the settings running.
+    fn start_daemons(self) -> Result<u8> {
+        let mut failed = status::OK;
+        for (daemon, place) in &self.settings.daemons {
+            let services = read_state(&mut Client::connect()?, &State::default())?.services;
+            let daemons = vec![Traced { rule: (daemon.role, Some(*daemon)), line: place.line }];
+            let wanted = Wanted::from(State { services, daemons, timeouts: None });
+            let source = Source::of(Some(&place.file));
+            failed = failed.max(replace::carry_out(&source, wanted, grammar::Replace::default(), self.output)?);
+        }
+        Ok(failed)
+    }
+
+    fn is_in_settings(&self, running: &Daemon) -> bool {
+        self.settings.daemons.iter().any(|(daemon, _)| daemon.role == running.role)
+    }
+
+    /// The file of rules, for messages.
+    fn rules(&self) -> String {
+        self.settings.rules.display().to_string()
+    }
+}
+
+fn no_longer_restarting() -> Result<()> {
+    match fs::remove_file(RESTARTING) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context(RESTARTING),
+        _ => Ok(()),
+    }
+}
+
+/// How much would be lost with a text of rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    /// Timeouts at most, which every saved table has.
+    Nothing,
+    Daemons,
+    Rules,
+}
+
+impl Worth {
+    fn of(text: &[u8]) -> Self {
+        let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+        let worth = lines.map(|line| match line {
+            [] | [b'#', ..] => Self::Nothing,
+            line if line.starts_with(b"--set") => Self::Nothing,
+            line if line.starts_with(b"--start-daemon") => Self::Daemons,
+            _ => Self::Rules,
+        });
+        worth.max().unwrap_or(Self::Nothing)
+    }
+}
+
+/// Nothing is asked first, and nobody waited for: who calls for this is in a hurry, and the settings may be the trouble.
+fn panic() -> Result<u8> {
+    if module::is_loaded() {
+        Client::connect()?.change(&Change::Flush)?;
+    }
+    Ok(status::OK)
+}
+
+fn rate(output: &mut Output) -> Result<u8> {
+    list::run(&Listing { columns: Columns::Rate, numeric: true, ..Listing::DEFAULT }, output)
+}
+
+/// What `status --json` tells.
+#[derive(Serialize)]
+struct Status {
+    /// Whether there is a virtual service or a daemon.
+    running: bool,
+    /// Whether the kernel has IPVS now.
+    ipvs_loaded: bool,
+    /// Virtual services in the table.
+    virtual_services: usize,
+    /// Real servers of all of them.
+    real_servers: usize,
+    /// The synchronisation daemons that run.
+    daemons: Vec<RunningDaemon>,
+    /// The file of rules.
+    rules_file: String,
+}
+
+#[derive(Serialize)]
+struct RunningDaemon {
+    role: &'static str,
+    interface: String,
+    sync_id: u32,
+}
+
+fn print_status(as_json: bool, output: &mut Output) -> Result<u8> {
+    let settings = Settings::read()?;
+    let mut status = Status {
+        running: false,
+        ipvs_loaded: module::is_loaded(),
+        virtual_services: 0,
+        real_servers: 0,
+        daemons: Vec::new(),
+        rules_file: settings.rules.display().to_string(),
+    };
+    if status.ipvs_loaded {
+        let mut client = Client::connect()?;
+        let services = client.service_rules()?;
+        status.virtual_services = services.len();
+        if as_json {
+            for service in services {
+                status.real_servers += client.destination_rules(&service.key)?.len();
+            }
+        }
+        let daemons = client.daemons()?;
+        status.daemons = daemons.iter().map(RunningDaemon::from).collect();
+        status.running = status.virtual_services > 0 || !daemons.is_empty();
+        if !as_json {
+            let listing = Listing { numeric: settings.status_numeric, ..Listing::DEFAULT };
+            list::listing_with(&mut client, &listing, output)?;
+            for daemon in &daemons {
+                text::daemon(output, daemon)?;
+            }
+        }
+    } else if !as_json {
+        writeln!(output, "IPVS is not loaded.")?;
+    }
+    if as_json {
+        json::write(&mut *output, "service", &status, io::stdout().is_terminal())?;
+    }
+    Ok(if status.running { super::status::OK } else { lsb::NOT_RUNNING })
+}
+
+impl From<&Daemon> for RunningDaemon {
+    fn from(daemon: &Daemon) -> Self {
+        let interface = daemon.interface.text().into_owned();
+        Self { role: daemon.role.name(), interface, sync_id: daemon.sync_id }
+    }
+}

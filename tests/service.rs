@@ -1,0 +1,696 @@
+//! `service` on a real kernel: what each verb does under each setting, and what happens when things go wrong. The trials
+//! share the kernel's one set of modules, so they run one at a time; each has an empty table and an /etc and a /run of its
+//! own.
+
+mod support;
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use libtest_mimic::{Failed, Trial};
+
+use support::{Invocation, Output};
+
+/// What a trial does.
+type Run = fn() -> Result<()>;
+
+fn main() -> ExitCode {
+    let guest = support::Guest { own: true, ..support::Guest::default() };
+    support::run_in_kernel(guest, || {
+        let trials: [(&str, Run); _] = [
+            ("every verb under every setting", every_verb_under_every_setting),
+            ("restart: rules added by hand", rules_added_by_hand_and_a_restart),
+            ("restart: by systemd, in two halves", a_restart_by_systemd),
+            ("start: no file of rules", no_file_of_rules),
+            ("start: a bad file of rules", a_bad_file_of_rules),
+            ("reload: what is the same is left alone", a_reload_leaves_the_rest_alone),
+            ("settings: bad ones", bad_settings),
+            ("settings: which file is which", which_file_is_which),
+            ("daemons: of the settings", daemons_of_the_settings),
+            ("save: timeouts and daemons come back", timeouts_and_daemons_come_back),
+            ("save: never an empty table over rules", an_empty_table_over_rules),
+            ("save: mode of the file", the_mode_of_the_file),
+            ("save: full disk", a_full_disk),
+            ("stop: modules in use", modules_in_use),
+            ("status: nothing there", status_without_ipvs),
+            ("status: as JSON", status_as_json),
+            ("two at once", two_at_once),
+            ("panic: settings and lock do not matter", panic_always_works),
+            ("without privileges", without_privileges),
+            ("wrong use", wrong_use),
+        ];
+        let trial = |(name, run): (&str, Run)| {
+            Trial::test(name, move || alone(run).map_err(|error| Failed::from(format!("{error:#}"))))
+        };
+        Ok(trials.into_iter().map(trial).collect())
+    })
+}
+
+// ---- tools ----------------------------------------------------------------------------------------------------------
+
+const EL_SETTINGS: &str = "/etc/sysconfig/ipvsadm-config";
+const EL_RULES: &str = "/etc/sysconfig/ipvsadm";
+const DEBIAN_SETTINGS: &str = "/etc/default/ipvsadm";
+const RULES: &str = "/etc/ipvsadm.rules";
+const LOCK: &str = "/run/ipvsadm-rs/service.lock";
+
+/// The rules in the file, as `save` writes them.
+const FILED: &str = "\
+    -A -t 10.0.0.1:80 -s wrr\n\
+    -a -t 10.0.0.1:80 -r 10.0.0.11:80 -g -w 1\n\
+    -a -t 10.0.0.1:80 -r 10.0.0.12:80 -g -w 3\n";
+/// A rule added by hand; it sorts behind those.
+const BY_HAND: &str = "-A -t 10.0.0.2:80 -s rr\n";
+/// The kernel's timeouts at the beginning.
+const TIMEOUTS: &str = "--set 900 120 300\n";
+
+/// Runs a trial by itself, with an empty table, folders of its own, and a name service that knows two names.
+fn alone(run: Run) -> Result<()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    thread::scope(|scope| {
+        let trial = scope.spawn(|| {
+            support::private_mounts()?;
+            for folder in ["/etc", "/run"] {
+                shell(&format!("mount -t tmpfs -o mode=755 tmpfs {folder}"))?;
+            }
+            for folder in ["/etc/sysconfig", "/etc/default"] {
+                fs::create_dir(folder)?;
+            }
+            fs::write("/etc/nsswitch.conf", "hosts: files\nservices: files\n")?;
+            fs::write("/etc/hosts", "127.0.0.1 localhost\n10.0.0.1 www.example\n")?;
+            fs::write("/etc/services", "http 80/tcp\n")?;
+            clear()?;
+            run()
+        });
+        trial.join().map_err(|_| anyhow!("the test panicked"))?
+    })
+}
+
+/// Makes the kernel's state what it is after boot.
+fn clear() -> Result<()> {
+    for line in run(&["-L", "--daemon"])?.stdout.lines() {
+        let role = line.split(' ').next().unwrap_or_default();
+        succeed(&["--stop-daemon", role])?;
+    }
+    succeed(&["-C"])?;
+    succeed(&["--set", "900", "120", "300"])?;
+    Ok(())
+}
+
+fn shell(script: &str) -> Result<()> {
+    let status = Command::new("/bin/sh").args(["-c", script]).status()?;
+    ensure!(status.success(), "{script}: {status}");
+    Ok(())
+}
+
+fn run(words: &[&str]) -> Result<Output> {
+    Invocation::of(words).run(&support::ours())
+}
+
+/// Runs the program, which must succeed and say nothing on standard error. Returns what it prints.
+fn succeed(words: &[&str]) -> Result<String> {
+    let output = run(words)?;
+    ensure!(output.status == "0" && output.stderr.is_empty(), "{words:?}: {output:?}");
+    Ok(output.stdout)
+}
+
+fn service(words: &[&str]) -> Result<Output> {
+    run(&[&["service"], words].concat())
+}
+
+/// The service does this without a word.
+fn done(words: &[&str]) -> Result<String> {
+    succeed(&[&["service"], words].concat())
+}
+
+/// The service ends with this status, and says this.
+fn tells(words: &[&str], status: &str, stderr: &str) -> Result<()> {
+    let output = service(words)?;
+    ensure!(output.status == status, "{words:?}: not status {status}: {output:?}");
+    ensure!(output.stderr.contains(stderr), "{words:?}: not {stderr:?}: {output:?}");
+    Ok(())
+}
+
+/// Puts rules into the table, beside what is there.
+fn add(rules: &str) -> Result<()> {
+    let output = Invocation { stdin: rules.as_bytes(), ..Invocation::of(&["-R"]) }.run(&support::ours())?;
+    ensure!(output.status == "0" && output.stderr.is_empty(), "{output:?}");
+    Ok(())
+}
+
+/// The table as rules; asks for the module to be loaded.
+fn table() -> Result<String> {
+    succeed(&["-S", "-n"])
+}
+
+fn daemons() -> Result<String> {
+    succeed(&["-L", "--daemon"])
+}
+
+fn ensure_table(expected: &str) -> Result<()> {
+    let table = table()?;
+    ensure!(table == expected, "not the table expected:\n{}", support::difference(expected, &table));
+    Ok(())
+}
+
+fn ensure_file(path: &str, expected: &str) -> Result<()> {
+    let text = fs::read_to_string(path).with_context(|| path.to_owned())?;
+    ensure!(text == expected, "not what {path} should hold:\n{}", support::difference(expected, &text));
+    Ok(())
+}
+
+fn is_loaded() -> bool {
+    Path::new("/proc/net/ip_vs").exists()
+}
+
+/// The file's rules and one by hand in the table.
+fn changed_by_hand() -> Result<String> {
+    fs::write(EL_RULES, FILED)?;
+    let both = format!("{FILED}{BY_HAND}");
+    add(&both)?;
+    Ok(both)
+}
+
+// ---- what each verb does --------------------------------------------------------------------------------------------
+
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    unload: bool,
+    save_on_stop: bool,
+    save_on_restart: bool,
+    numeric: bool,
+    auto: bool,
+    daemon: bool,
+    /// Whether there is anything in the table.
+    filled: bool,
+    verb: &'static str,
+}
+
+const VERBS: [&str; 10] =
+    ["start", "stop", "restart", "reload", "force-reload", "save", "status", "panic", "load", "rate"];
+
+fn every_verb_under_every_setting() -> Result<()> {
+    for bits in 0_u32..128 {
+        let bit = |number: u32| bits >> number & 1 == 1;
+        for verb in VERBS {
+            let (unload, save_on_stop, save_on_restart, numeric) = (bit(0), bit(1), bit(2), bit(3));
+            let (auto, daemon, filled) = (bit(4), bit(5), bit(6));
+            // What has nothing to say to a verb is tried one way only; four settings are about two verbs and `status`.
+            let concerns = match verb {
+                "stop" => save_on_restart || numeric,
+                "restart" | "force-reload" => unload || save_on_stop || numeric,
+                "status" => unload || save_on_stop || save_on_restart,
+                _ => {
+                    (unload, save_on_stop, save_on_restart, numeric) != (true, true, true, false)
+                        && (unload, save_on_stop, save_on_restart, numeric) != (false, false, false, true)
+                }
+            };
+            if concerns {
+                continue;
+            }
+            let case = Case { unload, save_on_stop, save_on_restart, numeric, auto, daemon, filled, verb };
+            try_case(case).with_context(|| format!("{case:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// What is documented, in a few lines.
+fn try_case(case: Case) -> Result<()> {
+    let Case { unload, save_on_stop, save_on_restart, numeric, auto, daemon, filled, verb } = case;
+    let word = |yes| if yes { "yes" } else { "no" };
+    clear()?;
+    let (filed, by_hand) = (format!("{FILED}{TIMEOUTS}"), format!("{FILED}{BY_HAND}"));
+    let before = if filled { by_hand.as_str() } else { "" };
+    fs::write(EL_RULES, &filed)?;
+    add(before)?;
+    fs::write(
+        EL_SETTINGS,
+        format!(
+            "IPVS_MODULES_UNLOAD=\"{}\"\nIPVS_SAVE_ON_STOP=\"{}\"\nIPVS_SAVE_ON_RESTART=\"{}\"\nIPVS_STATUS_NUMERIC=\"{}\"\n",
+            word(unload),
+            word(save_on_stop),
+            word(save_on_restart),
+            word(numeric)
+        ),
+    )?;
+    let role = if daemon { "backup" } else { "none" };
+    fs::write(DEBIAN_SETTINGS, format!("AUTO=\"{auto}\"\nDAEMON=\"{role}\"\nIFACE=\"lo\"\nSYNCID=\"9\"\n"))?;
+    let output = service(&[verb])?;
+    let loaded = is_loaded();
+
+    let saves = matches!(verb, "save")
+        || verb == "stop" && save_on_stop
+        || matches!(verb, "restart" | "force-reload") && save_on_restart;
+    let starts = matches!(verb, "start" | "reload" | "restart" | "force-reload");
+    // An empty table is never saved over rules.
+    let file_after = if saves && filled { format!("{before}{TIMEOUTS}") } else { filed };
+    let table_after = match verb {
+        "load" => file_after.strip_suffix(TIMEOUTS).unwrap_or_default(),
+        _ if starts && auto => file_after.strip_suffix(TIMEOUTS).unwrap_or_default(),
+        "stop" if auto => "",
+        "panic" => "",
+        _ => before,
+    };
+    let status = match verb {
+        "status" if !filled => "3",
+        "save" if !filled => "1",
+        _ => "0",
+    };
+    ensure!(output.status == status, "not status {status}: {output:?}");
+    ensure!(loaded != (verb == "stop" && auto && unload), "loaded: {loaded}");
+    ensure_file(EL_RULES, &file_after)?;
+    ensure_table(table_after)?;
+    let running = daemons()?;
+    ensure!(running.starts_with("backup sync daemon (mcast=lo, syncid=9,") == (starts && daemon), "{running:?}");
+    ensure!(running.lines().count() <= 1, "{running:?}");
+    match verb {
+        "status" => {
+            let name = if numeric { "TCP  10.0.0.1:80 wrr" } else { "TCP  www.example:http wrr" };
+            ensure!(output.stdout.contains(name) == filled, "{output:?}");
+            ensure!(output.stdout.starts_with("IP Virtual Server version 1.2.1"), "{output:?}");
+        }
+        "rate" => ensure!(output.stdout.contains("CPS    InPPS"), "{output:?}"),
+        _ => ensure!(output.stdout.is_empty(), "{output:?}"),
+    }
+    if starts && !auto {
+        ensure!(output.stderr.contains("/etc/default/ipvsadm:1: AUTO"), "{output:?}");
+    } else {
+        ensure!(output.stderr.is_empty() == (filled || !saves), "{output:?}");
+    }
+    Ok(())
+}
+
+fn rules_added_by_hand_and_a_restart() -> Result<()> {
+    for verb in ["restart", "force-reload"] {
+        clear()?;
+        let both = changed_by_hand()?;
+        fs::write(EL_SETTINGS, "IPVS_SAVE_ON_RESTART=\"yes\"\n")?;
+        done(&[verb])?;
+        ensure_table(&both)?;
+        ensure_file(EL_RULES, &format!("{both}{TIMEOUTS}"))?;
+        fs::write(EL_RULES, FILED)?;
+        fs::write(EL_SETTINGS, "IPVS_SAVE_ON_RESTART=\"no\"\n")?;
+        done(&[verb])?;
+        ensure_table(FILED)?;
+        ensure_file(EL_RULES, FILED)?;
+    }
+    Ok(())
+}
+
+/// systemd calls stop and start, and tells neither that together they are a restart.
+fn a_restart_by_systemd() -> Result<()> {
+    let both = changed_by_hand()?;
+    let systemctl = |jobs: &str| -> Result<()> {
+        fs::write("/run/systemctl", format!("#!/bin/sh\necho '{jobs}'\n"))?;
+        fs::set_permissions("/run/systemctl", fs::Permissions::from_mode(0o755))?;
+        Ok(())
+    };
+    systemctl("12 ipvsadm-rs.service restart running")?;
+    support::lay_over(Path::new("/run/systemctl"), "/usr/bin/systemctl")?;
+    fs::write(EL_SETTINGS, "IPVS_SAVE_ON_STOP=yes\nIPVS_SAVE_ON_RESTART=no\n")?;
+
+    done(&["stop", "--unit", "ipvsadm-rs.service"])?;
+    ensure_table(&both)?;
+    ensure_file(EL_RULES, FILED)?;
+    done(&["start"])?;
+    ensure_table(FILED)?;
+
+    add(BY_HAND)?;
+    fs::write(EL_SETTINGS, "IPVS_SAVE_ON_RESTART=yes\n")?;
+    done(&["stop", "--unit", "ipvsadm-rs.service"])?;
+    done(&["start"])?;
+    ensure_table(&both)?;
+    ensure_file(EL_RULES, &format!("{both}{TIMEOUTS}"))?;
+    // Only the first start after it is a restart.
+    fs::write(EL_RULES, FILED)?;
+    done(&["start"])?;
+    ensure_table(FILED)?;
+
+    // Another unit's restart, and a stop of this one.
+    for jobs in ["12 other.service restart running", "12 ipvsadm-rs.service stop running"] {
+        systemctl(jobs)?;
+        done(&["stop", "--unit", "ipvsadm-rs.service"])?;
+        ensure!(!is_loaded(), "{jobs}: it is still there");
+        done(&["start"])?;
+        ensure_table(FILED)?;
+    }
+    Ok(())
+}
+
+fn no_file_of_rules() -> Result<()> {
+    add(BY_HAND)?;
+    for verb in ["start", "reload", "restart", "force-reload", "load"] {
+        tells(&[verb], "0", "/etc/sysconfig/ipvsadm: there is no such file, so the table is left as it is")?;
+        ensure_table(BY_HAND)?;
+    }
+    fs::remove_dir("/etc/sysconfig")?;
+    tells(&["start"], "0", "/etc/ipvsadm.rules: there is no such file")?;
+    done(&["save"])?;
+    ensure_file(RULES, &format!("{BY_HAND}{TIMEOUTS}"))
+}
+
+fn a_bad_file_of_rules() -> Result<()> {
+    add(BY_HAND)?;
+    for (bad, said) in [
+        ("-w heavy\n", ":4: a line must begin with a command"),
+        ("-A -t 10.0.0.3:80 -s none-such\n", ":4: Scheduler or persistence engine not found"),
+        ("-A -t 10.0.0.1:80 -s rr\n", ":4: Service already exists"),
+        ("IPVS_SAVE_ON_STOP=yes\n", ":4: a line must begin with a command"),
+    ] {
+        fs::write(EL_RULES, format!("{FILED}{bad}"))?;
+        for verb in ["start", "reload", "restart", "force-reload", "load"] {
+            tells(&[verb], "1", &format!("{EL_RULES}{said}"))?;
+            ensure_table(BY_HAND)?;
+        }
+    }
+    fs::remove_file(EL_RULES)?;
+    fs::create_dir(EL_RULES)?;
+    fs::write(EL_SETTINGS, format!("IPVSADM_CONFIG={EL_RULES}"))?;
+    fs::rename(EL_RULES, "/etc/folder")?;
+    fs::write(EL_SETTINGS, "IPVSADM_CONFIG=/etc/folder")?;
+    for verb in ["start", "save"] {
+        tells(&[verb], "1", "/etc/folder")?;
+        ensure_table(BY_HAND)?;
+    }
+    Ok(())
+}
+
+/// A service that is made anew has no counters, so one that keeps its connection was left alone.
+fn a_reload_leaves_the_rest_alone() -> Result<()> {
+    let kept = "-A -u 127.0.0.9:5001 -s rr\n-a -u 127.0.0.9:5001 -r 127.0.0.1:6001 -m -w 1\n";
+    add(&format!("{kept}{BY_HAND}"))?;
+    fs::write(EL_RULES, format!("{kept}{FILED}"))?;
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+    socket.send_to(b"x", "127.0.0.9:5001")?;
+    let counted = || -> Result<bool> {
+        let listing = succeed(&["-L", "-n", "--stats"])?;
+        let line = listing.lines().find(|line| line.starts_with("UDP  127.0.0.9:5001")).context("no service")?;
+        Ok(line.split_whitespace().nth(2) == Some("1"))
+    };
+    // The kernel adds up every two seconds.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !counted()? {
+        ensure!(Instant::now() < deadline, "the connection is not counted");
+        thread::sleep(Duration::from_millis(100));
+    }
+    for verb in ["reload", "restart", "start", "load"] {
+        done(&[verb])?;
+        ensure!(counted()?, "{verb} made anew what was there");
+    }
+    add(&format!("-C\n{kept}"))?;
+    ensure!(!counted()?, "the counter stays in any case, so this test tells nothing");
+    Ok(())
+}
+
+// ---- settings -------------------------------------------------------------------------------------------------------
+
+fn bad_settings() -> Result<()> {
+    let both = changed_by_hand()?;
+    for (text, said) in [
+        ("# c\nIPVS_SAVE_ON_STOP=maybe\n", ":2: IPVS_SAVE_ON_STOP=maybe: it must be yes or no"),
+        ("IPVS_MODULES_UNLOAD=\"yes\n\n", ":1: a quote (\") that is not closed"),
+        ("A=1\n\nIPVSADM_CONFIG=$(touch /etc/executed)\n", ":3: `$': nothing is expanded or run here"),
+        ("rm -rf /etc/sysconfig\n", ":1: only assignments like NAME=VALUE can stand here"),
+        ("DAEMON=master\n", ":1: a daemon needs an interface"),
+    ] {
+        fs::write(EL_SETTINGS, text)?;
+        for verb in VERBS {
+            let status = match verb {
+                "panic" | "rate" => continue,
+                "status" => "4",
+                _ => "1",
+            };
+            tells(&[verb], status, &format!("{EL_SETTINGS}{said}"))?;
+        }
+        ensure_table(&both)?;
+        ensure_file(EL_RULES, FILED)?;
+    }
+    ensure!(!Path::new("/etc/executed").exists(), "a setting was executed");
+    fs::write(EL_SETTINGS, "IPVS_SAVE_ON_STOPP=yes\n")?;
+    tells(&["start"], "0", "/etc/sysconfig/ipvsadm-config:1: IPVS_SAVE_ON_STOPP means nothing here")?;
+    fs::remove_file(EL_SETTINGS)?;
+    fs::create_dir(EL_SETTINGS)?;
+    tells(&["start"], "1", &format!("{EL_SETTINGS}: Is a directory"))
+}
+
+fn which_file_is_which() -> Result<()> {
+    let is_loaded_from = |path: &str| -> Result<()> {
+        add("-C")?;
+        done(&["start"])?;
+        ensure!(table()? == BY_HAND, "the rules were not loaded from {path}");
+        Ok(())
+    };
+    // Debian's is second to EL's.
+    fs::write(RULES, BY_HAND)?;
+    is_loaded_from(RULES)?;
+    fs::write(RULES, FILED)?;
+    fs::write(EL_RULES, BY_HAND)?;
+    is_loaded_from(EL_RULES)?;
+    // SUSE's file of variables has EL's name for rules.
+    fs::write("/etc/suse.rules", BY_HAND)?;
+    fs::write(EL_RULES, "## Path: Network\n#\nIPVSADM_CONFIG=\"/etc/suse.rules\" # here\n")?;
+    is_loaded_from("/etc/suse.rules")?;
+    fs::write(RULES, BY_HAND)?;
+    fs::write(EL_RULES, "IPVSADM_CONFIG=\"\"\n")?;
+    is_loaded_from(RULES)?;
+    // The program's own file has the last word, and the other spelling counts.
+    fs::write(EL_RULES, "IPVSADM_CONFIG=/etc/suse.rules\n")?;
+    fs::write("/etc/own.rules", BY_HAND)?;
+    fs::write("/etc/suse.rules", FILED)?;
+    fs::write("/etc/default/ipvsadm-rs", "export IPVSADM_CONFIG='/etc/own.rules'\n")?;
+    is_loaded_from("/etc/own.rules")?;
+    fs::remove_file("/etc/default/ipvsadm-rs")?;
+    fs::remove_file(EL_RULES)?;
+    fs::write("/etc/sysconfig/ipvsadm_config", "IPVSADM_CONFIG=/etc/\\\nown.rules\n")?;
+    is_loaded_from("/etc/own.rules")
+}
+
+fn daemons_of_the_settings() -> Result<()> {
+    fs::write(EL_RULES, format!("{FILED}--start-daemon master --mcast-interface=lo --syncid 5\n"))?;
+    done(&["start"])?;
+    ensure!(daemons()?.starts_with("master sync daemon (mcast=lo, syncid=5,"), "the file's daemon does not run");
+    // The settings have the last word, and what runs as they say is not started anew.
+    fs::write(DEBIAN_SETTINGS, "AUTO=true\nDAEMON=both\nIFACE=lo\nSYNCID=7\n")?;
+    for _ in 0..2 {
+        done(&["start"])?;
+        let running = daemons()?;
+        let of_settings = running.lines().filter(|line| line.contains("sync daemon (mcast=lo, syncid=7,"));
+        ensure!(of_settings.count() == 2 && running.lines().count() == 2, "{running}");
+    }
+    // They need not be in the file then.
+    done(&["save"])?;
+    ensure_file(EL_RULES, &format!("{FILED}{TIMEOUTS}"))?;
+    // Debian's AUTO=false: the daemons are the service's affair and the rules are not.
+    fs::write(DEBIAN_SETTINGS, "AUTO=false\nDAEMON=master\nIFACE=lo\nSYNCID=7\n")?;
+    done(&["stop"])?;
+    ensure!(daemons()?.starts_with("backup sync daemon"), "not the right daemon was stopped");
+    ensure_table(FILED)?;
+    fs::write(DEBIAN_SETTINGS, "AUTO=true\n")?;
+    done(&["stop"])?;
+    ensure!(daemons()?.is_empty(), "a daemon was not stopped");
+    // One that cannot be is told of, with its place; the rules are there.
+    fs::write(DEBIAN_SETTINGS, "AUTO=true\nIFACE=none-such\nDAEMON=backup\n")?;
+    tells(&["start"], "1", "/etc/default/ipvsadm:3: ")?;
+    ensure_table(FILED)
+}
+
+// ---- saving ---------------------------------------------------------------------------------------------------------
+
+fn timeouts_and_daemons_come_back() -> Result<()> {
+    add(&format!("{FILED}--set 1000 200 400\n--start-daemon backup --mcast-interface lo --syncid 3\n"))?;
+    let (timeouts, running) = (succeed(&["-L", "--timeout"])?, daemons()?);
+    ensure!(timeouts.contains("1000 200 400"), "{timeouts}");
+    fs::write(EL_SETTINGS, "IPVS_SAVE_ON_STOP=yes\n")?;
+    done(&["stop"])?;
+    ensure!(!is_loaded(), "it is still there");
+    ensure!(daemons()?.is_empty() && succeed(&["-L", "--timeout"])? != timeouts, "stopping does nothing to them");
+    done(&["start"])?;
+    ensure_table(FILED)?;
+    ensure!(daemons()? == running, "the daemon is not the same");
+    ensure!(succeed(&["-L", "--timeout"])? == timeouts, "the timeouts are not the same");
+    Ok(())
+}
+
+fn an_empty_table_over_rules() -> Result<()> {
+    let file = format!("# mine\n{FILED}");
+    fs::write(EL_RULES, &file)?;
+    tells(&["save"], "1", "/etc/sysconfig/ipvsadm: it has rules and the table has none")?;
+    ensure_file(EL_RULES, &file)?;
+    // A daemon is not worth the rules.
+    add("--start-daemon backup --mcast-interface lo --syncid 3")?;
+    tells(&["save"], "1", "it has rules")?;
+    fs::write(EL_SETTINGS, "IPVS_SAVE_ON_STOP=yes\nIPVS_SAVE_ON_RESTART=yes\n")?;
+    tells(&["stop"], "0", "it has rules")?;
+    ensure_file(EL_RULES, &file)?;
+    // Without IPVS in the kernel there is nothing to look at.
+    tells(&["save"], "0", "IPVS is not loaded")?;
+    ensure!(!is_loaded(), "saving has loaded it");
+    ensure_file(EL_RULES, &file)?;
+    add("-C")?;
+    tells(&["restart"], "0", "it has rules")?;
+    ensure_table(FILED)?;
+    add("-C")?;
+    done(&["save", "--force"])?;
+    ensure_file(EL_RULES, TIMEOUTS)?;
+    // What has no rules may be replaced.
+    fs::write(EL_RULES, "# nothing\n\n--set 1 2 3\n")?;
+    done(&["save"])?;
+    ensure_file(EL_RULES, TIMEOUTS)
+}
+
+fn the_mode_of_the_file() -> Result<()> {
+    let mode = || -> Result<u32> { Ok(fs::metadata(EL_RULES)?.permissions().mode() & 0o7777) };
+    add(FILED)?;
+    done(&["save"])?;
+    ensure!(mode()? == 0o600, "a new file has mode {:o}", mode()?);
+    fs::set_permissions(EL_RULES, fs::Permissions::from_mode(0o640))?;
+    add(BY_HAND)?;
+    done(&["save"])?;
+    ensure!(mode()? == 0o640, "the mode is now {:o}", mode()?);
+    ensure_file(EL_RULES, &format!("{FILED}{BY_HAND}{TIMEOUTS}"))
+}
+
+fn a_full_disk() -> Result<()> {
+    shell("mount -t tmpfs -o size=8k tmpfs /etc/sysconfig")?;
+    fs::write(EL_RULES, FILED)?;
+    fs::write(DEBIAN_SETTINGS, "IPVS_SAVE_ON_STOP=yes\nIPVS_SAVE_ON_RESTART=yes\n")?;
+    let many: String = (0..200).map(|host| format!("-A -t 10.1.0.{host}:80 -s rr\n")).collect();
+    add(&many)?;
+    for verb in ["save", "stop", "restart", "force-reload"] {
+        tells(&[verb], "1", "/etc/sysconfig/ipvsadm: the rules are not saved: No space left on device")?;
+        ensure_table(&many)?;
+        ensure_file(EL_RULES, FILED)?;
+        let names = fs::read_dir("/etc/sysconfig")?.count();
+        ensure!(names == 1, "{verb} leaves {names} files");
+    }
+    // systemd starts again after a stop that failed or not: the rules that could not be saved must live.
+    fs::create_dir_all("/run/ipvsadm-rs")?;
+    fs::write("/run/ipvsadm-rs/restarting", "")?;
+    for _ in 0..2 {
+        tells(&["start"], "1", "the rules are not saved")?;
+        ensure_table(&many)?;
+    }
+    Ok(())
+}
+
+// ---- trouble --------------------------------------------------------------------------------------------------------
+
+fn modules_in_use() -> Result<()> {
+    add(FILED)?;
+    let ours = support::ours();
+    support::in_fresh_namespace(|| {
+        let output = Invocation::of(&["-A", "-f", "1", "-s", "rr"]).run(&ours)?;
+        ensure!(output.status == "0", "{output:?}");
+        // The trial's own namespace is the first process's.
+        let output =
+            Command::new("nsenter").args(["--net=/proc/1/ns/net"]).arg(&ours).args(["service", "stop"]).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.code() == Some(1), "{output:?}");
+        ensure!(said.contains("these kernel modules cannot be unloaded: ip_vs_rr ip_vs ("), "{said}");
+        let output = Invocation::of(&["-C"]).run(&ours)?;
+        ensure!(output.status == "0", "{output:?}");
+        Ok(())
+    })?;
+    ensure_table("")?;
+    fs::write(EL_SETTINGS, "IPVS_MODULES_UNLOAD=no")?;
+    add(FILED)?;
+    done(&["stop"])?;
+    ensure!(is_loaded(), "it was unloaded");
+    ensure_table("")
+}
+
+fn status_without_ipvs() -> Result<()> {
+    done(&["stop"])?;
+    let output = service(&["status"])?;
+    ensure!((output.status.as_str(), output.stdout.as_str()) == ("3", "IPVS is not loaded.\n"), "{output:?}");
+    ensure!(!is_loaded(), "asking has loaded it");
+    // Stopping what is stopped is no failure, nor does it load anything.
+    done(&["stop"])?;
+    done(&["panic"])?;
+    ensure!(!is_loaded(), "stopping has loaded it");
+    table().map(drop)
+}
+
+fn status_as_json() -> Result<()> {
+    add(&format!("{FILED}--start-daemon backup --mcast-interface lo --syncid 3\n"))?;
+    let body = "\"ipvs_loaded\":true,\"virtual_services\":1,\"real_servers\":2,\
+                \"daemons\":[{\"role\":\"backup\",\"interface\":\"lo\",\"sync_id\":3}],\
+                \"rules_file\":\"/etc/sysconfig/ipvsadm\"";
+    let output = service(&["status", "--json"])?;
+    ensure!(output.status == "0", "{output:?}");
+    ensure!(output.stdout == format!("{{\"schema\":1,\"service\":{{\"running\":true,{body}}}}}\n"), "{output:?}");
+    done(&["stop"])?;
+    let output = service(&["status", "--json"])?;
+    ensure!(output.status == "3" && output.stdout.contains("\"running\":false,\"ipvs_loaded\":false"), "{output:?}");
+    table().map(drop)
+}
+
+fn two_at_once() -> Result<()> {
+    add(BY_HAND)?;
+    // The first one waits for its rules, and holds the lock meanwhile.
+    shell("mkfifo /etc/slow.rules")?;
+    fs::write(EL_SETTINGS, "IPVSADM_CONFIG=/etc/slow.rules\n")?;
+    let mut first = Command::new(support::ours()).args(["service", "start"]).stderr(Stdio::piped()).spawn()?;
+    // Opened once the other end is.
+    let mut rules = File::options().write(true).open("/etc/slow.rules")?;
+    fs::write(EL_SETTINGS, "")?;
+    fs::write(EL_RULES, "")?;
+    for verb in ["start", "stop", "restart", "reload", "force-reload", "save", "load"] {
+        tells(&[verb], "1", &format!("another ipvsadm-rs service is at work: process {} holds {LOCK}", first.id()))?;
+        ensure_table(BY_HAND)?;
+        ensure_file(EL_RULES, "")?;
+    }
+    tells(&["status"], "0", "")?;
+    rules.write_all(FILED.as_bytes())?;
+    drop(rules);
+    let status = first.wait()?;
+    ensure!(status.success(), "{status}");
+    ensure_table(FILED)?;
+    done(&["save"])?;
+    ensure_file(EL_RULES, &format!("{FILED}{TIMEOUTS}"))
+}
+
+fn panic_always_works() -> Result<()> {
+    fs::write(EL_SETTINGS, "IPVS_SAVE_ON_STOP=maybe\n")?;
+    fs::write(EL_RULES, BY_HAND)?;
+    fs::create_dir_all("/run/ipvsadm-rs")?;
+    let lock = File::create(LOCK)?;
+    lock.lock()?;
+    add(FILED)?;
+    tells(&["save"], "1", "another ipvsadm-rs service is at work and holds")?;
+    done(&["panic"])?;
+    ensure_table("")?;
+    ensure_file(EL_RULES, BY_HAND)
+}
+
+fn without_privileges() -> Result<()> {
+    add(FILED)?;
+    for (verb, status) in [("start", "1"), ("stop", "1"), ("save", "1"), ("panic", "1"), ("status", "4")] {
+        let output = Invocation { uid: Some(65534), ..Invocation::of(&["service", verb]) }.run(&support::ours())?;
+        ensure!(output.status == status && output.stderr.contains("ermission denied"), "{verb}: {output:?}");
+    }
+    ensure_table(FILED)
+}
+
+fn wrong_use() -> Result<()> {
+    for words in
+        [&[][..], &["begin"], &["start", "now"], &["start", "--force"], &["save", "--json"], &["stop", "--unit"]]
+    {
+        let output = service(words)?;
+        ensure!(output.status == "2" && !output.stderr.is_empty(), "{words:?}: {output:?}");
+    }
+    let help = done(&["--help"])?;
+    for verb in VERBS {
+        ensure!(help.contains(&format!("  {verb} ")), "no {verb} in: {help}");
+    }
+    Ok(())
+}
