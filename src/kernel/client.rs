@@ -10,7 +10,7 @@ use super::decode;
 use super::encode;
 use super::error::{Asked, Error, Refusal, Unavailable};
 use super::module::{self, LoadFailure};
-use super::socket::{Socket, TABLE_PART};
+use super::socket::{Socket, TABLE_PART, Transport};
 use super::verdict::{Verdict, verdict};
 use super::wire::{Attributes, Message, Messages, Writer};
 use crate::model::{
@@ -33,6 +33,8 @@ pub struct Client {
     sequence: u32,
     /// Whether counters are read.
     counters: bool,
+    /// Whether an answer was given up before its end.
+    unfinished: bool,
 }
 
 /// What reading an answer comes to, message by message.
@@ -47,13 +49,27 @@ impl Client {
     /// # Errors
     /// There is no IPVS, and why; or netlink itself fails.
     pub fn connect() -> Result<Self, Error> {
+        Self::with(Socket::open(NlFamily::Generic, TABLE_PART)?)
+    }
+
+    /// As [`Client::connect`], over another transport than a netlink socket of our own: to see what comes of one that
+    /// fails.
+    ///
+    /// # Errors
+    /// As for [`Client::connect`].
+    pub fn over(transport: Box<dyn Transport>) -> Result<Self, Error> {
+        Self::with(Socket::over(transport, TABLE_PART))
+    }
+
+    fn with(socket: Socket) -> Result<Self, Error> {
         let mut client = Self {
-            socket: Socket::open(NlFamily::Generic, TABLE_PART)?,
+            socket,
             writer: Writer::with_capacity(512),
             family: 0,
             // Any start will do; a number that is not 0 tells our messages from the kernel's own.
             sequence: 1,
             counters: true,
+            unfinished: false,
         };
         client.family = match client.resolve()? {
             Some(family) => family,
@@ -265,8 +281,16 @@ impl Client {
         Err(Error::Unsettled)
     }
 
+    /// Read what is left of an answer that was given up. The kernel takes no other dump of a socket before that.
+    fn finish_answer(&mut self) {
+        if std::mem::take(&mut self.unfinished) {
+            while self.socket.receive().is_ok() {}
+        }
+    }
+
     /// Send one question.
     fn ask(&mut self, command: u8, flags: NlmF, attributes: impl FnOnce(&mut Writer)) -> Result<(), Error> {
+        self.finish_answer();
         self.writer.clear();
         self.sequence = self.sequence.wrapping_add(1);
         let flags = (NlmF::REQUEST | flags).bits();
@@ -298,6 +322,7 @@ impl Client {
     ) -> Result<(), Error> {
         let sequence = self.sequence;
         let mut settled = true;
+        self.unfinished = true;
         loop {
             for message in Messages::new(self.socket.receive()?) {
                 let message = message?;
@@ -306,16 +331,18 @@ impl Client {
                     continue;
                 }
                 settled &= message.flags & NlmF::DUMP_INTR.bits() == 0;
-                match verdict(&message)? {
+                let outcome = match verdict(&message)? {
+                    Verdict::Nothing => continue,
                     Verdict::Payload => match take(&message)? {
-                        Next::More => {}
-                        Next::Done => return Ok(()),
+                        Next::More => continue,
+                        Next::Done => Ok(()),
                     },
-                    Verdict::End if settled => return Ok(()),
-                    Verdict::End => return Err(Error::Unsettled),
-                    Verdict::Refused { errno, words } => return Err(refused(Refusal { asked, errno, words })),
-                    Verdict::Nothing => {}
-                }
+                    Verdict::End if settled => Ok(()),
+                    Verdict::End => Err(Error::Unsettled),
+                    Verdict::Refused { errno, words } => Err(refused(Refusal { asked, errno, words })),
+                };
+                self.unfinished = false;
+                return outcome;
             }
         }
     }

@@ -66,6 +66,8 @@ impl fmt::Display for Refusal {
             (Asked::Destination, Errno::ENOENT) => "No such destination",
             (Asked::StartDaemon, Errno::EEXIST) => "Daemon has already run",
             (Asked::StopDaemon, Errno::ESRCH) => "No daemon is running",
+            // Generic netlink's word for a family that it has no more.
+            (Asked::Other, Errno::ENOENT) => "IPVS has gone: its module was unloaded meanwhile",
             (_, Errno::EPERM) => "Permission denied (you must be root)",
             (_, Errno::EINVAL) => "Invalid operation.  Possibly wrong module version, address not unicast, ...",
             (_, Errno::ENOMEM) => "Memory allocation problem",

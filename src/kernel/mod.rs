@@ -17,3 +17,4 @@ pub mod wire;
 pub use client::{Batch, Client};
 pub(crate) use error::system_message;
 pub use error::{Asked, Error, Refusal, Unavailable};
+pub use socket::{Netlink, Transport};

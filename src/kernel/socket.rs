@@ -21,34 +21,93 @@ pub(crate) const TABLE_PART: usize = 8192 - 320;
 /// doubles it and caps it by `net.core.rmem_max`.
 const RECEIVE_QUEUE: usize = 1024 * 1024;
 
+/// What carries bytes to the kernel and back: its netlink socket, or in tests one that fails as asked.
+pub trait Transport {
+    /// Send these bytes as one datagram. Returns how many were sent.
+    ///
+    /// # Errors
+    /// As send(2).
+    fn send(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Receive one datagram, without waiting. Returns its length, which is larger than the buffer's if it was cut.
+    ///
+    /// # Errors
+    /// As recv(2).
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Make room for many messages.
+    ///
+    /// # Errors
+    /// As setsockopt(2).
+    fn expect_many(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A netlink socket that is connected to the kernel.
+pub struct Netlink(NlSocket);
+
+impl Netlink {
+    /// Open a socket of generic netlink.
+    ///
+    /// # Errors
+    /// As socket(2), bind(2) and connect(2).
+    pub fn generic() -> io::Result<Self> {
+        Self::open(NlFamily::Generic)
+    }
+
+    fn open(protocol: NlFamily) -> io::Result<Self> {
+        let inner = NlSocket::connect(protocol, None, Groups::empty())?;
+        // Connected to the kernel (port 0), the socket takes messages from nobody else.
+        connect(inner.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
+        // Error texts are a nicety that kernels before 4.12 have not got.
+        let _ = inner.enable_ext_ack(true);
+        Ok(Self(inner))
+    }
+}
+
+impl Transport for Netlink {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(bytes, Msg::empty())
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // With MSG_TRUNC the length is that of the message, however much of it there was room for.
+        self.0.recv(buffer, Msg::DONTWAIT | Msg::TRUNC).map(|(length, _)| length)
+    }
+
+    fn expect_many(&mut self) -> io::Result<()> {
+        self.0.set_recv_buffer_size(RECEIVE_QUEUE)
+    }
+}
+
+/// Whole messages over a transport: what was interrupted is done again.
 pub(crate) struct Socket {
-    inner: NlSocket,
+    inner: Box<dyn Transport>,
     buffer: Vec<u8>,
 }
 
 impl Socket {
     /// Open a socket of this netlink protocol that reads this many bytes at once.
     pub(crate) fn open(protocol: NlFamily, part: usize) -> Result<Self, Error> {
-        let failed = |source| Error::Socket { doing: "netlink socket", source };
-        let inner = NlSocket::connect(protocol, None, Groups::empty()).map_err(failed)?;
-        // Connected to the kernel (port 0), the socket takes messages from nobody else.
-        connect(inner.as_raw_fd(), &NetlinkAddr::new(0, 0)).map_err(|errno| failed(errno.into()))?;
-        // Error texts are a nicety that kernels before 4.12 have not got.
-        let _ = inner.enable_ext_ack(true);
-        Ok(Self { inner, buffer: vec![0; part] })
+        let netlink = Netlink::open(protocol).map_err(|source| Error::Socket { doing: "netlink socket", source })?;
+        Ok(Self::over(Box::new(netlink), part))
+    }
+
+    /// The same over what is open already.
+    pub(crate) fn over(inner: Box<dyn Transport>, part: usize) -> Self {
+        Self { inner, buffer: vec![0; part] }
     }
 
     /// Make room for many error messages at once.
-    pub(crate) fn expect_many(&self) -> Result<(), Error> {
-        self.inner
-            .set_recv_buffer_size(RECEIVE_QUEUE)
-            .map_err(|source| Error::Socket { doing: "netlink receive buffer", source })
+    pub(crate) fn expect_many(&mut self) -> Result<(), Error> {
+        self.inner.expect_many().map_err(|source| Error::Socket { doing: "netlink receive buffer", source })
     }
 
     /// Send these messages to the kernel. It works through them before this returns.
-    pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
         loop {
-            match self.inner.send(bytes, Msg::empty()) {
+            match self.inner.send(bytes) {
                 Ok(sent) if sent == bytes.len() => return Ok(()),
                 Ok(_) => {
                     return Err(Error::Socket { doing: "netlink send", source: io::ErrorKind::WriteZero.into() });
@@ -63,14 +122,13 @@ impl Socket {
     /// part before is read; so there never is anything to wait for.
     pub(crate) fn receive(&mut self) -> Result<&[u8], Error> {
         let length = loop {
-            match self.inner.recv(&mut self.buffer, Msg::DONTWAIT | Msg::TRUNC) {
-                Ok((length, _)) => break length,
+            match self.inner.receive(&mut self.buffer) {
+                Ok(length) => break length,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.raw_os_error() == Some(Errno::EAGAIN as i32) => return Err(Error::NoAnswer),
                 Err(source) => return Err(Error::Socket { doing: "netlink receive", source }),
             }
         };
-        // With MSG_TRUNC the length is that of the message, however much of it there was room for.
         self.buffer.get(..length).ok_or(Error::Wire(super::wire::WireError::Truncated {
             what: "a reply",
             need: length,

@@ -1,0 +1,310 @@
+//! What comes of a netlink socket that fails: an error that tells, or none where trying again helps; and never a table
+//! that is not what it is said to be. The kernel behind it is a real one.
+
+mod support;
+
+#[path = "support/strategies.rs"]
+mod strategies;
+
+use std::io;
+use std::process::{Command, ExitCode};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Result, bail, ensure};
+use ipvsadm_rs::kernel::{Client, Error, Netlink, Refusal, Transport};
+use ipvsadm_rs::model::{Change, Family, SchedulerName, Service, ServiceFlags, ServiceKey};
+use libtest_mimic::{Failed, Trial};
+use nix::errno::Errno;
+
+use strategies::rules_of;
+use support::in_fresh_namespace;
+
+/// What a trial does.
+type Run = fn() -> Result<()>;
+
+fn main() -> ExitCode {
+    support::run_in_kernel(support::Guest::default(), || {
+        let trials: [(&str, Run); _] = [
+            ("interrupted system calls are made again", interrupted),
+            ("a dump that changes is read again", a_dump_that_changes),
+            ("a dump that never settles is told", a_dump_that_never_settles),
+            ("a failing receive is told, and the client goes on", a_failing_receive),
+            ("a failing send is told, and nothing was changed", a_failing_send),
+            ("a send of half the bytes is told", half_a_send),
+            ("cut and spoilt replies are told", cut_replies),
+            ("answers to other questions are passed over", answers_to_others),
+            ("answers that go missing are told", missing_answers),
+            ("a module that goes away is told", a_module_that_goes_away),
+        ];
+        let trial = |(name, run): (&str, Run)| {
+            // The module is one for all.
+            static ALONE: Mutex<()> = Mutex::new(());
+            Trial::test(name, move || {
+                let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+                let run_and_clear = || {
+                    let outcome = run();
+                    // Services keep the module busy.
+                    Client::connect()?.change(&Change::Flush)?;
+                    outcome
+                };
+                in_fresh_namespace(run_and_clear).map_err(|error| Failed::from(format!("{error:#}")))
+            })
+        };
+        Ok(trials.into_iter().map(trial).collect())
+    })
+}
+
+/// A netlink socket with faults: what a send or receive comes to is for these to say, who know its number.
+struct Faulty<S, R> {
+    netlink: Netlink,
+    sends: u32,
+    receives: u32,
+    send: S,
+    receive: R,
+}
+
+impl<S, R> Transport for Faulty<S, R>
+where
+    S: FnMut(u32, &[u8]) -> Option<io::Result<usize>>,
+    R: FnMut(u32, &mut [u8], &mut dyn FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<usize>,
+{
+    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.sends += 1;
+        (self.send)(self.sends, bytes).unwrap_or_else(|| self.netlink.send(bytes))
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.receives += 1;
+        (self.receive)(self.receives, buffer, &mut |buffer| self.netlink.receive(buffer))
+    }
+}
+
+type Receive<'r> = &'r mut dyn FnMut(&mut [u8]) -> io::Result<usize>;
+
+fn client(
+    send: impl FnMut(u32, &[u8]) -> Option<io::Result<usize>> + 'static,
+    receive: impl FnMut(u32, &mut [u8], Receive) -> io::Result<usize> + 'static,
+) -> Result<Client> {
+    Ok(Client::over(Box::new(Faulty { netlink: Netlink::generic()?, sends: 0, receives: 0, send, receive }))?)
+}
+
+/// Sending works.
+fn sent(_: u32, _: &[u8]) -> Option<io::Result<usize>> {
+    None
+}
+
+fn failed(errno: Errno) -> io::Result<usize> {
+    Err(errno.into())
+}
+
+/// The flags of a message that stands at the start of the buffer (`nlmsg_flags`).
+const FLAGS: usize = 6;
+const DUMP_INTERRUPTED: u8 = 0x10;
+/// Its sequence number.
+const SEQUENCE: usize = 8;
+/// The receives that connecting takes.
+const CONNECTED: u32 = 1;
+
+fn mark(mark: u32) -> Service {
+    Service {
+        key: ServiceKey::Mark { mark, family: Family::Ipv4 },
+        scheduler: SchedulerName::cut(b"rr"),
+        flags: ServiceFlags::from_bits(0),
+        persistence: None,
+        engine: SchedulerName::EMPTY,
+    }
+}
+
+fn fill(client: &mut Client, marks: u32) -> Result<()> {
+    for number in 1..=marks {
+        client.change(&Change::AddService(mark(number)))?;
+    }
+    Ok(())
+}
+
+fn ensure_marks(marks: u32) -> Result<()> {
+    let there = rules_of(&Client::connect()?.table()?);
+    ensure!(there.len() == marks as usize, "{} services, not {marks}", there.len());
+    Ok(())
+}
+
+fn interrupted() -> Result<()> {
+    let mut receives = 0;
+    let mut sends = 0;
+    let mut client = client(
+        move |_, _| {
+            sends += 1;
+            (sends % 2 == 1).then(|| failed(Errno::EINTR))
+        },
+        move |_, buffer, receive| {
+            receives += 1;
+            if receives % 3 != 0 { failed(Errno::EINTR) } else { receive(buffer) }
+        },
+    )?;
+    fill(&mut client, 20)?;
+    ensure!(client.table()?.services.len() == 20, "services are missing");
+    ensure_marks(20)
+}
+
+/// Sets the flag by which the kernel says that the table changed meanwhile, so often.
+fn changing(times: u32) -> Result<Client> {
+    let mut left = times;
+    client(sent, move |number, buffer, receive| {
+        let length = receive(buffer)?;
+        if number > CONNECTED && left > 0 {
+            left -= 1;
+            buffer[FLAGS] |= DUMP_INTERRUPTED;
+        }
+        Ok(length)
+    })
+}
+
+fn a_dump_that_changes() -> Result<()> {
+    fill(&mut Client::connect()?, 20)?;
+    let services = changing(5)?.services()?;
+    ensure!(services.len() == 20, "{} services", services.len());
+    Ok(())
+}
+
+fn a_dump_that_never_settles() -> Result<()> {
+    fill(&mut Client::connect()?, 20)?;
+    let mut client = changing(u32::MAX)?;
+    match client.services() {
+        Err(error @ Error::Unsettled) => ensure!(!error.to_string().is_empty(), "it says nothing"),
+        other => bail!("{other:?}"),
+    }
+    Ok(())
+}
+
+fn a_failing_receive() -> Result<()> {
+    fill(&mut Client::connect()?, 20)?;
+    for errno in [Errno::ENOBUFS, Errno::ENOMEM, Errno::EBADF, Errno::EIO] {
+        let mut times = 0;
+        let mut client = client(sent, move |number, buffer, receive| {
+            times += u32::from(number > CONNECTED);
+            if times == 1 { failed(errno) } else { receive(buffer) }
+        })?;
+        match client.services() {
+            Err(error @ Error::Socket { .. }) => {
+                let text = error.to_string();
+                ensure!(text.contains("netlink receive"), "{text}");
+            }
+            other => bail!("{errno}: {:?}", other.map(|services| services.len())),
+        }
+        // What is left of that answer is not taken for the next one.
+        let services = client.services()?;
+        ensure!(services.len() == 20, "{} services after {errno}", services.len());
+    }
+    Ok(())
+}
+
+fn a_failing_send() -> Result<()> {
+    for errno in [Errno::ENOBUFS, Errno::ECONNREFUSED, Errno::EBADF] {
+        let mut client =
+            client(move |number, _| (number > 1).then(|| failed(errno)), |_, buffer, receive| receive(buffer))?;
+        let outcome = client.change(&Change::AddService(mark(1)));
+        ensure!(matches!(outcome, Err(Error::Socket { doing: "netlink send", .. })), "{outcome:?}");
+        let mut refused = 0;
+        let mut batch = client.batch(|_: u32, _: Refusal| refused += 1)?;
+        for number in 1..=10 {
+            batch.push(number, &Change::AddService(mark(number)))?;
+        }
+        let outcome = batch.finish();
+        ensure!(matches!(outcome, Err(Error::Socket { doing: "netlink send", .. })), "{outcome:?}");
+        ensure!(refused == 0, "what was not sent was not refused");
+    }
+    ensure_marks(0)
+}
+
+fn half_a_send() -> Result<()> {
+    let mut client =
+        client(|number, bytes| (number > 1).then_some(Ok(bytes.len() / 2)), |_, buffer, receive| receive(buffer))?;
+    let outcome = client.change(&Change::AddService(mark(1)));
+    ensure!(matches!(outcome, Err(Error::Socket { doing: "netlink send", .. })), "{outcome:?}");
+    ensure_marks(0)
+}
+
+fn cut_replies() -> Result<()> {
+    fill(&mut Client::connect()?, 20)?;
+    // Longer than the buffer; shorter than it says; not even a header; and with an impossible length.
+    type Spoil = fn(&mut [u8], usize) -> usize;
+    let spoils: [Spoil; 4] = [
+        |buffer, _| buffer.len() + 1,
+        |_, length| length - 1,
+        |_, _| 3,
+        |buffer, length| {
+            buffer[..4].copy_from_slice(&3_u32.to_ne_bytes());
+            length
+        },
+    ];
+    for (at, spoil) in spoils.into_iter().enumerate() {
+        let mut client = client(sent, move |number, buffer, receive| {
+            let length = receive(buffer)?;
+            Ok(if number == CONNECTED + 1 { spoil(buffer, length) } else { length })
+        })?;
+        let outcome = client.services();
+        ensure!(matches!(outcome, Err(Error::Wire(_))), "{at}: {:?}", outcome.map(|services| services.len()));
+        ensure!(client.services()?.len() == 20, "{at}: services are missing afterwards");
+    }
+    Ok(())
+}
+
+fn answers_to_others() -> Result<()> {
+    fill(&mut Client::connect()?, 20)?;
+    // Every part comes twice, the first time as an answer to some other question.
+    let mut kept: Option<Vec<u8>> = None;
+    let mut client = client(sent, move |number, buffer, receive| {
+        if let Some(part) = kept.take() {
+            buffer[..part.len()].copy_from_slice(&part);
+            return Ok(part.len());
+        }
+        let length = receive(buffer)?;
+        if number > CONNECTED {
+            kept = Some(buffer[..length].to_vec());
+            let mut at = 0;
+            while at + 16 <= length {
+                let of_message = u32::from_ne_bytes([buffer[at], buffer[at + 1], buffer[at + 2], buffer[at + 3]]);
+                buffer[at + SEQUENCE] ^= 0x80;
+                at += (of_message as usize).next_multiple_of(4).max(16);
+            }
+        }
+        Ok(length)
+    })?;
+    let services = client.services()?;
+    ensure!(services.len() == 20, "{} services", services.len());
+    Ok(())
+}
+
+fn missing_answers() -> Result<()> {
+    let mut client = client(
+        sent,
+        |number, buffer, receive| if number > CONNECTED { failed(Errno::EAGAIN) } else { receive(buffer) },
+    )?;
+    let outcome = client.services();
+    ensure!(matches!(outcome, Err(Error::NoAnswer)), "{outcome:?}");
+    let outcome = client.change(&Change::AddService(mark(1)));
+    ensure!(matches!(outcome, Err(Error::NoAnswer)), "{outcome:?}");
+    let mut batch = client.batch(|_: (), _: Refusal| ())?;
+    batch.push((), &Change::AddService(mark(2)))?;
+    let outcome = batch.finish();
+    ensure!(matches!(outcome, Err(Error::NoAnswer)), "{outcome:?}");
+    Ok(())
+}
+
+/// Between a question and the next.
+fn a_module_that_goes_away() -> Result<()> {
+    let mut client = Client::connect()?;
+    ensure!(client.services()?.is_empty(), "a fresh table has services");
+    let lines = std::fs::read_to_string("/proc/modules")?;
+    let of_ipvs = lines.lines().filter_map(|line| line.split(' ').next()).filter(|name| name.starts_with("ip_vs_"));
+    let status = Command::new("modprobe").arg("-ra").args(of_ipvs).arg("ip_vs").status()?;
+    ensure!(status.success(), "modprobe -r: {status}");
+    let error = match client.services() {
+        Err(error) => error.to_string(),
+        Ok(services) => bail!("{} services without IPVS", services.len()),
+    };
+    ensure!(error == "IPVS has gone: its module was unloaded meanwhile", "{error}");
+    // And with the next run it is loaded again.
+    fill(&mut Client::connect()?, 3)?;
+    ensure_marks(3)
+}
