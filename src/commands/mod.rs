@@ -16,6 +16,7 @@ mod help;
 mod list;
 mod output;
 mod progress;
+mod realserver;
 mod restore;
 mod save;
 
@@ -109,7 +110,10 @@ struct Subcommand {
     run: fn(&clap::ArgMatches, &mut Output) -> Result<u8>,
 }
 
-const SUBCOMMANDS: &[Subcommand] = &[Subcommand { command: diff::command, run: diff::run }];
+const SUBCOMMANDS: &[Subcommand] = &[
+    Subcommand { command: diff::command, run: diff::run },
+    Subcommand { command: realserver::command, run: realserver::run },
+];
 
 /// The whole command line, for help, completions and manual.
 #[must_use]

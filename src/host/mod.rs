@@ -2,6 +2,7 @@
 
 pub mod file;
 mod names;
+pub mod realserver;
 pub mod route;
 pub mod sysctl;
 
