@@ -40,8 +40,13 @@ fn assert_current(name: &str, made: &str) {
 }
 
 /// The manual pages: man/PAGE is made from man/PAGE.in.
-const PAGES: &[&str] =
-    &["ipvsadm-rs.8", "ipvsadm-rs-service.8", "ipvsadm-rs-rules.5", "ipvsadm-save.8", "ipvsadm-restore.8"];
+fn pages() -> Vec<String> {
+    let names = fs::read_dir(path("man")).expect("man/").map(|entry| entry.expect("man/").file_name());
+    let mut pages: Vec<String> =
+        names.filter_map(|name| name.to_str()?.strip_suffix(".in").map(str::to_owned)).collect();
+    pages.sort();
+    pages
+}
 
 fn man_page(page: &str) -> String {
     let deviations = read("tests/compliance/deviations.md");
@@ -51,7 +56,7 @@ fn man_page(page: &str) -> String {
 
 #[test]
 fn the_man_pages_are_current() {
-    for page in PAGES {
+    for page in &pages() {
         assert_current(&format!("man/{page}"), &man_page(page));
     }
 }
@@ -63,8 +68,7 @@ fn every_man_page_in_the_folder_is_made() {
         .map(|entry| entry.expect("man/").file_name().to_string_lossy().into_owned())
         .collect();
     there.sort();
-    let mut made: Vec<String> = PAGES.iter().flat_map(|page| [(*page).to_owned(), format!("{page}.in")]).collect();
-    made.sort();
+    let mut made: Vec<String> = pages().into_iter().flat_map(|page| [format!("{page}.in"), page]).collect();
     made.sort();
     assert_eq!(there, made);
 }
@@ -106,7 +110,7 @@ fn the_man_page_has_every_command_option_and_word() {
 fn mandoc_finds_nothing_wrong_with_the_man_pages() {
     let output = Command::new("mandoc")
         .args(["-Tlint", "-W", "warning"])
-        .args(PAGES.iter().map(|page| path(&format!("man/{page}"))))
+        .args(pages().iter().map(|page| path(&format!("man/{page}"))))
         .output()
         .unwrap_or_else(|error| panic!("mandoc cannot be run ({error}): it is in the package mandoc"));
     let told = String::from_utf8_lossy(&output.stdout);
@@ -152,10 +156,10 @@ fn bash_completes_options_and_their_words() {
 
 #[test]
 fn what_the_manual_and_the_readme_show_can_be_typed() {
-    let pages = PAGES.iter().map(|page| (*page, man::plain(&man_page(page)), (".EX", ".EE")));
-    for (name, text, block) in pages.chain([("README.md", read("README.md"), ("```", "```"))]) {
+    let pages = pages().into_iter().map(|page| (man::plain(&man_page(&page)), page, (".EX", ".EE")));
+    for (text, name, block) in pages.chain([(read("README.md"), "README.md".to_owned(), ("```", "```"))]) {
         let examples = examples::command_lines(&text, block);
-        let least = if ["README.md", "ipvsadm-rs.8"].contains(&name) { 10 } else { 0 };
+        let least = if ["README.md", "ipvsadm-rs.8"].contains(&name.as_str()) { 10 } else { 0 };
         assert!(examples.len() >= least, "{name}: only {} examples were found", examples.len());
         for example in examples {
             examples::check(&example).unwrap_or_else(|problem| panic!("{name}: {example}\n{problem}"));

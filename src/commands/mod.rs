@@ -17,6 +17,7 @@ mod help;
 mod list;
 mod output;
 mod progress;
+mod realserver;
 mod restore;
 mod save;
 mod service;
@@ -133,6 +134,7 @@ struct Subcommand {
 const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand { command: diff::command, run: diff::run },
     Subcommand { command: service::command, run: service::run },
+    Subcommand { command: realserver::command, run: realserver::run },
 ];
 
 /// The whole command line, for help, completions and manual.

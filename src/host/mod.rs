@@ -4,6 +4,7 @@ pub mod file;
 pub mod lock;
 mod names;
 pub mod namespace;
+pub mod realserver;
 pub mod route;
 pub mod sysconfig;
 pub mod sysctl;
