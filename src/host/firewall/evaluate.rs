@@ -21,7 +21,9 @@ const NAT_SOURCE: i32 = 100;
 const RTN_LOCAL: u8 = 2;
 /// Expressions that are looked at for one answer, at most. The kernel lets no chains go in circles; this is for what is
 /// not known too often.
-const STEPS: usize = 500_000;
+const STEPS: usize = 1_000_000;
+/// Ways that are put by at a time, at most.
+const WAYS: usize = 2_000;
 /// `NFT_JUMP_STACK_SIZE`
 const DEPTH: usize = 16;
 
@@ -233,7 +235,7 @@ impl Evaluation<'_> {
                 next_rule(&mut way);
                 continue;
             };
-            if self.left == 0 {
+            if self.left == 0 || self.pending.len() > WAYS {
                 return Outcome::Unknown(Doubt::TooMany);
             }
             self.left -= 1;
