@@ -31,6 +31,8 @@ mod numbers;
 mod packet;
 mod read;
 mod ruleset;
+#[cfg(test)]
+mod tests;
 mod text;
 mod xt;
 
