@@ -47,6 +47,7 @@ fn main() -> ExitCode {
             ("verdicts: rules of iptables-nft", rules_of_iptables),
             ("verdicts: random rules", random_rules),
             ("verdicts: packets of no connection", packets_of_no_connection),
+            ("verdicts: packets sent and forwarded", sent_and_forwarded),
             ("arp: requests and answers", requests_and_answers),
             ("reading: large sets", large_sets),
             ("reading: no rules, older tables, no permission", what_cannot_be_read),
@@ -901,6 +902,111 @@ fn packets_of_no_connection() -> Result<()> {
         ensure!(scheduled(1001).invalid_dropped().is_none(), "{:?}", scheduled(1001));
         Ok(())
     })
+}
+
+// ---- other ways -----------------------------------------------------------------------------------------------------
+
+/// Packets that go out of this machine pass rules before a counter if they are said to.
+fn sent_and_forwarded() -> Result<()> {
+    const CASES: &[(&str, Destination, Expected)] = &[
+        ("", Destination::Client, Accepted),
+        (
+            "add rule inet f o udp dport 1000 oifname fw0 drop",
+            Destination::Client,
+            Dropped("udp dport 1000 oifname \"fw0\" drop"),
+        ),
+        (
+            "add rule inet f o iifname fw0 drop; add rule inet f o oif fw1 drop; add rule inet f w drop; add rule inet f i drop",
+            Destination::Client,
+            Accepted,
+        ),
+        (
+            "add rule inet f q ip saddr 10.9.0.1 oif fw0 udp dport 1000 drop",
+            Destination::Client,
+            Dropped("ip saddr 10.9.0.1 oif"),
+        ),
+        (
+            "add rule inet f o ct state new counter; add rule inet f o ct state invalid,untracked drop",
+            Destination::Client,
+            Accepted,
+        ),
+        ("", Destination::Beyond, Accepted),
+        (
+            "add rule inet f w iifname fw0 oifname fw1 udp dport 1000 drop",
+            Destination::Beyond,
+            Dropped("iifname \"fw0\" oifname \"fw1\""),
+        ),
+        ("add rule inet f i drop; add rule inet f o drop", Destination::Beyond, Accepted),
+        (
+            "add rule inet f p oifname fw1 drop; add rule inet f w ct state vmap { new : jump c, invalid : drop }; add rule inet f c ip daddr 10.8.0.0/24 reject",
+            Destination::Beyond,
+            Dropped("ip daddr 10.8.0.0/24 reject"),
+        ),
+    ];
+    with_cable(|cable| {
+        let lines = "link add name fw1 type veth peer name fw2\nlink set fw1 up\nlink set fw2 up\naddr add 10.8.0.254/24 dev fw1\n\
+                     neigh replace 10.8.0.1 lladdr 02:00:00:00:00:03 dev fw1 nud permanent\n";
+        command("ip", &["-batch", "-"], lines)?;
+        fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
+        cable.at_client(|| command("ip", &["route", "add", "10.8.0.0/24", "via", "10.9.0.1"], "").map(drop))?;
+        let beyond = Ipv4Addr::new(10, 8, 0, 1);
+        let output = |name: &str| -> Result<Option<Interface>> {
+            let index = Some(nix::net::if_::if_nametoindex(name)?);
+            Ok(Some(Interface { name: InterfaceName::cut(name.as_bytes()), index }))
+        };
+        for (rules, destination, expected) in CASES {
+            nft(&format!(
+                "table inet f {{ counter passed {{ }}; chain c {{ }};
+                   chain p {{ type filter hook prerouting priority 0; }}; chain i {{ type filter hook input priority 0; udp dport 9 accept; }};
+                   chain w {{ type filter hook forward priority 0; }}; chain o {{ type filter hook output priority 0; }};
+                   chain q {{ type filter hook postrouting priority 0; }}; }}
+                 {}",
+                rules.replace("; ", "\n")
+            ))?;
+            // After all others, and so not among what is asked.
+            let firewall = Firewall::read()?;
+            command(
+                "nft",
+                &[
+                    "add chain inet f z { type filter hook postrouting priority 1000; }; add rule inet f z udp dport 1000 counter name passed",
+                ],
+                "",
+            )?;
+            let probe = udp(PORTS[0]);
+            let (packet, destiny) = match destination {
+                Destination::Client => {
+                    let socket = UdpSocket::bind((vip(false), 0))?;
+                    // A packet that is dropped on its way out is an error here.
+                    let _ = socket.send_to(b"?", (client(false, 0), PORTS[0]));
+                    let packet = Packet {
+                        source: Some(vip(false)),
+                        ..Packet::first(Protocol::Udp, client(false, 0), PORTS[0], None)
+                    };
+                    (packet, Destiny::Sent(output("fw0")?))
+                }
+                Destination::Beyond => {
+                    let socket = cable.at_client(|| Ok(UdpSocket::bind((client(false, 0), 0))?))?;
+                    socket.send_to(b"?", (beyond, PORTS[0]))?;
+                    let packet = Packet { destination: beyond.into(), ..cable.packet(probe, None) };
+                    (packet, Destiny::Forwarded(output("fw1")?))
+                }
+            };
+            cable.settle()?;
+            let counters = command("nft", &["list", "counter", "inet", "f", "passed"], "")?;
+            let passed = !counters.contains("packets 0 ");
+            let verdict = firewall.verdict(&packet, destiny);
+            ensure!(passed == (verdict == Verdict::Accepted), "{rules}: {verdict:?}, but {counters}");
+            ensure_expected(rules, probe, &verdict, *expected)?;
+        }
+        Ok(())
+    })
+}
+
+/// Where a packet goes that does not stay.
+#[derive(Clone, Copy, Debug)]
+enum Destination {
+    Client,
+    Beyond,
 }
 
 // ---- ARP ------------------------------------------------------------------------------------------------------------

@@ -565,6 +565,18 @@ fn ct_key(key: u32) -> (String, Kind) {
         ct::DIRECTION => ("ct direction", Kind::Number),
         ct::STATUS => ("ct status", Kind::Mark),
         ct::MARK => ("ct mark", Kind::Mark),
+        5 => ("ct expiration", Kind::HostNumber),
+        6 => ("ct helper", Kind::Bytes),
+        7 => ("ct l3proto", Kind::Family),
+        8 | 19 | 21 => ("ct original saddr", Kind::Bytes),
+        9 | 20 | 22 => ("ct original daddr", Kind::Bytes),
+        10 => ("ct protocol", Kind::Protocol),
+        11 => ("ct original proto-src", Kind::Number),
+        12 => ("ct original proto-dst", Kind::Number),
+        13 => ("ct label", Kind::Bytes),
+        14 => ("ct packets", Kind::Bytes),
+        15 => ("ct bytes", Kind::Bytes),
+        17 => ("ct zone", Kind::HostNumber),
         key => return (format!("ct key {key}"), Kind::Bytes),
     };
     (name.to_owned(), kind)
