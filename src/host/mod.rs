@@ -1,6 +1,7 @@
 //! What is on this machine besides the table.
 
 pub mod file;
+pub mod firewall;
 pub mod lock;
 mod names;
 pub mod namespace;
