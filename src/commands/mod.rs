@@ -12,6 +12,7 @@ macro_rules! say {
 mod change;
 mod color;
 mod diff;
+mod doctor;
 mod help;
 mod list;
 mod output;
@@ -109,7 +110,8 @@ struct Subcommand {
     run: fn(&clap::ArgMatches, &mut Output) -> Result<u8>,
 }
 
-const SUBCOMMANDS: &[Subcommand] = &[Subcommand { command: diff::command, run: diff::run }];
+const SUBCOMMANDS: &[Subcommand] =
+    &[Subcommand { command: diff::command, run: diff::run }, Subcommand { command: doctor::command, run: doctor::run }];
 
 /// The whole command line, for help, completions and manual.
 #[must_use]

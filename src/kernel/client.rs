@@ -47,6 +47,18 @@ impl Client {
     /// # Errors
     /// There is no IPVS, and why; or netlink itself fails.
     pub fn connect() -> Result<Self, Error> {
+        if let Some(client) = Self::connect_if_present()? {
+            return Ok(client);
+        }
+        module::load().map_err(|failure| Error::Unavailable(Unavailable::NoFamily(failure)))?;
+        Self::connect_if_present()?.ok_or(Error::Unavailable(Unavailable::NoFamily(LoadFailure::NoFamily)))
+    }
+
+    /// Connect to the IPVS of the network namespace we are in, if the kernel has it already.
+    ///
+    /// # Errors
+    /// Netlink itself fails.
+    pub fn connect_if_present() -> Result<Option<Self>, Error> {
         let mut client = Self {
             socket: Socket::open(NlFamily::Generic, TABLE_PART)?,
             writer: Writer::with_capacity(512),
@@ -55,14 +67,8 @@ impl Client {
             sequence: 1,
             counters: true,
         };
-        client.family = match client.resolve()? {
-            Some(family) => family,
-            None => {
-                module::load().map_err(|failure| Error::Unavailable(Unavailable::NoFamily(failure)))?;
-                client.resolve()?.ok_or(Error::Unavailable(Unavailable::NoFamily(LoadFailure::NoFamily)))?
-            }
-        };
-        Ok(client)
+        let family = client.resolve()?;
+        Ok(family.map(|family| Self { family, ..client }))
     }
 
     /// Read no counters of destinations from here on: all are 0 in what [`Client::destinations`] and [`Client::table`] give,

@@ -2,6 +2,7 @@
 
 mod append;
 pub mod connections;
+pub mod doctor;
 mod endpoint;
 pub mod json;
 pub mod rules;

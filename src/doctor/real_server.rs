@@ -1,0 +1,416 @@
+//! The checks of a real server.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::facts::{Facts, Fate, Vip, speaks};
+use super::{Judged, Judgement, Skip, State, unless_bad};
+use crate::host::route::{Address, Link, Prefix, Route, RouteKind};
+use crate::host::{Listener, SettingLine};
+
+const ROUTES: &str = "the kernel's routes";
+
+/// Whether a link is one that a real server's VIP belongs on: nobody asks on it who has an address.
+pub(super) fn is_quiet(link: &Link) -> bool {
+    link.flags.is_loopback() || link.flags.is_no_arp()
+}
+
+fn no_vip() -> Skip {
+    Skip::does_not_apply("no virtual address is known; name it to have it looked at")
+}
+
+/// The IPv4 addresses among those that are looked at. IPv6 knows no such trouble: a host answers for an address only on the
+/// interface that has it.
+fn ipv4(facts: &Facts) -> Result<Vec<&Vip>, Skip> {
+    if facts.vips.is_empty() {
+        return Err(no_vip());
+    }
+    let vips: Vec<_> = facts.vips.iter().filter(|vip| vip.address.is_ipv4()).collect();
+    if vips.is_empty() {
+        Err(Skip::does_not_apply("IPv6 hosts answer only for addresses of the interface that is asked"))
+    } else {
+        Ok(vips)
+    }
+}
+
+pub(super) fn vip_is_here(facts: &Facts) -> Judged {
+    if facts.vips.is_empty() {
+        return Err(no_vip());
+    }
+    let from = facts.addresses.from();
+    let mut bad = Vec::new();
+    let mut good = Vec::new();
+    for vip in facts.vips.iter().map(|vip| vip.address) {
+        let start = format!("ipvsadm-rs realserver start {vip}");
+        let quiet: Vec<_> = facts.holders(vip)?.into_iter().filter(|(link, _)| is_quiet(link)).collect();
+        if quiet.is_empty() {
+            bad.push(Judgement::fail(format!("{vip} is not on lo, a dummy or a tunnel"), from).command(start));
+            continue;
+        }
+        let is_wide = |held: &Address| held.prefix != Prefix::host(vip).length;
+        // A second, narrow one does not undo what the wide one does.
+        for (link, held) in &quiet {
+            let (prefix, name) = (held.prefix, &link.name);
+            if is_wide(held) {
+                let again =
+                    if quiet.iter().any(|(_, held)| !is_wide(held)) { String::new() } else { format!(" && {start}") };
+                bad.push(
+                    Judgement::fail(format!("{vip}/{prefix} on {name}"), from)
+                        .command(format!("ip addr del {vip}/{prefix} dev {name}{again}")),
+                );
+            } else {
+                good.push(format!("{vip}/{prefix} on {name}"));
+            }
+        }
+    }
+    unless_bad(bad, good.join(", "), from)
+}
+
+/// A setting of the interfaces that speak ARP: what it must be at least, unless ARP is silenced by rules.
+fn arp_setting(facts: &Facts, name: &str, wanted: i64) -> Judged {
+    let vips = ipv4(facts)?;
+    if vips.iter().all(|vip| silenced(facts, vip.address)) {
+        return Err(Skip::does_not_apply("rules for ARP silence the VIP"));
+    }
+    let mut bad = Vec::new();
+    let mut good = Vec::new();
+    for link in facts.speaking()? {
+        let value = facts.settings.effective(name, &link.name)?;
+        let fact = format!("{name} is {value} on {}", link.name);
+        if value >= wanted {
+            good.push(fact);
+        } else {
+            let from = format!("/proc/sys/net/ipv4/conf/{{all,{}}}/{name}", link.name);
+            bad.push(Judgement::fail(fact, from).command(format!("sysctl -w net.ipv4.conf.all.{name}={wanted}")));
+        }
+    }
+    // One command mends all.
+    bad.dedup_by(|a, b| a.mend == b.mend);
+    unless_bad(bad, good.join(", "), "/proc/sys/net/ipv4/conf")
+}
+
+/// Whether rules for ARP keep all interfaces from answering for this address.
+fn silenced(facts: &Facts, vip: IpAddr) -> bool {
+    let mut of_vip = facts.arp.iter().filter(|(address, ..)| *address == vip).peekable();
+    of_vip.peek().is_some() && of_vip.all(|(.., fate)| matches!(fate.value(), Some(Fate::Stopped { .. })))
+}
+
+pub(super) fn arp_ignore(facts: &Facts) -> Judged {
+    arp_setting(facts, "arp_ignore", 1)
+}
+
+pub(super) fn arp_announce(facts: &Facts) -> Judged {
+    arp_setting(facts, "arp_announce", 2)
+}
+
+pub(super) fn vip_elsewhere(facts: &Facts) -> Judged {
+    let from = facts.addresses.from();
+    let mut bad = Vec::new();
+    if facts.vips.is_empty() {
+        return Err(no_vip());
+    }
+    for vip in facts.vips.iter().map(|vip| vip.address) {
+        let holders = facts.holders(vip)?;
+        let is_hidden = holders.iter().any(|(link, _)| is_quiet(link));
+        for (link, held) in holders.into_iter().filter(|(link, _)| !is_quiet(link)) {
+            let (prefix, name) = (held.prefix, &link.name);
+            let start = if is_hidden { String::new() } else { format!(" && ipvsadm-rs realserver start {vip}") };
+            bad.push(
+                Judgement::fail(format!("{vip}/{prefix} is on {name}"), from)
+                    .command(format!("ip addr del {vip}/{prefix} dev {name}{start}")),
+            );
+        }
+    }
+    unless_bad(bad, "on none", from)
+}
+
+/// The value that a setting gets at boot, and the line that gives it.
+fn at_boot<'l>(lines: &'l [SettingLine], key: &str) -> Option<&'l SettingLine> {
+    lines.iter().rev().find(|line| line.key == key)
+}
+
+pub(super) fn boot(facts: &Facts) -> Judged {
+    let vips = ipv4(facts)?;
+    let lines = facts.boot_settings.get()?;
+    let from = facts.boot_settings.from();
+    let mut bad = Vec::new();
+    let needed: &[(&str, i64)] = match vips.iter().all(|vip| silenced(facts, vip.address)) {
+        true => &[],
+        false => &[("arp_ignore", 1), ("arp_announce", 2)],
+    };
+    let persist = format!("ipvsadm-rs realserver start --persist {}", vips[0].address);
+    for (name, wanted) in needed {
+        for link in facts.speaking()? {
+            let of = |which: &str| at_boot(lines, &format!("net/ipv4/conf/{which}/{name}"));
+            let ready = [of("all"), of(&link.name)]
+                .into_iter()
+                .flatten()
+                .filter_map(|line| line.value.parse::<i64>().ok())
+                .max();
+            if ready.is_some_and(|value| value >= *wanted) {
+                continue;
+            }
+            let (fact, from) = match of("all").or(of(&link.name)) {
+                Some(line) => (
+                    format!("{name} of {} will be {} at boot", link.name, line.value),
+                    format!("{}:{}", line.file, line.number),
+                ),
+                None => (format!("no file sets {name} for {} at boot", link.name), from.to_owned()),
+            };
+            // What comes last wins.
+            let file = "/etc/sysctl.d/zz-ipvs-realserver.conf";
+            bad.push(
+                Judgement::warn(fact, from).command(format!("echo 'net.ipv4.conf.all.{name} = {wanted}' >> {file}")),
+            );
+            break;
+        }
+    }
+    let held = facts.boot_addresses.get()?;
+    for vip in &vips {
+        if !held.iter().any(|(address, _)| *address == vip.address) {
+            bad.push(
+                Judgement::warn(
+                    format!("no file puts {} on an interface at boot", vip.address),
+                    facts.boot_addresses.from(),
+                )
+                .command(&persist),
+            );
+        }
+    }
+    unless_bad(bad, "they come back", from)
+}
+
+pub(super) fn way_back(facts: &Facts) -> Judged {
+    let routes = facts.routes.get()?;
+    let ipv6 = !facts.vips.is_empty() && facts.vips.iter().all(|vip| vip.address.is_ipv6());
+    let to_clients = |route: &&Route| {
+        route.destination.address.is_ipv6() == ipv6 && route.kind == RouteKind::Unicast && route.gateway.is_some()
+    };
+    let ways: Vec<_> = routes.iter().filter(to_clients).collect();
+    let Some(usual) = ways.iter().find(|route| route.destination.length == 0).or(ways.first()) else {
+        return Ok(vec![
+            Judgement::fail("no route has a gateway: replies reach this network only", ROUTES)
+                .advice("Set the router that clients are behind: ip route add default via ROUTER"),
+        ]);
+    };
+    let Some(probe) = &facts.probe else {
+        let gateway = usual.gateway.map_or_else(String::new, |gateway| gateway.to_string());
+        return Err(Skip(format!("the gateway is {gateway}; whether that is the director is found out with --probe")));
+    };
+    let answers = probe.answers.get()?;
+    let directors: BTreeSet<_> = answers.iter().map(|answer| answer.hardware.to_string()).collect();
+    let neighbours = facts.neighbours.get()?;
+    let hardware = |gateway: IpAddr| {
+        let entry = neighbours.iter().find(|entry| entry.address == gateway)?;
+        entry.hardware.as_ref().map(ToString::to_string)
+    };
+    let mut bad = Vec::new();
+    for route in &ways {
+        let Some(gateway) = route.gateway else { continue };
+        let Some(mac) = hardware(gateway).filter(|mac| directors.contains(mac)) else { continue };
+        let name = if route.destination.length == 0 { "default".to_owned() } else { route.destination.to_string() };
+        let metric = route.priority.map_or_else(String::new, |metric| format!(" metric {metric}"));
+        let found = Judgement::fail(format!("{name} goes via {gateway}, the director ({mac})"), ROUTES);
+        // Without it, another way has to be there.
+        let covers = |other: &&&Route| {
+            other.gateway.is_some_and(|other| hardware(other).is_none_or(|mac| !directors.contains(&mac)))
+                && other.destination.length <= route.destination.length
+                && other.destination.contains(route.destination.address)
+        };
+        bad.push(match ways.iter().find(covers) {
+            Some(_) => found.command(format!("ip route del {name} via {gateway}{metric}")),
+            None => found
+                .advice(format!("Set the router that clients are behind: ip route replace {name} via ROUTER{metric}")),
+        });
+    }
+    let gateway = usual.gateway.map_or_else(String::new, |gateway| gateway.to_string());
+    unless_bad(bad, format!("the gateway is {gateway}, which is not the director"), ROUTES)
+}
+
+pub(super) fn reverse_path(facts: &Facts) -> Judged {
+    if ipv4(facts)?.is_empty() {
+        return Err(no_vip());
+    }
+    let mut bad = Vec::new();
+    let mut good = Vec::new();
+    // Packets out of a tunnel come by it, and answers leave by another interface.
+    let mut incoming: BTreeSet<&str> = facts
+        .links
+        .get()?
+        .iter()
+        .filter(|link| link.flags.is_up() && is_tunnel(link))
+        .map(|link| link.name.as_str())
+        .collect();
+    let default =
+        facts.routes.get()?.iter().find(|route| route.destination.address.is_ipv4() && route.destination.length == 0);
+    let output = default.and_then(|route| route.output).map(|index| facts.interface(index));
+    // The director is where it answers; without having asked it is thought to be where the router is.
+    let answers = facts.probe.as_ref().and_then(|probe| probe.answers.value());
+    incoming.extend(
+        answers
+            .into_iter()
+            .flatten()
+            .map(|answer| answer.interface.as_str())
+            .filter(|name| output.as_deref() != Some(*name)),
+    );
+    for name in incoming {
+        let value = facts.settings.effective("rp_filter", name)?;
+        let fact = format!("rp_filter is {value} on {name}");
+        if value == 1 {
+            let from = format!("/proc/sys/net/ipv4/conf/{{all,{name}}}/rp_filter");
+            bad.push(Judgement::fail(fact, from).command(format!("sysctl -w net.ipv4.conf.{name}.rp_filter=2")));
+        } else {
+            good.push(fact);
+        }
+    }
+    let good =
+        if good.is_empty() { "clients' packets come in where answers leave".to_owned() } else { good.join(", ") };
+    unless_bad(bad, good, "/proc/sys/net/ipv4/conf")
+}
+
+/// Whether a link unwraps packets.
+fn is_tunnel(link: &Link) -> bool {
+    matches!(link.kind.as_deref(), Some("ipip" | "gre" | "sit" | "ip6tnl" | "ip6gre"))
+}
+
+/// Whether a socket gets what comes for this address.
+fn gets(listener: &Listener, vip: IpAddr) -> bool {
+    match (listener.address, vip) {
+        (IpAddr::V6(address), IpAddr::V4(_)) if address.is_unspecified() => !listener.only_ipv6,
+        (address, vip) => address == vip || (address.is_unspecified() && address.is_ipv4() == vip.is_ipv4()),
+    }
+}
+
+pub(super) fn listeners(facts: &Facts) -> Judged {
+    if facts.vips.is_empty() {
+        return Err(no_vip());
+    }
+    let all = facts.listeners.get()?;
+    let from = facts.listeners.from();
+    let own: BTreeSet<_> =
+        facts.addresses.get()?.iter().map(|held| held.address).filter(|address| !address.is_loopback()).collect();
+    let mut bad = Vec::new();
+    let mut good = BTreeSet::new();
+    for Vip { address: vip, port } in &facts.vips {
+        let wanted = |listener: &&Listener| port.is_none_or(|port| listener.port == port);
+        let (for_vip, others): (Vec<&Listener>, Vec<&Listener>) =
+            all.iter().filter(wanted).partition(|listener| gets(listener, *vip));
+        good.extend(for_vip.iter().map(|listener| (listener.port, listener.protocol.service_name())));
+        for other in &others {
+            let covered = for_vip.iter().any(|one| one.port == other.port && one.protocol == other.protocol);
+            if covered
+                || !own.contains(&other.address)
+                || other.address.is_ipv4() != vip.is_ipv4()
+                || facts.vips.iter().any(|vip| vip.address == other.address)
+            {
+                continue;
+            }
+            let state = if port.is_some() { State::Fail } else { State::Warn };
+            let fact =
+                format!("{} port {} listens on {} only", other.protocol.service_name(), other.port, other.address);
+            bad.push(Judgement::new(state, fact, from).advice(format!(
+                "Let the program listen on {vip} or on all addresses. If it is not to serve clients, leave it, and name the port that is: {vip}:PORT"
+            )));
+        }
+        if for_vip.is_empty() && bad.is_empty() {
+            let which = port.map_or_else(String::new, |port| format!(" port {port}"));
+            bad.push(
+                Judgement::fail(format!("nothing listens on {vip}{which}"), from)
+                    .advice("Start the program that serves clients."),
+            );
+        }
+    }
+    let list: Vec<_> = good.iter().map(|(port, protocol)| format!("{protocol} {port}")).collect();
+    unless_bad(bad, format!("clients can reach {}", list.join(", ")), from)
+}
+
+pub(super) fn firewall(facts: &Facts) -> Judged {
+    super::director::passages(&facts.passages)
+}
+
+pub(super) fn arp_rules(facts: &Facts) -> Judged {
+    let vips = ipv4(facts)?;
+    let Some((.., first)) = facts.arp.first() else {
+        return Err(Skip::does_not_apply("there are no rules for ARP"));
+    };
+    let mut silent = Vec::new();
+    let mut open = Vec::new();
+    for (vip, name, fate) in facts.arp.iter().filter(|(vip, ..)| vips.iter().any(|one| one.address == *vip)) {
+        match fate.get()? {
+            Fate::Stopped { how, rule, .. } => {
+                silent.push(format!("questions for {vip} on {name} are {how} by {rule}"))
+            }
+            _ => open.push((vip, name)),
+        }
+    }
+    let from = first.from();
+    // Some interfaces silenced, and others not: then it has to be by sysctl.
+    let mut bad = Vec::new();
+    if !silent.is_empty() {
+        for (vip, name) in &open {
+            if facts.settings.effective("arp_ignore", name)? == 0 {
+                let fact = format!("questions for {vip} on {name} are let through, on others not");
+                bad.push(Judgement::fail(fact, from).command("sysctl -w net.ipv4.conf.all.arp_ignore=1"));
+            }
+        }
+    }
+    let fact = if silent.is_empty() {
+        "no rule is about the VIP: arp_ignore has to do it".to_owned()
+    } else {
+        silent.join(", ")
+    };
+    unless_bad(bad, fact, from)
+}
+
+pub(super) fn tunnel(facts: &Facts) -> Judged {
+    let links = facts.links.get()?;
+    let mut seen = Vec::new();
+    let mut bad = Vec::new();
+    for vip in &facts.vips {
+        seen.extend(facts.holders(vip.address)?.into_iter().map(|(link, _)| link).filter(|link| is_tunnel(link)));
+    }
+    if seen.is_empty() {
+        return Err(Skip::does_not_apply("no VIP is on a tunnel"));
+    }
+    let from = facts.links.from();
+    let mut good = Vec::new();
+    for link in seen {
+        if !link.flags.is_up() {
+            bad.push(
+                Judgement::fail(format!("{} is down", link.name), from)
+                    .command(format!("ip link set {} up", link.name)),
+            );
+            continue;
+        }
+        // The outer IPv4 header has 20 bytes.
+        let widest = links.iter().filter(|link| speaks(link)).map(|link| link.mtu).max().unwrap_or(1500);
+        let room = widest.saturating_sub(20);
+        if link.mtu > room {
+            bad.push(
+                Judgement::warn(
+                    format!("{} takes {} bytes, but only {room} fit into a packet", link.name, link.mtu),
+                    from,
+                )
+                .command(format!("ip link set {} mtu {room}", link.name)),
+            );
+        } else {
+            good.push(format!("{} is up, for packets of up to {} bytes", link.name, link.mtu));
+        }
+    }
+    unless_bad(bad, good.join(", "), from)
+}
+
+pub(super) fn announcement(facts: &Facts) -> Judged {
+    let files = facts.announced.get()?;
+    if files.is_empty() {
+        return Err(Skip::does_not_apply("no network script puts the VIP on lo"));
+    }
+    let of = |file: &String| {
+        Judgement::warn(format!("{file} lacks ARPUPDATE=no"), file).command(format!("echo ARPUPDATE=no >> {file}"))
+    };
+    Ok(files.iter().map(of).collect())
+}
+
+pub(super) fn spoofing(_: &Facts) -> Judged {
+    Err(Skip("cannot be read from here: in a virtual machine or cloud, allow the VIP as a source address of this machine's port".to_owned()))
+}
