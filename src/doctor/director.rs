@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::facts::{Facts, Fate, Passage};
-use super::{Judged, Judgement, Skip, State, unless_bad};
+use super::{Judged, Judgement, Skip, State, shell, unless_bad};
 use crate::host::route::{Link, Prefix, RouteKind};
 use crate::model::{Change, DaemonRole, Destination, Family, Forwarding, ServiceKey};
 
@@ -211,9 +211,9 @@ pub(super) fn ports(facts: &Facts) -> Judged {
     }
     let rules = facts.rules.value().and_then(Option::as_ref);
     for port in rules.into_iter().flat_map(|rules| &rules.ports) {
-        let path = rules.map_or("", |rules| rules.path.as_str());
+        let path = rules.map_or_else(String::new, |rules| shell(&rules.path));
         let fact = format!("line {} asks for port {}, but packets keep port {}", port.line, port.written, port.counts);
-        let found = Judgement::warn(fact, path);
+        let found = Judgement::warn(fact, &path);
         bad.push(if port.literal {
             found.command(format!("sed -i '{}s/:{}\\b/:{}/' {path}", port.line, port.written, port.counts))
         } else {
@@ -308,7 +308,7 @@ pub(super) fn schedulers(facts: &Facts) -> Judged {
             continue;
         }
         let module = format!("{prefix}{}", name.text().replace('-', "_"));
-        let path = &rules.path;
+        let path = shell(&rules.path);
         if let Some(blocked) = modules.blocked.iter().find(|blocked| blocked.module == module) {
             bad.push(
                 Judgement::fail(
@@ -627,7 +627,7 @@ pub(super) fn saved(facts: &Facts) -> Judged {
     let Some(rules) = facts.rules.get()? else {
         return Err(Skip::does_not_apply("there is no file of saved rules; --rules names one"));
     };
-    let path = &rules.path;
+    let path = &shell(&rules.path);
     if !rules.bad.is_empty() {
         let found = Judgement::warn(format!("lines that are not right: {}", rules.bad.join("; ")), path);
         return Ok(vec![found.advice(format!("Mend them: ipvsadm-rs -R --check --file {path}"))]);

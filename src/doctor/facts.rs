@@ -201,6 +201,19 @@ pub struct Passage {
     pub fate: Fact<Fate>,
 }
 
+/// What the rules for ARP do about a virtual address on an interface.
+#[derive(Clone, Debug)]
+pub struct ArpPassage {
+    /// The virtual address.
+    pub vip: IpAddr,
+    /// The interface.
+    pub interface: String,
+    /// With questions for it that come in.
+    pub incoming: Fact<Fate>,
+    /// With what goes out and has it as its sender.
+    pub outgoing: Fact<Fate>,
+}
+
 /// All that was read.
 #[derive(Clone, Debug)]
 pub struct Facts {
@@ -248,8 +261,8 @@ pub struct Facts {
     pub announced: Fact<Vec<String>>,
     /// What the firewall does with packets to the virtual services.
     pub passages: Vec<Passage>,
-    /// What the rules for ARP do with questions for a virtual address, by interface.
-    pub arp: Vec<(IpAddr, String, Fact<Fate>)>,
+    /// What the rules for ARP do; nothing if none is about a virtual address.
+    pub arp: Vec<ArpPassage>,
     /// What asking on the wire gave, if that was wanted.
     pub probe: Option<Probe>,
 }

@@ -157,6 +157,12 @@ impl Judgement {
     }
 }
 
+/// A file's name as a shell takes it.
+fn shell(path: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._+@:-".contains(c);
+    if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
+}
+
 /// What is wrong, or that all is well.
 fn unless_bad(bad: Vec<Judgement>, fact: impl Into<String>, from: impl Into<String>) -> Judged {
     Ok(if bad.is_empty() { vec![Judgement::ok(fact, from)] } else { bad })

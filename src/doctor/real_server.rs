@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::facts::{Facts, Fate, Vip, speaks};
-use super::{Judged, Judgement, Skip, State, unless_bad};
+use super::facts::{ArpPassage, Fact, Facts, Fate, Vip, speaks};
+use super::{Judged, Judgement, Skip, State, shell, unless_bad};
 use crate::host::route::{Address, Link, Prefix, Route, RouteKind};
 use crate::host::{Listener, SettingLine};
 
@@ -41,7 +41,7 @@ pub(super) fn vip_is_here(facts: &Facts) -> Judged {
     let mut bad = Vec::new();
     let mut good = Vec::new();
     for vip in facts.vips.iter().map(|vip| vip.address) {
-        let start = format!("ipvsadm-rs realserver start {vip}");
+        let start = start(facts, vip);
         let quiet: Vec<_> = facts.holders(vip)?.into_iter().filter(|(link, _)| is_quiet(link)).collect();
         if quiet.is_empty() {
             bad.push(Judgement::fail(format!("{vip} is not on lo, a dummy or a tunnel"), from).command(start));
@@ -66,12 +66,21 @@ pub(super) fn vip_is_here(facts: &Facts) -> Judged {
     unless_bad(bad, good.join(", "), from)
 }
 
-/// A setting of the interfaces that speak ARP: what it must be at least, unless ARP is silenced by rules.
-fn arp_setting(facts: &Facts, name: &str, wanted: i64) -> Judged {
-    let vips = ipv4(facts)?;
-    if vips.iter().all(|vip| silenced(facts, vip.address)) {
-        return Err(Skip::does_not_apply("rules for ARP silence the VIP"));
+/// The command that makes a real server for a virtual address; where it already is, if it is on a quiet interface.
+fn start(facts: &Facts, vip: IpAddr) -> String {
+    let holders = facts.holders(vip).unwrap_or_default();
+    match holders.iter().find(|(link, _)| is_quiet(link) && !link.flags.is_loopback()) {
+        Some((link, _)) => format!("ipvsadm-rs realserver start --interface {} {vip}", link.name),
+        None => format!("ipvsadm-rs realserver start {vip}"),
     }
+}
+
+/// A setting of the interfaces that speak ARP: what it must be at least, unless rules for ARP do that work.
+fn arp_setting(facts: &Facts, name: &str, wanted: i64, rule: fn(&ArpPassage) -> &Fact<Fate>) -> Judged {
+    let vips = ipv4(facts)?;
+    let Some(vip) = vips.iter().map(|vip| vip.address).find(|vip| !silenced(facts, *vip, rule)) else {
+        return Err(Skip::does_not_apply("rules for ARP do that (R10)"));
+    };
     let mut bad = Vec::new();
     let mut good = Vec::new();
     for link in facts.speaking()? {
@@ -81,7 +90,7 @@ fn arp_setting(facts: &Facts, name: &str, wanted: i64) -> Judged {
             good.push(fact);
         } else {
             let from = format!("/proc/sys/net/ipv4/conf/{{all,{}}}/{name}", link.name);
-            bad.push(Judgement::fail(fact, from).command(format!("sysctl -w net.ipv4.conf.all.{name}={wanted}")));
+            bad.push(Judgement::fail(fact, from).command(start(facts, vip)));
         }
     }
     // One command mends all.
@@ -89,18 +98,21 @@ fn arp_setting(facts: &Facts, name: &str, wanted: i64) -> Judged {
     unless_bad(bad, good.join(", "), "/proc/sys/net/ipv4/conf")
 }
 
-/// Whether rules for ARP keep all interfaces from answering for this address.
-fn silenced(facts: &Facts, vip: IpAddr) -> bool {
-    let mut of_vip = facts.arp.iter().filter(|(address, ..)| *address == vip).peekable();
-    of_vip.peek().is_some() && of_vip.all(|(.., fate)| matches!(fate.value(), Some(Fate::Stopped { .. })))
+/// Whether rules for ARP stop this on all interfaces.
+fn silenced(facts: &Facts, vip: IpAddr, rule: fn(&ArpPassage) -> &Fact<Fate>) -> bool {
+    let mut of_vip = facts.arp.iter().filter(|passage| passage.vip == vip).peekable();
+    of_vip.peek().is_some() && of_vip.all(|passage| matches!(rule(passage).value(), Some(Fate::Stopped { .. })))
 }
 
+const INCOMING: fn(&ArpPassage) -> &Fact<Fate> = |passage| &passage.incoming;
+const OUTGOING: fn(&ArpPassage) -> &Fact<Fate> = |passage| &passage.outgoing;
+
 pub(super) fn arp_ignore(facts: &Facts) -> Judged {
-    arp_setting(facts, "arp_ignore", 1)
+    arp_setting(facts, "arp_ignore", 1, INCOMING)
 }
 
 pub(super) fn arp_announce(facts: &Facts) -> Judged {
-    arp_setting(facts, "arp_announce", 2)
+    arp_setting(facts, "arp_announce", 2, OUTGOING)
 }
 
 pub(super) fn vip_elsewhere(facts: &Facts) -> Judged {
@@ -132,52 +144,48 @@ fn at_boot<'l>(lines: &'l [SettingLine], key: &str) -> Option<&'l SettingLine> {
 pub(super) fn boot(facts: &Facts) -> Judged {
     let vips = ipv4(facts)?;
     let lines = facts.boot_settings.get()?;
-    let from = facts.boot_settings.from();
+    let held = facts.boot_addresses.get()?;
     let mut bad = Vec::new();
-    let needed: &[(&str, i64)] = match vips.iter().all(|vip| silenced(facts, vip.address)) {
-        true => &[],
-        false => &[("arp_ignore", 1), ("arp_announce", 2)],
-    };
-    let persist = format!("ipvsadm-rs realserver start --persist {}", vips[0].address);
-    for (name, wanted) in needed {
+    let mut missing = Vec::new();
+    for (name, wanted, rule) in [("arp_ignore", 1, INCOMING), ("arp_announce", 2, OUTGOING)] {
+        if vips.iter().all(|vip| silenced(facts, vip.address, rule)) {
+            continue;
+        }
         for link in facts.speaking()? {
             let of = |which: &str| at_boot(lines, &format!("net/ipv4/conf/{which}/{name}"));
-            let ready = [of("all"), of(&link.name)]
-                .into_iter()
-                .flatten()
-                .filter_map(|line| line.value.parse::<i64>().ok())
-                .max();
-            if ready.is_some_and(|value| value >= *wanted) {
+            let found = [of("all"), of(&link.name)].into_iter().flatten();
+            let enough = |line: &&SettingLine| line.value.parse::<i64>().is_ok_and(|value| value >= wanted);
+            if found.clone().any(|line| enough(&line)) {
                 continue;
             }
-            let (fact, from) = match of("all").or(of(&link.name)) {
-                Some(line) => (
-                    format!("{name} of {} will be {} at boot", link.name, line.value),
-                    format!("{}:{}", line.file, line.number),
+            match found.last() {
+                // Ours come before what an administrator wrote later by name.
+                Some(line) => bad.push(
+                    Judgement::warn(
+                        format!("{name} of {} will be {} at boot", link.name, line.value),
+                        format!("{}:{}", line.file, line.number),
+                    )
+                    .command(format!(
+                        "sed -i '{}s/=.*/= {wanted}/' {}",
+                        line.number,
+                        shell(&line.file)
+                    )),
                 ),
-                None => (format!("no file sets {name} for {} at boot", link.name), from.to_owned()),
-            };
-            // What comes last wins.
-            let file = "/etc/sysctl.d/zz-ipvs-realserver.conf";
-            bad.push(
-                Judgement::warn(fact, from).command(format!("echo 'net.ipv4.conf.all.{name} = {wanted}' >> {file}")),
-            );
-            break;
+                None => missing.push(format!("{name} of {}", link.name)),
+            }
         }
     }
-    let held = facts.boot_addresses.get()?;
-    for vip in &vips {
-        if !held.iter().any(|(address, _)| *address == vip.address) {
-            bad.push(
-                Judgement::warn(
-                    format!("no file puts {} on an interface at boot", vip.address),
-                    facts.boot_addresses.from(),
-                )
-                .command(&persist),
-            );
-        }
+    let absent = |vip: &&&Vip| !held.iter().any(|(address, _)| *address == vip.address);
+    missing.extend(vips.iter().filter(absent).map(|vip| vip.address.to_string()));
+    if !missing.is_empty() {
+        let vip = vips.iter().find(absent).unwrap_or(&vips[0]).address;
+        let from = format!("{}, {}", facts.boot_settings.from(), facts.boot_addresses.from());
+        bad.push(
+            Judgement::warn(format!("no file sets {} at boot", missing.join(", ")), from)
+                .command(start(facts, vip).replacen(" start", " start --persist", 1)),
+        );
     }
-    unless_bad(bad, "they come back", from)
+    unless_bad(bad, "they come back", facts.boot_settings.from())
 }
 
 pub(super) fn way_back(facts: &Facts) -> Judged {
@@ -329,37 +337,40 @@ pub(super) fn firewall(facts: &Facts) -> Judged {
 }
 
 pub(super) fn arp_rules(facts: &Facts) -> Judged {
-    let vips = ipv4(facts)?;
-    let Some((.., first)) = facts.arp.first() else {
-        return Err(Skip::does_not_apply("there are no rules for ARP"));
+    ipv4(facts)?;
+    let Some(first) = facts.arp.first() else {
+        return Err(Skip::does_not_apply("no rule for ARP is about the VIP"));
     };
     let mut silent = Vec::new();
     let mut open = Vec::new();
-    for (vip, name, fate) in facts.arp.iter().filter(|(vip, ..)| vips.iter().any(|one| one.address == *vip)) {
-        match fate.get()? {
-            Fate::Stopped { how, rule, .. } => {
-                silent.push(format!("questions for {vip} on {name} are {how} by {rule}"))
+    for passage in &facts.arp {
+        for (what, fate) in [("questions for", &passage.incoming), ("words from", &passage.outgoing)] {
+            let what = format!("{what} {} on {}", passage.vip, passage.interface);
+            match fate.get()? {
+                Fate::Stopped { how, rule, .. } => silent.push(format!("{what} are {how} by {rule}")),
+                _ => open.push((what, passage)),
             }
-            _ => open.push((vip, name)),
         }
     }
-    let from = first.from();
-    // Some interfaces silenced, and others not: then it has to be by sysctl.
+    // Some silenced, and others not: then it has to be by sysctl.
     let mut bad = Vec::new();
-    if !silent.is_empty() {
-        for (vip, name) in &open {
-            if facts.settings.effective("arp_ignore", name)? == 0 {
-                let fact = format!("questions for {vip} on {name} are let through, on others not");
-                bad.push(Judgement::fail(fact, from).command("sysctl -w net.ipv4.conf.all.arp_ignore=1"));
-            }
+    for (what, passage) in &open {
+        let quiet = facts.settings.effective("arp_ignore", &passage.interface)? >= 1
+            && facts.settings.effective("arp_announce", &passage.interface)? >= 2;
+        if !quiet && !silent.is_empty() {
+            bad.push(
+                Judgement::fail(format!("the rules stop some ARP for the VIP, but not {what}"), first.incoming.from())
+                    .command("sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2"),
+            );
         }
     }
+    bad.dedup_by(|a, b| a.mend == b.mend);
     let fact = if silent.is_empty() {
-        "no rule is about the VIP: arp_ignore has to do it".to_owned()
+        "they let ARP for the VIP through: arp_ignore has to stop it".to_owned()
     } else {
         silent.join(", ")
     };
-    unless_bad(bad, fact, from)
+    unless_bad(bad, fact, first.incoming.from())
 }
 
 pub(super) fn tunnel(facts: &Facts) -> Judged {

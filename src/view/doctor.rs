@@ -143,7 +143,9 @@ pub fn write(out: &mut impl Write, report: &Report<'_>, style: Style) -> io::Res
             table.add_row(row(state, "", &ids.join(" "), style));
         }
     }
-    table.print(out)?;
+    for line in table.to_string().lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
     let hint = if style.all || report.of_state(State::Skip).next().is_none() {
         ""
     } else {
