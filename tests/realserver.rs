@@ -1,17 +1,24 @@
-//! Real servers on a real kernel: rtnetlink there and back, and `realserver` in any order, stopped at any point. Each trial
+//! Real servers on a real kernel: rtnetlink there and back, and `realserver` in any order, killed at any point. Each trial
 //! has a network namespace of its own.
 
 mod support;
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::net::IpAddr;
-use std::process::ExitCode;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use ipvsadm_rs::host::route::{Address, AddressFlags, Client, Prefix, Route, RouteKind, RouteQuery, Scope};
 use libtest_mimic::{Failed, Trial};
 use nix::errno::Errno;
+use proptest::prelude::*;
+use proptest::test_runner::{TestCaseError, TestRunner};
 
-use support::in_fresh_namespace;
+use support::{in_fresh_namespace, ours};
 
 /// What a trial does.
 type Run = fn() -> Result<()>;
@@ -19,13 +26,102 @@ type Run = fn() -> Result<()>;
 fn main() -> ExitCode {
     let guest = support::Guest { divisible: true, ..support::Guest::default() };
     support::run_in_kernel(guest, || {
-        let trials: [(&str, Run); _] =
-            [("route: addresses and routes there and back", addresses_and_routes_there_and_back)];
+        if std::env::var_os("IPVS_IN_KERNEL").is_some() {
+            // A namespace made before that has no IPv6.
+            sh("[ -e /proc/sys/net/ipv6 ] || modprobe ipv6")?;
+        }
+        let trials: [(&str, Run); _] = [
+            ("realserver: any order, killed at any time", any_order_killed_at_any_time),
+            ("route: addresses and routes there and back", addresses_and_routes_there_and_back),
+            ("realserver: what start makes", what_start_makes),
+            ("realserver: bad input", bad_input_leaves_the_machine_as_it_was),
+            ("realserver: stricter values", stricter_values_are_left_alone),
+            ("realserver: other programs' changes", changes_of_others_are_left_and_told),
+            ("realserver: a namespace that is gone", a_record_of_a_namespace_that_is_gone),
+            ("realserver: rules on ARP packets", rules_on_arp_packets),
+            ("realserver: --persist", persistence_there_and_back),
+        ];
         let trial = |(name, run): (&str, Run)| {
             Trial::test(name, move || run().map_err(|error| Failed::from(format!("{error:#}"))))
         };
         Ok(trials.into_iter().map(trial).collect())
     })
+}
+
+// ---- tools ----------------------------------------------------------------------------------------------------------
+
+/// Runs `work` in a namespace with an interface that speaks ARP and has an address.
+fn on_a_network<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    in_fresh_namespace(|| {
+        sh("ip link add eth0 type veth peer name far
+            ip link set eth0 addrgenmode none; ip link set far addrgenmode none
+            ip link set eth0 up; ip link set far up
+            ip address add 10.0.0.5/24 dev eth0
+            for name in all lo eth0 far; do
+                for key in arp_ignore arp_announce; do echo 0 >/proc/sys/net/ipv4/conf/$name/$key; done
+            done")?;
+        work()
+    })
+}
+
+/// Runs a script that must succeed; returns what it prints.
+fn sh(script: &str) -> Result<String> {
+    let output = Command::new("sh").args(["-ec", script]).stdin(Stdio::null()).output().context("sh")?;
+    ensure!(output.status.success(), "{script}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// All that a real server's VIPs are made of.
+fn machine() -> Result<String> {
+    sh("ip -d addr; ip route show table all; ip -6 route show table all; ip rule
+        grep . /proc/sys/net/ipv4/conf/*/arp_* /proc/sys/net/ipv4/conf/*/rp_filter
+        nft list ruleset; arptables-legacy -n -L")
+}
+
+fn ensure_same(before: &str, after: &str) -> Result<()> {
+    ensure!(before == after, "the machine is not as it was:\n{}", support::difference(before, after));
+    Ok(())
+}
+
+/// What became of a run: its exit status, or None if it was killed, and what it said.
+struct Outcome {
+    status: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs `realserver` with these words.
+fn realserver(words: &str) -> Result<Outcome> {
+    run(Command::new(ours()), words)
+}
+
+fn run(mut command: Command, words: &str) -> Result<Outcome> {
+    let output =
+        command.arg("realserver").args(words.split(' ')).stdin(Stdio::null()).output().context("running it")?;
+    Ok(Outcome {
+        // strace ends as what it runs does.
+        status: output.status.code().filter(|_| output.status.signal().is_none()),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
+
+fn ensure_status(words: &str, status: i32) -> Result<Outcome> {
+    let outcome = realserver(words)?;
+    ensure!(
+        outcome.status == Some(status),
+        "{words}: status {:?}, not {status}: {}{}",
+        outcome.status,
+        outcome.stdout,
+        outcome.stderr
+    );
+    Ok(outcome)
+}
+
+/// The record of this namespace.
+fn record() -> Result<PathBuf> {
+    let inode = fs::metadata("/proc/thread-self/ns/net")?.ino();
+    Ok(Path::new("/run/ipvsadm-rs").join(format!("realserver-{inode}.json")))
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -76,5 +172,430 @@ fn addresses_and_routes_there_and_back() -> Result<()> {
         ensure!(error.errno() == Some(Errno::ENODEV), "{error}");
         ensure!(error.to_string().starts_with("cannot add the address 192.0.2.1/32: No such device"), "{error}");
         Ok(())
+    })
+}
+
+// ---- in any order ---------------------------------------------------------------------------------------------------
+
+const VIPS: [&str; 4] = ["192.0.2.1", "192.0.2.2", "198.51.100.3", "2001:db8::4"];
+
+/// System calls by which the program changes something, or is about to.
+const CALLS: [&str; 10] = [
+    "write",
+    "sendto",
+    "rename,renameat,renameat2",
+    "fsync",
+    "openat",
+    "chmod",
+    "unlink,unlinkat",
+    "fchmod",
+    "flock",
+    "wait4,waitid",
+];
+
+/// One run of the program.
+#[derive(Clone, Debug)]
+struct Step {
+    start: bool,
+    vips: BTreeSet<usize>,
+    method: &'static str,
+    /// Killed at the so manyth of these calls.
+    kill: Option<(&'static str, u32)>,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let vips = proptest::collection::btree_set(0..VIPS.len(), 1..3);
+    let method = prop_oneof![3 => Just("arp-sysctl"), 1 => Just("arptables")];
+    let kill = proptest::option::weighted(
+        0.6,
+        prop_oneof![
+            3 => (proptest::sample::select(&CALLS[..2]), 1..12_u32),
+            2 => (proptest::sample::select(&CALLS[2..]), 1..4_u32),
+            1 => (Just("openat"), 1..60_u32),
+        ],
+    );
+    (prop::bool::weighted(0.6), vips, method, kill).prop_map(|(start, vips, method, kill)| Step {
+        start,
+        vips,
+        method,
+        kill,
+    })
+}
+
+impl Step {
+    fn run(&self) -> Result<Outcome> {
+        let vips: Vec<&str> = self.vips.iter().map(|&vip| VIPS[vip]).collect();
+        let words = match self.start {
+            true => format!("start --method {} {}", self.method, vips.join(" ")),
+            false => format!("stop {}", vips.join(" ")),
+        };
+        let outcome = match self.kill {
+            None => realserver(&words)?,
+            Some((calls, number)) => {
+                let mut command = Command::new("strace");
+                command.args(["-o", "/dev/null", "-e", &format!("trace={calls}")]);
+                command.args(["-e", &format!("inject={calls}:signal=KILL:when={number}")]).arg(ours());
+                run(command, &words)?
+            }
+        };
+        let known = match outcome.status {
+            // Killed.
+            None => self.kill.is_some(),
+            Some(0) => true,
+            Some(1) => ["is started already", "is not started"].iter().any(|words| outcome.stderr.contains(words)),
+            Some(_) => false,
+        };
+        ensure!(known, "{words}: status {:?}: {}{}", outcome.status, outcome.stdout, outcome.stderr);
+        if outcome.status == Some(0) && self.start {
+            // Whatever was left by those before: now all is there.
+            ensure_status(&format!("status {}", vips.join(" ")), 0)?;
+        }
+        Ok(outcome)
+    }
+}
+
+fn any_order_killed_at_any_time() -> Result<()> {
+    let values = (0..3_usize, 0..5_usize, 0..3_usize, any::<bool>(), any::<bool>());
+    let strategy = (values, proptest::collection::vec(step(), 2..8));
+    let config =
+        ProptestConfig { cases: 24, failure_persistence: None, max_shrink_iters: 40, ..ProptestConfig::default() };
+    let killed = std::cell::Cell::new(0);
+    let outcome = TestRunner::new(config).run(&strategy, |((all_announce, all_ignore, lo_ignore, by_hand, table), steps)| {
+        let one = || {
+            on_a_network(|| {
+                let ignore = [0, 1, 2, 3, 8];
+                sh(&format!(
+                    "cd /proc/sys/net/ipv4/conf; echo {all_announce} >all/arp_announce
+                     echo {} >all/arp_ignore; echo {} >lo/arp_ignore",
+                    ignore[all_ignore], ignore[lo_ignore]
+                ))?;
+                if by_hand {
+                    sh("ip address add 192.0.2.1/32 dev lo; ip route add 198.51.100.3 dev lo; ip address add 203.0.113.1/32 dev lo label lo:0")?;
+                }
+                if table {
+                    sh("nft 'table bridge others { chain c { type filter hook input priority 0; accept; }; }'
+                        arptables-legacy -A INPUT -d 203.0.113.9 -j DROP")?;
+                }
+                let before = machine()?;
+                let mut killed = 0;
+                for step in &steps {
+                    killed += u32::from(step.run()?.status.is_none());
+                }
+                for vip in VIPS {
+                    let outcome = realserver(&format!("stop {vip}"))?;
+                    let well = match outcome.status {
+                        Some(0) => outcome.stderr.is_empty(),
+                        Some(1) => outcome.stderr.contains("is not started"),
+                        _ => false,
+                    };
+                    ensure!(well, "stop {vip}: status {:?}: {}", outcome.status, outcome.stderr);
+                }
+                ensure_same(&before, &machine()?)?;
+                ensure!(!record()?.exists(), "a record is left");
+                Ok(killed)
+            })
+        };
+        match one() {
+            Ok(count) => {
+                killed.set(killed.get() + count);
+                Ok(())
+            }
+            Err(error) => Err(TestCaseError::fail(format!("{error:#}"))),
+        }
+    });
+    outcome.map_err(|error| anyhow!("{error}"))?;
+    ensure!(killed.get() >= 10, "only {} runs were killed", killed.get());
+    Ok(())
+}
+
+// ---- one by one -----------------------------------------------------------------------------------------------------
+
+fn what_start_makes() -> Result<()> {
+    on_a_network(|| {
+        let before = machine()?;
+        ensure_status("status 192.0.2.1", 3)?;
+        ensure_status("start 192.0.2.1 2001:db8::1 192.0.2.2", 0)?;
+        let lo = sh("ip addr show lo")?;
+        for line in ["inet 192.0.2.1/32 scope global lo:0", "inet 192.0.2.2/32 scope global lo:1"] {
+            ensure!(lo.contains(line), "{lo}");
+        }
+        ensure!(lo.contains("inet6 2001:db8::1/128 scope global nodad"), "{lo}");
+        let routes = sh("ip route show table main; ip -6 route show table main")?;
+        ensure!(routes.contains("192.0.2.1 dev lo scope link"), "{routes}");
+        ensure!(routes.contains("2001:db8::1 dev lo proto kernel"), "{routes}");
+        let values =
+            sh("cd /proc/sys/net/ipv4/conf; cat all/arp_ignore all/arp_announce lo/arp_ignore lo/arp_announce")?;
+        ensure!(values == "1\n2\n1\n2\n", "{values}");
+        let status = ensure_status("status --json 192.0.2.1 2001:db8::1", 0)?.stdout;
+        ensure!(status.starts_with("{\n  \"schema\": 1,\n  \"real_server\": {\n    \"ready\": true,"), "{status}");
+        ensure!(!status.contains("\"pass\": false") && status.contains("\"fact\": \"arp_ignore\""), "{status}");
+        // The settings stay as long as somebody needs them.
+        ensure_status("stop 192.0.2.1", 0)?;
+        ensure_status("status 192.0.2.2", 0)?;
+        // Each fact by itself.
+        for (fact, undo, redo) in [
+            (
+                "arp_ignore",
+                "echo 0 >/proc/sys/net/ipv4/conf/all/arp_ignore",
+                "echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore",
+            ),
+            (
+                "arp_ignore",
+                "echo 3 >/proc/sys/net/ipv4/conf/eth0/arp_ignore",
+                "echo 0 >/proc/sys/net/ipv4/conf/eth0/arp_ignore",
+            ),
+            (
+                "arp_announce",
+                "echo 1 >/proc/sys/net/ipv4/conf/all/arp_announce",
+                "echo 2 >/proc/sys/net/ipv4/conf/all/arp_announce",
+            ),
+            ("host_route", "ip route del 192.0.2.2 dev lo", "ip route add 192.0.2.2 dev lo"),
+            ("elsewhere", "ip addr add 192.0.2.2/32 dev eth0", "ip addr del 192.0.2.2/32 dev eth0"),
+            ("address", "ip addr del 192.0.2.2/32 dev lo", "ip addr add 192.0.2.2/32 dev lo label lo:1"),
+        ] {
+            sh(undo)?;
+            let said = ensure_status("status 192.0.2.2", 3)?.stdout;
+            ensure!(said.contains(&format!("  fail  {fact} ")), "{undo}: {said}");
+            sh(redo)?;
+            ensure_status("status 192.0.2.2", 0).with_context(|| redo.to_owned())?;
+        }
+        // What is missing is made again.
+        sh("ip addr del 192.0.2.2/32 dev lo")?;
+        ensure_status("start 192.0.2.2", 0)?;
+        ensure_status("status", 0)?;
+        ensure_status("stop 2001:db8::1 192.0.2.2", 0)?;
+        ensure_same(&before, &machine()?)
+    })
+}
+
+fn bad_input_leaves_the_machine_as_it_was() -> Result<()> {
+    on_a_network(|| {
+        ensure_status("start 192.0.2.9", 0)?;
+        sh("ip link add down0 type dummy; ip addr add 192.0.2.8/24 dev lo; ip addr add 192.0.2.7/32 dev eth0")?;
+        let before = machine()?;
+        let kept = fs::read(record()?)?;
+        for (words, status, says) in [
+            ("start 224.0.0.1", 2, "it is a multicast address"),
+            ("start 0.0.0.0", 2, "it stands for no host"),
+            ("start 127.0.0.1", 2, "it never leaves this host"),
+            ("start fe80::1", 2, "of one link only"),
+            ("start 192.0.2.1/24", 2, "without a prefix: 192.0.2.1"),
+            ("start example.org", 2, "no IPv4 or IPv6 address"),
+            ("start", 2, "VIP"),
+            ("restart 192.0.2.1", 2, "restart"),
+            ("start --method none 192.0.2.1", 2, "none"),
+            ("start --interface none0 192.0.2.1", 2, "there is no interface none0"),
+            ("start --interface eth0 192.0.2.1", 2, "eth0 itself answers"),
+            ("start --interface down0 192.0.2.1", 1, "down0 is down"),
+            ("start 192.0.2.9", 1, "192.0.2.9 is started already"),
+            ("start 192.0.2.1 192.0.2.9", 1, "192.0.2.9 is started already"),
+            ("start --method arptables 192.0.2.9", 1, "stop it first"),
+            ("start 192.0.2.8", 1, "192.0.2.8 is on lo as /24"),
+            ("start 192.0.2.1 192.0.2.7", 1, "192.0.2.7 is on eth0 already"),
+            ("stop 192.0.2.1", 1, "192.0.2.1 is not started"),
+            ("stop 192.0.2.9 192.0.2.1", 1, "192.0.2.1 is not started"),
+            ("stop --persist 192.0.2.1", 1, "192.0.2.1 is not started"),
+        ] {
+            let outcome = ensure_status(words, status)?;
+            ensure!(outcome.stderr.contains(says), "{words}: {}", outcome.stderr);
+            ensure!(outcome.stdout.is_empty(), "{words}: {}", outcome.stdout);
+            ensure_same(&before, &machine()?).with_context(|| words.to_owned())?;
+            ensure!(fs::read(record()?)? == kept, "{words}: the record has changed");
+        }
+        // Without privileges, and where the settings cannot be written.
+        let us = ours();
+        let us = us.display();
+        for (script, status, says) in [
+            (format!("setpriv --reuid 65534 --clear-groups {us} realserver start 192.0.2.1"), 2, "you must be root"),
+            (
+                format!("setpriv --bounding-set -all --inh-caps -all {us} realserver start 192.0.2.1"),
+                2,
+                "you must be root",
+            ),
+            (
+                format!(
+                    "unshare -m sh -c 'mount -o bind,ro /proc/sys /proc/sys && {us} realserver start 2001:db8::1 192.0.2.1'"
+                ),
+                0,
+                "",
+            ),
+        ] {
+            let output = Command::new("sh").args(["-c", &script]).output()?;
+            let said = String::from_utf8_lossy(&output.stderr);
+            if status == 0 {
+                // The settings have their values from the VIP that is there: nothing is to be written.
+                ensure!(output.status.success(), "{script}: {said}");
+                ensure_status("stop 2001:db8::1 192.0.2.1", 0)?;
+            } else {
+                ensure!(
+                    output.status.code() == Some(status) && said.contains(says),
+                    "{script}: {}: {said}",
+                    output.status
+                );
+            }
+            ensure_same(&before, &machine()?).with_context(|| script.clone())?;
+        }
+        ensure_status("stop 192.0.2.9", 0)?;
+        let before = machine()?;
+        let script =
+            format!("mount -o bind,ro /proc/sys /proc/sys && exec {us} realserver start 2001:db8::1 192.0.2.1");
+        let output = Command::new("unshare").args(["-m", "sh", "-c", &script]).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.code() == Some(1), "{script}: {}: {said}", output.status);
+        ensure!(
+            said.contains("/proc/sys/net/ipv4/conf/all/arp_ignore cannot be written: Read-only file system"),
+            "{said}"
+        );
+        ensure_same(&before, &machine()?)?;
+        ensure!(!record()?.exists(), "a record is left");
+        // A setting of the interface itself that would undo ours.
+        sh("echo 3 >/proc/sys/net/ipv4/conf/eth0/arp_ignore")?;
+        let before = machine()?;
+        let outcome = ensure_status("start 192.0.2.1", 1)?;
+        ensure!(outcome.stderr.contains("sysctl -w net/ipv4/conf/eth0/arp_ignore=1"), "{}", outcome.stderr);
+        ensure_same(&before, &machine()?)
+    })
+}
+
+fn stricter_values_are_left_alone() -> Result<()> {
+    on_a_network(|| {
+        sh("echo 8 >/proc/sys/net/ipv4/conf/all/arp_ignore; echo 2 >/proc/sys/net/ipv4/conf/lo/arp_ignore")?;
+        let before = machine()?;
+        ensure_status("start 192.0.2.1", 0)?;
+        let values = sh("cd /proc/sys/net/ipv4/conf; cat all/arp_ignore lo/arp_ignore all/arp_announce")?;
+        ensure!(values == "8\n2\n2\n", "{values}");
+        ensure_status("stop 192.0.2.1", 0)?;
+        ensure_same(&before, &machine()?)
+    })
+}
+
+fn changes_of_others_are_left_and_told() -> Result<()> {
+    on_a_network(|| {
+        ensure_status("start 192.0.2.1 192.0.2.2", 0)?;
+        sh("echo 2 >/proc/sys/net/ipv4/conf/all/arp_ignore
+            ip addr del 192.0.2.2/32 dev lo; ip addr add 192.0.2.2/32 dev lo label lo:mine")?;
+        let outcome = ensure_status("stop 192.0.2.1", 0)?;
+        ensure!(outcome.stderr.is_empty(), "the setting is still needed: {}", outcome.stderr);
+        let outcome = ensure_status("stop 192.0.2.2", 0)?;
+        for told in ["net/ipv4/conf/all/arp_ignore is 2 now", "192.0.2.2 on lo has the label lo:mine now"] {
+            ensure!(outcome.stderr.contains(told), "{}", outcome.stderr);
+        }
+        let values = sh("cd /proc/sys/net/ipv4/conf; cat all/arp_ignore lo/arp_ignore all/arp_announce")?;
+        ensure!(values == "2\n0\n0\n", "{values}");
+        ensure!(sh("ip addr show lo")?.contains("lo:mine"), "the address is gone");
+        Ok(())
+    })
+}
+
+fn a_record_of_a_namespace_that_is_gone() -> Result<()> {
+    on_a_network(|| {
+        let before = machine()?;
+        ensure_status("start 192.0.2.1", 0)?;
+        // As if it were of a namespace before this one, with the same inode.
+        let record = record()?;
+        let text = fs::read_to_string(&record)?;
+        let mut document: serde_json::Value = serde_json::from_str(&text)?;
+        let cookie = document["namespace"]["cookie"].as_u64().context("no cookie: a kernel before 5.14?")?;
+        document["namespace"]["cookie"] = (cookie + 1).into();
+        fs::write(&record, document.to_string())?;
+        let outcome = ensure_status("stop 192.0.2.1", 1)?;
+        ensure!(outcome.stderr.contains("is not started"), "{}", outcome.stderr);
+        fs::write(&record, &text)?;
+        ensure_status("stop 192.0.2.1", 0)?;
+        ensure_same(&before, &machine()?)?;
+        // What cannot be read is not overwritten.
+        fs::write(&record, "{}")?;
+        let outcome = ensure_status("start 192.0.2.1", 1)?;
+        ensure!(outcome.stderr.contains("no record of ours"), "{}", outcome.stderr);
+        ensure!(fs::read_to_string(&record)? == "{}", "the record was overwritten");
+        ensure_same(&before, &machine()?)?;
+        Ok(fs::remove_file(&record)?)
+    })
+}
+
+fn rules_on_arp_packets() -> Result<()> {
+    // Only distributions' kernels filter ARP with nftables.
+    let has_family = in_fresh_namespace(|| Ok(sh("nft add table arp x").is_ok()))?;
+    let methods = if has_family { &["arptables", "nftables"][..] } else { &["arptables"][..] };
+    for method in methods {
+        on_a_network(|| {
+            let before = machine()?;
+            ensure_status(&format!("start --method {method} 192.0.2.1 192.0.2.2"), 0)?;
+            let with_both = machine()?;
+            ensure!(with_both.matches("10.0.0.5").count() > before.matches("10.0.0.5").count(), "{with_both}");
+            ensure!(!with_both.contains("arp_ignore 1"), "the settings were changed: {with_both}");
+            ensure_status("stop 192.0.2.1", 0)?;
+            ensure_status("status 192.0.2.2", 0)?;
+            match *method {
+                "nftables" => sh("nft delete table arp ipvsadm-rs-192.0.2.2")?,
+                _ => sh("arptables-legacy -F INPUT")?,
+            };
+            let outcome = ensure_status("status 192.0.2.2", 3)?;
+            ensure!(outcome.stdout.contains("fail  arp_rules"), "{}", outcome.stdout);
+            ensure_status(&format!("start --method {method} 192.0.2.2"), 0)?;
+            ensure_status("status 192.0.2.2", 0)?;
+            ensure_status("stop 192.0.2.2", 0)?;
+            ensure_same(&before, &machine()?)
+        })
+        .with_context(|| format!("--method {method}"))?;
+    }
+    if !has_family {
+        on_a_network(|| {
+            let before = machine()?;
+            let outcome = ensure_status("start --method nftables 192.0.2.1", 1)?;
+            ensure!(outcome.stderr.contains("nftables filter no ARP"), "{}", outcome.stderr);
+            ensure_same(&before, &machine()?)
+        })?;
+    }
+    Ok(())
+}
+
+fn persistence_there_and_back() -> Result<()> {
+    on_a_network(|| {
+        let before = machine()?;
+        let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/systemd/ipvsadm-rs-realserver@.service");
+        // This machine's own files are not for that. One script, because the mounts end with it.
+        let script = format!(
+            "set -eu
+             mkdir -p /etc/sysctl.d /etc/systemd/system
+             mount -t tmpfs none /etc/sysctl.d; mount -t tmpfs none /etc/systemd/system
+             us={us}
+             $us realserver start --persist 192.0.2.1 && exit 1 || echo status $?
+             cp {template} /etc/systemd/system/
+             find /etc/sysctl.d /etc/systemd/system | sort >/tmp/before-$$
+             $us realserver start 192.0.2.1
+             $us realserver start --persist 192.0.2.1
+             $us realserver start --persist --method arptables 192.0.2.2
+             $us realserver start --persist 2001:db8::1
+             $us realserver status --persist
+             cd /etc; grep -r . sysctl.d systemd/system/*.d; readlink systemd/system/*.wants/*
+             find sysctl.d systemd/system -name '*@*' | sort
+             echo == as after a boot
+             $us realserver stop 192.0.2.1
+             cat sysctl.d/*192.0.2.1.conf | grep -v '^#' | while read -r key _ value; do echo $value >/proc/sys/$key; done
+             $us realserver start 192.0.2.1
+             $us realserver stop --persist 192.0.2.1 192.0.2.2 2001:db8::1
+             find /etc/sysctl.d /etc/systemd/system | sort | diff /tmp/before-$$ -
+             rm /tmp/before-$$",
+            us = ours().display(),
+            template = template.display()
+        );
+        let output = Command::new("unshare").args(["-m", "sh", "-c", &script]).output()?;
+        let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        ensure!(output.status.success(), "{}: {said}{complained}", output.status);
+        for line in [
+            "status 1",
+            "sysctl.d/60-ipvsadm-rs-realserver-192.0.2.1.conf:# before: net/ipv4/conf/all/arp_ignore = 0",
+            "sysctl.d/60-ipvsadm-rs-realserver-192.0.2.1.conf:net/ipv4/conf/all/arp_ignore = 1",
+            "Environment=\"OPTIONS=--method arptables --interface lo\"",
+            "/etc/systemd/system/ipvsadm-rs-realserver@.service",
+            "systemd/system/multi-user.target.wants/ipvsadm-rs-realserver@192.0.2.1.service",
+            "systemd/system/multi-user.target.wants/ipvsadm-rs-realserver@2001:db8::1.service",
+            "  pass  persist       it is started at every boot",
+        ] {
+            ensure!(said.contains(line), "no line {line} in:\n{said}");
+        }
+        ensure!(complained.matches("there is no unit").count() == 1, "{complained}");
+        ensure_same(&before, &machine()?)
     })
 }

@@ -17,6 +17,7 @@ mod help;
 mod list;
 mod output;
 mod progress;
+mod realserver;
 mod restore;
 mod save;
 
@@ -110,8 +111,11 @@ struct Subcommand {
     run: fn(&clap::ArgMatches, &mut Output) -> Result<u8>,
 }
 
-const SUBCOMMANDS: &[Subcommand] =
-    &[Subcommand { command: diff::command, run: diff::run }, Subcommand { command: doctor::command, run: doctor::run }];
+const SUBCOMMANDS: &[Subcommand] = &[
+    Subcommand { command: diff::command, run: diff::run },
+    Subcommand { command: doctor::command, run: doctor::run },
+    Subcommand { command: realserver::command, run: realserver::run },
+];
 
 /// The whole command line, for help, completions and manual.
 #[must_use]

@@ -6,6 +6,7 @@ pub mod file;
 mod listeners;
 mod names;
 pub mod probe;
+pub mod realserver;
 pub mod route;
 pub mod sysctl;
 

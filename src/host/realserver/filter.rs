@@ -1,0 +1,274 @@
+//! Keeping a VIP out of ARP packet by packet: requests for it are dropped, and of requests that would ask with it as their
+//! source that becomes the real server's own address (RIP). By nft(8), in a table of our own for each VIP, or by
+//! arptables(8).
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+use super::error::state;
+use super::{Facts, Method, arp};
+
+/// Where programs are looked for, whatever the caller's PATH.
+const FOLDERS: [&str; 6] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
+
+/// What is laid before ARP for a VIP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "by")]
+pub(super) enum Filter {
+    /// A table of nftables' family `arp`, with all that is in it.
+    Nftables {
+        /// Its name.
+        table: String,
+        /// The address that takes the VIP's place, by interface.
+        sources: Vec<(String, Ipv4Addr)>,
+    },
+    /// Rules of the table `filter` of arptables.
+    Arptables {
+        /// The program.
+        program: PathBuf,
+        /// Each rule from its chain on, as it is given to `-A` and `-D`.
+        rules: Vec<Vec<String>>,
+    },
+}
+
+impl Filter {
+    /// What a VIP needs, by one of the means that this machine has.
+    pub(super) fn plan(method: Method, vip: Ipv4Addr, facts: &Facts) -> Result<Self> {
+        let sources = sources(vip, facts)?;
+        let nftables = |sources| Self::Nftables { table: format!("ipvsadm-rs-{vip}"), sources };
+        match method {
+            Method::Nftables => usable_nft().map(|()| nftables(sources)),
+            _ => match legacy_arptables() {
+                Some(program) => Ok(Self::Arptables { program, rules: rules(vip, &sources) }),
+                // Today's arptables is another face of nftables.
+                None => match (usable_nft(), find("arptables")) {
+                    (Ok(()), _) => Ok(nftables(sources)),
+                    (Err(_), Some(program)) => Ok(Self::Arptables { program, rules: rules(vip, &sources) }),
+                    (Err(error), None) => Err(error),
+                },
+            },
+        }
+    }
+
+    /// Lay it, or lay it anew.
+    pub(super) fn lay(&self, vip: Ipv4Addr, lock: &dyn Fn() -> Result<Option<File>>) -> Result<()> {
+        match self {
+            Self::Nftables { table, sources } => nft(&script(table, vip, sources), lock()?),
+            Self::Arptables { program, rules } => {
+                self.lift(lock)?;
+                rules.iter().try_for_each(|rule| arptables(program, "-A", rule, lock()?))
+            }
+        }
+    }
+
+    /// Take it away, as far as it is there.
+    pub(super) fn lift(&self, lock: &dyn Fn() -> Result<Option<File>>) -> Result<()> {
+        match self {
+            // In one transaction; adding what is there changes nothing.
+            Self::Nftables { table, .. } => nft(&format!("add table arp {table}\ndelete table arp {table}\n"), lock()?),
+            Self::Arptables { program, rules } => {
+                for rule in rules {
+                    if listed(program, rule)? {
+                        arptables(program, "-D", rule, lock()?)?;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether all of it is there. Err: it cannot be seen.
+    pub(super) fn is_laid(&self) -> Result<bool> {
+        match self {
+            Self::Nftables { table, sources } => {
+                let Some(program) = find("nft") else { return Err(state("there is no nft".into())) };
+                let output = command(&program).args(["list", "table", "arp", table]).output()?;
+                let text = String::from_utf8_lossy(&output.stdout);
+                let dropped = text.lines().any(|line| line.contains("arp operation request") && line.contains("drop"));
+                let mended = |(name, rip): &(String, Ipv4Addr)| {
+                    text.lines().any(|line| {
+                        line.contains(&format!("oifname \"{name}\"")) && line.contains(&format!("set {rip}"))
+                    })
+                };
+                Ok(output.status.success() && dropped && sources.iter().all(mended))
+            }
+            Self::Arptables { program, rules } => {
+                for rule in rules {
+                    if !listed(program, rule)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// The interfaces whose requests are mended.
+    pub(super) fn covers(&self, interface: &str) -> bool {
+        match self {
+            Self::Nftables { sources, .. } => sources.iter().any(|(name, _)| name == interface),
+            Self::Arptables { rules, .. } => {
+                rules.iter().any(|rule| rule.windows(2).any(|pair| pair[0] == "-o" && pair[1] == interface))
+            }
+        }
+    }
+}
+
+/// The address that each link is to ask with in place of the VIP.
+fn sources(vip: Ipv4Addr, facts: &Facts) -> Result<Vec<(String, Ipv4Addr)>> {
+    let mut sources = Vec::new();
+    for link in arp::speakers(facts) {
+        let own = facts.addresses.iter().find_map(|address| match address.address {
+            IpAddr::V4(own) if address.index == link.index && own != vip && !address.flags.is_secondary() => Some(own),
+            _ => None,
+        });
+        let Some(own) = own else { continue };
+        // Nothing that a name of an interface may hold is to become a part of a rule.
+        if !link.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-@:".contains(&byte)) {
+            return Err(state(format!("the interface's name `{}' cannot be put into a rule", link.name)));
+        }
+        sources.push((link.name.clone(), own));
+    }
+    Ok(sources)
+}
+
+/// What makes the table anew, in one transaction.
+fn script(table: &str, vip: Ipv4Addr, sources: &[(String, Ipv4Addr)]) -> String {
+    let mut script = format!(
+        "add table arp {table}\ndelete table arp {table}\ntable arp {table} {{\n\
+         chain input {{\ntype filter hook input priority 0; policy accept;\n\
+         arp operation request arp daddr ip {vip} drop\n}}\n\
+         chain output {{\ntype filter hook output priority 0; policy accept;\n"
+    );
+    for (name, rip) in sources {
+        script.push_str(&format!("oifname \"{name}\" arp saddr ip {vip} arp saddr ip set {rip}\n"));
+    }
+    script.push_str("}\n}\n");
+    script
+}
+
+/// The same for arptables. Option by option as it lists them, to find them again.
+fn rules(vip: Ipv4Addr, sources: &[(String, Ipv4Addr)]) -> Vec<Vec<String>> {
+    let words = |line: String| line.split(' ').map(str::to_owned).collect();
+    let mut rules = vec![words(format!("INPUT -d {vip} --opcode 1 -j DROP"))];
+    for (name, rip) in sources {
+        rules.push(words(format!("OUTPUT -o {name} -s {vip} -j mangle --mangle-ip-s {rip}")));
+    }
+    rules
+}
+
+/// Whether arptables lists a rule: the words of it, in any order, in one line under its chain.
+fn listed(program: &Path, rule: &[String]) -> Result<bool> {
+    let output = command(program).args(["-n", "-L"]).output().with_context(|| program.display().to_string())?;
+    if !output.status.success() {
+        return Err(failed(program, &output.stderr));
+    }
+    Ok(is_listed(&String::from_utf8_lossy(&output.stdout), rule))
+}
+
+fn is_listed(listing: &str, rule: &[String]) -> bool {
+    let Some((chain, words)) = rule.split_first() else { return false };
+    let mut current = "";
+    listing.lines().any(|line| {
+        if let Some(name) = line.strip_prefix("Chain ") {
+            current = name.split(' ').next().unwrap_or_default();
+            return false;
+        }
+        let there: Vec<&str> = line.split_ascii_whitespace().collect();
+        current == chain && words.iter().all(|word| there.contains(&word.as_str()))
+    })
+}
+
+fn arptables(program: &Path, action: &str, rule: &[String], lock: Option<File>) -> Result<()> {
+    let mut command = command(program);
+    command.arg(action).args(rule).stdin(lock.map_or(Stdio::null(), Stdio::from));
+    let output = command.output().with_context(|| program.display().to_string())?;
+    if output.status.success() { Ok(()) } else { Err(failed(program, &output.stderr)) }
+}
+
+/// Run nft on a script, which is made whole or not at all.
+fn nft(script: &str, lock: Option<File>) -> Result<()> {
+    let Some(program) = find("nft") else { return Err(no_program()) };
+    let mut command = command(&program);
+    // Its standard input is the lock: till it is done nobody else begins.
+    command.arg(script).stdin(lock.map_or(Stdio::null(), Stdio::from));
+    let output = command.output().with_context(|| program.display().to_string())?;
+    if output.status.success() { Ok(()) } else { Err(failed(&program, &output.stderr)) }
+}
+
+/// Whether there is nft, and a kernel that filters ARP with it: tried without doing it.
+fn usable_nft() -> Result<()> {
+    let program = find("nft").ok_or_else(no_program)?;
+    let output = command(&program).args(["--check", "add table arp ipvsadm-rs"]).output();
+    let output = output.with_context(|| program.display().to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let error = failed(&program, &output.stderr);
+    Err(match String::from_utf8_lossy(&output.stderr).contains("Operation not supported") {
+        true => state(format!("{error}: this kernel's nftables filter no ARP (CONFIG_NF_TABLES_ARP)")),
+        false => error,
+    })
+}
+
+fn no_program() -> anyhow::Error {
+    state("neither nft nor arptables is on this machine: install nftables".into())
+}
+
+fn failed(program: &Path, said: &[u8]) -> anyhow::Error {
+    let said = String::from_utf8_lossy(said);
+    // What follows the first line shows where in the script.
+    let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it failed, and said nothing");
+    state(format!("{}: {}", program.display(), first.trim_start_matches("Error: ")))
+}
+
+/// The arptables that is not made of nftables.
+fn legacy_arptables() -> Option<PathBuf> {
+    find("arptables-legacy").or_else(|| {
+        let program = find("arptables")?;
+        let version = command(&program).arg("-V").output().ok()?;
+        (!String::from_utf8_lossy(&version.stdout).contains("nf_tables")).then_some(program)
+    })
+}
+
+fn find(name: &str) -> Option<PathBuf> {
+    FOLDERS.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file())
+}
+
+fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().env("LC_ALL", "C").env("PATH", OsStr::new(&FOLDERS.join(":"))).stdin(Stdio::null());
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rules_of_a_listing_are_found_under_their_chain() {
+        let listing = "Chain INPUT (policy ACCEPT)\n-j DROP -d 192.0.2.1 --opcode 1 \n\nChain OUTPUT (policy ACCEPT)\n\
+                       -j mangle -o eth0 -s 192.0.2.1 --mangle-ip-s 10.0.0.1 \n";
+        let vip = Ipv4Addr::new(192, 0, 2, 1);
+        let ours = rules(vip, &[("eth0".into(), Ipv4Addr::new(10, 0, 0, 1))]);
+        assert!(ours.iter().all(|rule| is_listed(listing, rule)));
+        for other in rules(Ipv4Addr::new(192, 0, 2, 11), &[("eth0".into(), Ipv4Addr::new(10, 0, 0, 2))]) {
+            assert!(!is_listed(listing, &other), "{other:?}");
+        }
+        let swapped = listing.replace("INPUT", "FORWARD");
+        assert!(!is_listed(&swapped, &ours[0]));
+    }
+
+    #[test]
+    fn a_script_makes_the_table_anew() {
+        let script = script("t", Ipv4Addr::new(192, 0, 2, 1), &[("eth0".into(), Ipv4Addr::new(10, 0, 0, 1))]);
+        assert!(script.starts_with("add table arp t\ndelete table arp t\ntable arp t {\n"));
+        assert!(script.contains("oifname \"eth0\" arp saddr ip 192.0.2.1 arp saddr ip set 10.0.0.1\n"));
+    }
+}
