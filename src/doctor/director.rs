@@ -241,9 +241,14 @@ pub(super) fn capacity(facts: &Facts) -> Judged {
             continue;
         }
         if servers.iter().all(|entry| entry.destination.weight == 0) {
-            let edit = servers
-                .iter()
-                .map(|entry| Change::EditDestination(key, Destination { weight: 1, ..entry.destination }));
+            let saved = |server: &Destination| {
+                let weights = &facts.rules.value()?.as_ref()?.weights;
+                weights.get(&(key, server.key)).copied().filter(|weight| *weight > 0)
+            };
+            let edit = servers.iter().map(|entry| {
+                let weight = saved(&entry.destination).unwrap_or(1);
+                Change::EditDestination(key, Destination { weight, ..entry.destination })
+            });
             bad.push(
                 Judgement::fail(format!("all {} servers of {name} have weight 0", servers.len()), TABLE).changes(edit),
             );
@@ -301,9 +306,16 @@ pub(super) fn schedulers(facts: &Facts) -> Judged {
     };
     let modules = facts.modules.get()?;
     let mut bad = Vec::new();
-    let wanted = rules.schedulers.iter().map(|(line, name)| (*line, *name, "ip_vs_", "scheduler"));
-    let engines = rules.engines.iter().map(|(line, name)| (*line, *name, "ip_vs_pe_", "persistence engine"));
-    for (line, name, prefix, kind) in wanted.chain(engines) {
+    // The scheduler that the service has now is as good as any to be saved.
+    let at_work = |key: &ServiceKey| {
+        let services = facts.table.value().into_iter().flat_map(|table| &table.services);
+        let mut names = services.map(|service| service.entry.service).filter(|service| service.key == *key);
+        names.next().map_or_else(|| "wlc".to_owned(), |service| service.scheduler.to_string())
+    };
+    let wanted = rules.schedulers.iter().map(|(line, key, name)| (*line, *name, "ip_vs_", "scheduler", at_work(key)));
+    let engine = |(line, name): &(u32, _)| (*line, *name, "ip_vs_pe_", "persistence engine", String::new());
+    let engines = rules.engines.iter().map(engine);
+    for (line, name, prefix, kind, instead) in wanted.chain(engines) {
         if name.is_empty() || name.as_bytes() == b"none" || in_use.contains(&name) {
             continue;
         }
@@ -324,7 +336,7 @@ pub(super) fn schedulers(facts: &Facts) -> Judged {
             );
             bad.push(match kind {
                 "scheduler" => {
-                    found.command(format!("sed -i '{line}s/\\(-s\\|--scheduler\\)[ =]*{name}/-s wlc/' {path}"))
+                    found.command(format!("sed -i '{line}s/\\(-s\\|--scheduler\\)[ =]*{name}/-s {instead}/' {path}"))
                 }
                 _ => found.advice(format!("Install the package with the module {module}.")),
             });
@@ -653,7 +665,8 @@ pub(super) fn answers(facts: &Facts) -> Judged {
         facts.links.get()?.iter().filter_map(|link| link.address.as_ref()).map(ToString::to_string).collect();
     let mut bad = Vec::new();
     for vip in facts.vips.iter().map(|vip| vip.address) {
-        let foreign: Vec<_> = all.iter().filter(|a| a.vip == vip && !own.contains(&a.hardware.to_string())).collect();
+        let foreign: Vec<_> =
+            all.iter().filter(|a| a.address == vip && !own.contains(&a.hardware.to_string())).collect();
         let here = facts.holders(vip)?.iter().any(|(link, _)| super::facts::speaks(link));
         // Where this director stands by, the other one answers.
         if !here && foreign.len() == 1 {

@@ -1,13 +1,15 @@
 //! What the checks judge: facts, each with where it was read, or why it could not be.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use super::Skip;
 use crate::host::route::{Address, HardwareAddress, Link, Neighbour, Route};
 use crate::host::{Listener, SettingLine};
-use crate::model::{Daemon, DestinationEntry, Info, SchedulerName, ServiceKey, Table, TableService, Timeouts};
+use crate::model::{
+    Daemon, DestinationEntry, DestinationKey, Info, SchedulerName, ServiceKey, Table, TableService, Timeouts,
+};
 
 /// Something read from the machine, or the reason why it could not be read.
 #[derive(Clone, Debug)]
@@ -98,10 +100,12 @@ pub struct RulesFile {
     pub bad: Vec<String>,
     /// Servers whose port is not their service's, though their forwarding method cannot change it.
     pub ports: Vec<FilePort>,
-    /// The schedulers that it asks for, and the line that does.
-    pub schedulers: Vec<(u32, SchedulerName)>,
+    /// The schedulers that it asks for: the line that does, and for which service.
+    pub schedulers: Vec<(u32, ServiceKey, SchedulerName)>,
     /// The persistence engines that it asks for, and the line that does.
     pub engines: Vec<(u32, SchedulerName)>,
+    /// The weights that it gives.
+    pub weights: HashMap<(ServiceKey, DestinationKey), u32>,
     /// Whether it has timeouts or daemons, too.
     pub whole: bool,
     /// In how many rules the kernel's table differs from it.
@@ -152,11 +156,11 @@ impl Settings {
     }
 }
 
-/// Who answered for a virtual address when asked on the segment.
+/// Who answered for an address when asked on the segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The virtual address.
-    pub vip: IpAddr,
+    /// The address.
+    pub address: IpAddr,
     /// The interface it was asked on.
     pub interface: String,
     /// Who says to have it.
@@ -166,7 +170,7 @@ pub struct Answer {
 /// What was learnt by asking and listening on the wire (`--probe`).
 #[derive(Clone, Debug)]
 pub struct Probe {
-    /// Who answers for the virtual addresses.
+    /// Who answers for the virtual addresses, and for gateways.
     pub answers: Fact<Vec<Answer>>,
     /// The sync ids of the masters that were heard.
     pub sync_ids: Fact<Vec<u8>>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::facts::{ArpPassage, Fact, Facts, Fate, Vip, speaks};
+use super::facts::{Answer, ArpPassage, Fact, Facts, Fate, Vip, speaks};
 use super::{Judged, Judgement, Skip, State, shell, unless_bad};
 use crate::host::route::{Address, Link, Prefix, Route, RouteKind};
 use crate::host::{Listener, SettingLine};
@@ -206,11 +206,13 @@ pub(super) fn way_back(facts: &Facts) -> Judged {
         return Err(Skip(format!("the gateway is {gateway}; whether that is the director is found out with --probe")));
     };
     let answers = probe.answers.get()?;
-    let directors: BTreeSet<_> = answers.iter().map(|answer| answer.hardware.to_string()).collect();
+    let is_vip = |answer: &&Answer| facts.vips.iter().any(|vip| vip.address == answer.address);
+    let directors: BTreeSet<_> = answers.iter().filter(is_vip).map(|answer| answer.hardware.to_string()).collect();
     let neighbours = facts.neighbours.get()?;
     let hardware = |gateway: IpAddr| {
-        let entry = neighbours.iter().find(|entry| entry.address == gateway)?;
-        entry.hardware.as_ref().map(ToString::to_string)
+        let answered = answers.iter().find(|answer| answer.address == gateway).map(|answer| &answer.hardware);
+        let known = || neighbours.iter().find(|entry| entry.address == gateway)?.hardware.as_ref();
+        answered.or_else(known).map(ToString::to_string)
     };
     let mut bad = Vec::new();
     for route in &ways {
@@ -258,6 +260,7 @@ pub(super) fn reverse_path(facts: &Facts) -> Judged {
         answers
             .into_iter()
             .flatten()
+            .filter(|answer| facts.vips.iter().any(|vip| vip.address == answer.address))
             .map(|answer| answer.interface.as_str())
             .filter(|name| output.as_deref() != Some(*name)),
     );

@@ -179,7 +179,7 @@ fn director() -> Facts {
     );
     let rules = RulesFile {
         path: "/etc/ipvsadm.rules".to_owned(),
-        schedulers: vec![(1, SchedulerName::cut(b"wrr"))],
+        schedulers: vec![(1, service().entry.service.key, SchedulerName::cut(b"wrr"))],
         ..RulesFile::default()
     };
     facts.rules = Fact::known(Some(rules), "rules");
@@ -214,7 +214,7 @@ fn real_server() -> Facts {
 }
 
 fn answer(last: u8) -> Answer {
-    Answer { vip: ip(VIP), interface: "eth0".to_owned(), hardware: mac(last) }
+    Answer { address: ip(VIP), interface: "eth0".to_owned(), hardware: mac(last) }
 }
 
 /// What the check of this name says of a machine.
@@ -392,6 +392,11 @@ fn d7_capacity() {
     let mut facts = director();
     table(&mut facts, |service| service.destinations.iter_mut().for_each(|entry| entry.destination.weight = 0));
     assert_found("D7", &facts, State::Fail, "weight 0", "weight: 1");
+    let key = service().entry.service.key;
+    rules(&mut facts, |rules| {
+        rules.weights.insert((key, DestinationKey { address: ip("30.30.30.40"), port: 80 }), 3);
+    });
+    assert_found("D7", &facts, State::Fail, "weight 0", "weight: 3");
     let mut facts = director();
     table(&mut facts, |service| {
         service.destinations.iter_mut().for_each(|entry| entry.destination.upper_threshold = 3)
@@ -404,8 +409,8 @@ fn d7_capacity() {
 #[test]
 fn d8_schedulers() {
     let mut facts = director();
-    rules(&mut facts, |rules| rules.schedulers.push((3, SchedulerName::cut(b"nope"))));
-    assert_found("D8", &facts, State::Fail, "no module ip_vs_nope", "sed -i '3s/");
+    rules(&mut facts, |rules| rules.schedulers.push((3, service().entry.service.key, SchedulerName::cut(b"nope"))));
+    assert_found("D8", &facts, State::Fail, "no module ip_vs_nope", "/-s wrr/' /etc/ipvsadm.rules");
     let mut facts = director();
     rules(&mut facts, |rules| rules.engines.push((3, SchedulerName::cut(b"sip"))));
     assert_found("D8", &facts, State::Fail, "no module ip_vs_pe_sip", "Install");

@@ -55,8 +55,12 @@ pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
         true => all_vips(&table, &links, &addresses),
     };
     let targets: Vec<IpAddr> = vips.iter().map(|vip| vip.address).collect();
-    // Asking teaches the neighbour table whom answers come from.
-    let probe = wanted.probe.then(|| ask_around(&targets, &links, &addresses));
+    let routes = read(&mut network, "the kernel's routes", route::Client::routes);
+    let probe = wanted.probe.then(|| {
+        let gateways = routes.value().into_iter().flatten().filter_map(|route| route.gateway);
+        let asked: BTreeSet<IpAddr> = targets.iter().copied().chain(gateways).collect();
+        ask_around(&asked, &targets, &links, &addresses)
+    });
     let rules = saved(wanted.rules, &mut ipvs);
     Facts {
         kernel: release(),
@@ -76,7 +80,7 @@ pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
         ),
         rules,
         managers: managers(&links),
-        routes: read(&mut network, "the kernel's routes", route::Client::routes),
+        routes,
         neighbours: read(&mut network, "the kernel's neighbour table", route::Client::neighbours),
         paths: paths(&mut network, &targets, &table),
         settings: settings(&links),
@@ -293,10 +297,11 @@ fn saved(named: Option<&Path>, client: &mut Result<Option<Client>, kernel::Error
         let Some(change) = line.change() else { return };
         match *change {
             Change::AddService(service) | Change::EditService(service) => {
-                file.schedulers.push((line.number, service.scheduler));
+                file.schedulers.push((line.number, service.key, service.scheduler));
                 file.engines.push((line.number, service.engine));
             }
-            Change::AddDestination(key, _) | Change::EditDestination(key, _) => {
+            Change::AddDestination(key, server) | Change::EditDestination(key, server) => {
+                file.weights.insert((key, server.key), server.weight);
                 if let (Some(written), Some(counts)) = (line.replaced_port, key.port()) {
                     let text = lines.get(line.number as usize - 1).map(|text| String::from_utf8_lossy(text));
                     let mark = format!(":{written}");
@@ -350,21 +355,26 @@ fn usual_rules() -> Option<PathBuf> {
     })
 }
 
-/// Ask on all segments at once who has the virtual addresses.
-fn ask_around(vips: &[IpAddr], links: &Fact<Vec<Link>>, addresses: &Fact<Vec<Address>>) -> Probe {
+/// Ask on all segments at once who has these addresses. None of the virtual ones is asked with.
+fn ask_around(
+    asked: &BTreeSet<IpAddr>,
+    vips: &[IpAddr],
+    links: &Fact<Vec<Link>>,
+    addresses: &Fact<Vec<Address>>,
+) -> Probe {
     /// `ARPHRD_ETHER`
     const ETHERNET: u16 = 1;
     let from = "the wire";
     let links = links.value().map(Vec::as_slice).unwrap_or_default();
     let addresses = addresses.value().map(Vec::as_slice).unwrap_or_default();
     let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
-    for vip in vips {
-        match vip {
+    for address in asked {
+        match address {
             IpAddr::V4(address) => ipv4.push(*address),
             IpAddr::V6(address) => ipv6.push(*address),
         }
     }
-    let asked: Vec<_> = thread::scope(|scope| {
+    let outcomes: Vec<_> = thread::scope(|scope| {
         let of_link = |link: &&Link| speaks(link) && link.medium == ETHERNET;
         let threads: Vec<_> = links
             .iter()
@@ -392,7 +402,7 @@ fn ask_around(vips: &[IpAddr], links: &Fact<Vec<Link>>, addresses: &Fact<Vec<Add
     });
     let mut answers = Vec::new();
     let mut sync_ids = Vec::new();
-    for (link, outcome) in asked {
+    for (link, outcome) in outcomes {
         let heard = match outcome {
             Ok(Ok(heard)) => heard,
             Ok(Err(error)) => {
@@ -405,12 +415,14 @@ fn ask_around(vips: &[IpAddr], links: &Fact<Vec<Link>>, addresses: &Fact<Vec<Add
         for heard in heard {
             let interface = link.name.clone();
             match heard {
-                Heard::Arp(vip, hardware) => answers.push(Answer { vip: vip.into(), interface, hardware }),
-                Heard::Advertisement(vip, hardware) => answers.push(Answer { vip: vip.into(), interface, hardware }),
+                Heard::Arp(address, hardware) => answers.push(Answer { address: address.into(), interface, hardware }),
+                Heard::Advertisement(vip, hardware) => {
+                    answers.push(Answer { address: vip.into(), interface, hardware })
+                }
                 Heard::Sync(id) => sync_ids.push(id),
             }
         }
     }
-    answers.retain(|answer| vips.contains(&answer.vip));
+    answers.retain(|answer| asked.contains(&answer.address));
     Probe { answers: Fact::known(answers, from), sync_ids: Fact::known(sync_ids, from) }
 }
