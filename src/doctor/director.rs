@@ -437,7 +437,7 @@ pub(super) fn forwarding(facts: &Facts) -> Judged {
 }
 
 pub(super) fn firewall(facts: &Facts) -> Judged {
-    passages(&facts.passages)
+    passages(&facts.scheduled)
 }
 
 /// What the firewall does with packets, on either machine.

@@ -263,8 +263,10 @@ pub struct Facts {
     pub boot_addresses: Fact<Vec<(IpAddr, String)>>,
     /// The files that make an interface `lo:…` with a virtual address and do not say `ARPUPDATE=no`.
     pub announced: Fact<Vec<String>>,
-    /// What the firewall does with packets to the virtual services.
-    pub passages: Vec<Passage>,
+    /// What the firewall does with packets to the virtual services, on their way to IPVS.
+    pub scheduled: Vec<Passage>,
+    /// What it does with packets to programs that serve clients.
+    pub delivered: Vec<Passage>,
     /// What the rules for ARP do; nothing if none is about a virtual address.
     pub arp: Vec<ArpPassage>,
     /// What asking on the wire gave, if that was wanted.

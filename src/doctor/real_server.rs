@@ -284,14 +284,6 @@ fn is_tunnel(link: &Link) -> bool {
     matches!(link.kind.as_deref(), Some("ipip" | "gre" | "sit" | "ip6tnl" | "ip6gre"))
 }
 
-/// Whether a socket gets what comes for this address.
-fn gets(listener: &Listener, vip: IpAddr) -> bool {
-    match (listener.address, vip) {
-        (IpAddr::V6(address), IpAddr::V4(_)) if address.is_unspecified() => !listener.only_ipv6,
-        (address, vip) => address == vip || (address.is_unspecified() && address.is_ipv4() == vip.is_ipv4()),
-    }
-}
-
 pub(super) fn listeners(facts: &Facts) -> Judged {
     if facts.vips.is_empty() {
         return Err(no_vip());
@@ -305,7 +297,7 @@ pub(super) fn listeners(facts: &Facts) -> Judged {
     for Vip { address: vip, port } in &facts.vips {
         let wanted = |listener: &&Listener| port.is_none_or(|port| listener.port == port);
         let (for_vip, others): (Vec<&Listener>, Vec<&Listener>) =
-            all.iter().filter(wanted).partition(|listener| gets(listener, *vip));
+            all.iter().filter(wanted).partition(|listener| listener.gets(*vip));
         good.extend(for_vip.iter().map(|listener| (listener.port, listener.protocol.service_name())));
         for other in &others {
             let covered = for_vip.iter().any(|one| one.port == other.port && one.protocol == other.protocol);
@@ -336,7 +328,7 @@ pub(super) fn listeners(facts: &Facts) -> Judged {
 }
 
 pub(super) fn firewall(facts: &Facts) -> Judged {
-    super::director::passages(&facts.passages)
+    super::director::passages(&facts.delivered)
 }
 
 pub(super) fn arp_rules(facts: &Facts) -> Judged {

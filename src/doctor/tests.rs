@@ -100,6 +100,11 @@ fn set(facts: &mut Facts, key: &str, value: i64) {
     facts.settings.insert(key, Fact::known(value, format!("/proc/sys/{key}")));
 }
 
+fn passage() -> Passage {
+    let packet = "tcp to 20.20.20.20:80".to_owned();
+    Passage { packet, certain: true, fate: Fact::known(Fate::Accepted, "rules") }
+}
+
 /// What all machines have.
 fn machine() -> Facts {
     let speaking = LinkFlags::UP | LinkFlags::BROADCAST | LinkFlags::MULTICAST;
@@ -131,11 +136,8 @@ fn machine() -> Facts {
         boot_settings: Fact::known(Vec::new(), "sysctl.d"),
         boot_addresses: Fact::known(Vec::new(), "etc"),
         announced: Fact::known(Vec::new(), "scripts"),
-        passages: vec![Passage {
-            packet: "tcp to 20.20.20.20:80".to_owned(),
-            certain: true,
-            fate: Fact::known(Fate::Accepted, "rules"),
-        }],
+        scheduled: vec![passage()],
+        delivered: vec![passage()],
         arp: Vec::new(),
         probe: None,
     };
@@ -304,7 +306,8 @@ fn what_cannot_be_read_is_skipped_and_never_a_failure() {
     facts.boot_addresses = Fact::unreadable(no, "x");
     facts.announced = Fact::unreadable(no, "x");
     facts.offload = vec![("eth0".to_owned(), Fact::unreadable(no, "x"))];
-    facts.passages = vec![Passage { packet: "p".to_owned(), certain: true, fate: Fact::unreadable(no, "x") }];
+    let passage = Passage { fate: Fact::unreadable(no, "x"), ..passage() };
+    (facts.scheduled, facts.delivered) = (vec![passage.clone()], vec![passage]);
     facts.probe = Some(Probe { answers: Fact::unreadable(no, "x"), sync_ids: Fact::unreadable(no, "x") });
     for finding in examine(&facts, &[Role::Director, Role::RealServer]) {
         // No server in the table means nothing to be said of ports.
@@ -482,13 +485,17 @@ fn d14_and_r9_firewall() {
             rule: "inet f i: drop".to_owned(),
             undo: Some("nft delete".to_owned()),
         };
-        facts.passages[0].fate = Fact::known(stopped, "rules");
+        let both = |facts: &mut Facts, fate: &Fate, certain: bool| {
+            let passage = Passage { fate: Fact::known(fate.clone(), "rules"), certain, ..passage() };
+            (facts.scheduled, facts.delivered) = (vec![passage.clone()], vec![passage]);
+        };
+        both(&mut facts, &stopped, true);
         assert_found(id, &facts, State::Fail, "tcp to 20.20.20.20:80 is dropped by inet f i: drop", "nft delete");
-        facts.passages[0].certain = false;
+        both(&mut facts, &stopped, false);
         assert_found(id, &facts, State::Warn, "dropped", "nft delete");
-        facts.passages[0].fate = Fact::known(Fate::Depends("the client".to_owned()), "rules");
+        both(&mut facts, &Fate::Depends("the client".to_owned()), true);
         assert_skipped(id, &facts, "the client");
-        facts.passages.clear();
+        (facts.scheduled, facts.delivered) = (Vec::new(), Vec::new());
         assert_skipped(id, &facts, "VIP:PORT");
     }
 }

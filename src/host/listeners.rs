@@ -39,6 +39,17 @@ pub struct Listener {
     pub only_ipv6: bool,
 }
 
+impl Listener {
+    /// Whether it gets what comes for this address.
+    #[must_use]
+    pub fn gets(&self, to: IpAddr) -> bool {
+        match (self.address, to) {
+            (IpAddr::V6(address), IpAddr::V4(_)) if address.is_unspecified() => !self.only_ipv6,
+            (address, to) => address == to || (address.is_unspecified() && address.is_ipv4() == to.is_ipv4()),
+        }
+    }
+}
+
 /// The listening TCP sockets and the UDP sockets without a peer, of this network namespace.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 pub mod boot;
 pub mod ethtool;
 pub mod file;
+pub mod firewall;
 mod listeners;
 mod names;
 pub mod probe;

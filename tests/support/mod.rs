@@ -45,18 +45,22 @@ pub struct Guest {
     pub timeout: u32,
     /// Whether the tests may be dealt out to several guests.
     pub divisible: bool,
+    /// The one kernel that will do, as `tests/in-kernel --kernel` takes it.
+    pub kernel: Option<&'static str>,
+    /// Whether this machine's own kernel will do as it is, in namespaces of the tests' own.
+    pub here: bool,
 }
 
 impl Default for Guest {
     fn default() -> Self {
-        Self { memory: 512, timeout: 600, divisible: false }
+        Self { memory: 512, timeout: 600, divisible: false, kernel: None, here: false }
     }
 }
 
 /// The `main` of a test binary that needs a kernel with IPVS.
 pub fn run_in_kernel(guest: Guest, trials: impl FnOnce() -> Result<Vec<Trial>>) -> ExitCode {
     let arguments = Arguments::from_args();
-    let here = arguments.list || env::var_os("IPVS_IN_KERNEL").is_some();
+    let here = arguments.list || guest.here || env::var_os("IPVS_IN_KERNEL").is_some();
     let done = if here {
         trials().map(|trials| libtest_mimic::run(&arguments, share_of_this_guest(trials)).exit_code())
     } else {
@@ -82,6 +86,7 @@ fn start_guests(guest: Guest, arguments: &Arguments) -> Result<bool> {
     let mut children = Vec::new();
     for number in 0..guests {
         let mut command = Command::new(&runner);
+        command.args(guest.kernel.iter().flat_map(|kernel| ["--kernel", kernel]));
         command.args(["--memory", &guest.memory.to_string(), "--timeout", &guest.timeout.to_string(), "--"]);
         command.arg(&this).args(env::args_os().skip(1));
         command.env("IPVS_SHARE", format!("{number}/{guests}"));

@@ -9,6 +9,7 @@ use std::thread;
 
 use nix::errno::Errno;
 
+use super::filter::Filter;
 use crate::commands::restore::read_state;
 use crate::doctor::facts::{
     Answer, Blocked, Fact, Facts, FilePort, Ipvs, Modules, Probe, RulesFile, Settings, Vip, speaks,
@@ -62,6 +63,8 @@ pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
         ask_around(&asked, &targets, &links, &addresses)
     });
     let rules = saved(wanted.rules, &mut ipvs);
+    let listeners = Fact::of(host::listeners(), "the kernel's sockets");
+    let filter = Filter::read(&links);
     Facts {
         kernel: release(),
         ipvs: Fact::of(
@@ -85,12 +88,13 @@ pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
         paths: paths(&mut network, &targets, &table),
         settings: settings(&links),
         offload: offload(&links),
-        listeners: Fact::of(host::listeners(), "the kernel's sockets"),
         boot_settings: Fact::of(boot::settings(), "/etc/sysctl.d and the like"),
         boot_addresses: Fact::known(boot::addresses(&targets), "the network configuration under /etc"),
         announced: Fact::known(boot::announced(&targets), "/etc/sysconfig/network-scripts"),
-        passages: Vec::new(),
-        arp: Vec::new(),
+        scheduled: filter.scheduled(&table),
+        delivered: filter.delivered(&vips, &listeners),
+        listeners,
+        arp: filter.arp(&targets),
         probe,
         vips,
         table,

@@ -1,5 +1,6 @@
 //! `doctor`: what is wrong with this machine as a director or real server, and how to mend it. It only reads.
 
+mod filter;
 mod gather;
 
 use std::net::{IpAddr, SocketAddr};

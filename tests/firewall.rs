@@ -1,0 +1,822 @@
+//! What the packet filter is said to do, and what it does: rules are loaded into the kernel, packets sent to it, and the
+//! verdict must be what became of them. Two network namespaces with a cable between them for each trial.
+//!
+//! User-mode-linux has no IPv4 tables of nftables. So this runs on the machine's own kernel if that has all that is
+//! needed and we are root, and otherwise on Debian's stock kernel.
+
+mod support;
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use ipvsadm_rs::host::firewall::{Destiny, Firewall, Interface, Packet, Verdict};
+use ipvsadm_rs::model::{InterfaceName, Protocol};
+use libtest_mimic::{Failed, Trial};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, setns, unshare};
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage};
+use nix::unistd::Pid;
+use proptest::prelude::{Just, ProptestConfig, any};
+use proptest::strategy::{BoxedStrategy, Strategy, Union};
+use proptest::test_runner::{TestCaseError, TestRunner};
+
+/// What a trial does.
+type Run = fn() -> Result<()>;
+
+fn main() -> ExitCode {
+    let guest = support::Guest { memory: 1024, kernel: Some("stock"), here: filters_here(), ..Default::default() };
+    support::run_in_kernel(guest, || {
+        let trials: [(&str, Run); _] = [
+            ("verdicts: rules of nft", rules_of_nft),
+            ("verdicts: rules of iptables-nft", rules_of_iptables),
+            ("verdicts: random rules", random_rules),
+        ];
+        let trial = |(name, run): (&str, Run)| {
+            Trial::test(name, move || run().map_err(|error| Failed::from(format!("{error:#}"))))
+        };
+        Ok(trials.into_iter().map(trial).collect())
+    })
+}
+
+/// Whether this kernel has tables of all families, veth, and lets us make them.
+fn filters_here() -> bool {
+    let try_it = || -> Result<()> {
+        support::in_fresh_namespace(|| {
+            nft("table inet a { chain b { type nat hook prerouting priority -100; tcp dport 1 redirect; fib daddr type local; }; }
+                 table arp c { }; table netdev d { }")?;
+            command("iptables-nft", &["-A", "INPUT", "-m", "multiport", "-p", "tcp", "--dports", "1,2"], "")?;
+            command("ip", &["link", "add", "name", "fw0", "type", "veth", "peer", "name", "fw1"], "")?;
+            Ok(())
+        })
+    };
+    try_it().is_ok()
+}
+
+// ---- tools ----------------------------------------------------------------------------------------------------------
+
+/// Runs a program in this thread's namespace; it must succeed. Returns what it prints.
+fn command(program: &str, words: &[&str], input: &str) -> Result<String> {
+    let mut child = Command::new(program)
+        .args(words)
+        .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("starting {program}"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input.as_bytes())?;
+    }
+    let output = child.wait_with_output()?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{program} {words:?}: {error}\n{input}");
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Loads rules in place of those that are there.
+fn nft(rules: &str) -> Result<()> {
+    command("nft", &["-f", "-"], &format!("flush ruleset\n{rules}\n")).map(drop)
+}
+
+/// Where connections come from: the first is that of everything else.
+const CLIENTS: [[u8; 4]; 3] = [[10, 9, 0, 2], [10, 9, 0, 3], [10, 9, 0, 66]];
+/// Where they go to.
+const VIP: [u8; 4] = [10, 9, 0, 1];
+/// Ports with a listener.
+const PORTS: [u16; 4] = [1000, 1001, 1002, 1003];
+/// All rules let packets to this port through: what was sent before one that is there has been dealt with.
+const SENTINEL: u16 = 9;
+
+fn vip(v6: bool) -> IpAddr {
+    if v6 { Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, 1).into() } else { Ipv4Addr::from(VIP).into() }
+}
+
+fn client(v6: bool, number: usize) -> IpAddr {
+    let octets = CLIENTS[number % CLIENTS.len()];
+    if v6 {
+        Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, u16::from(octets[3])).into()
+    } else {
+        Ipv4Addr::from(octets).into()
+    }
+}
+
+/// Two namespaces, with a cable between them: the client's, and the server's with the rules, which the thread is in.
+struct Cable {
+    client: File,
+    server: File,
+    udp: Vec<(u16, UdpSocket)>,
+    tcp: Vec<(u16, TcpListener)>,
+    sentinel: (UdpSocket, UdpSocket),
+    /// The next source port: every probe is a new connection.
+    port: Cell<u16>,
+    input: Interface,
+}
+
+/// A probe: a connection's first packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Probe {
+    protocol: Protocol,
+    v6: bool,
+    client: usize,
+    port: u16,
+}
+
+/// Where a probe came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arrival {
+    Nowhere,
+    At(u16),
+    /// At one of the listeners, but its connection did not come about, so that it is not known at which.
+    Somewhere,
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { protocol, v6, client: number, port } = *self;
+        write!(f, "{protocol:?} {} -> {} port {port}", client(v6, number), vip(v6))
+    }
+}
+
+/// Runs `work` with a cable.
+fn with_cable<T: Send>(work: impl FnOnce(&Cable) -> Result<T> + Send) -> Result<T> {
+    support::in_fresh_namespace(|| {
+        let cable = Cable::new()?;
+        work(&cable)
+    })
+}
+
+/// The namespace of this thread.
+fn namespace() -> Result<File> {
+    Ok(File::open("/proc/thread-self/ns/net")?)
+}
+
+impl Cable {
+    fn new() -> Result<Self> {
+        // What one processor does it does in order: the sentinel comes after what was sent before.
+        let mut processors = CpuSet::new();
+        processors.set(0)?;
+        sched_setaffinity(Pid::from_raw(0), &processors)?;
+        let server = namespace()?;
+        unshare(CloneFlags::CLONE_NEWNET)?;
+        let client_side = namespace()?;
+        setns(server.as_fd(), CloneFlags::CLONE_NEWNET)?;
+        // Programs that are started have this file, too.
+        let path = format!("/proc/{}/fd/{}", std::process::id(), client_side.as_raw_fd());
+        command(
+            "ip",
+            &[
+                "link",
+                "add",
+                "fw0",
+                "address",
+                "02:00:00:00:00:01",
+                "type",
+                "veth",
+                "peer",
+                "name",
+                "fw1",
+                "address",
+                "02:00:00:00:00:02",
+                "netns",
+                &path,
+            ],
+            "",
+        )
+        .context("the cable")?;
+        let mut lines =
+            format!("link set fw0 up\naddr add {}/24 dev fw0\naddr add {}/64 dev fw0 nodad\n", vip(false), vip(true));
+        let mut other = "link set lo up\nlink set fw1 up\n".to_owned();
+        for v6 in [false, true] {
+            let prefix = if v6 { "64 nodad" } else { "24" };
+            let prefix = prefix.split_once(' ').map_or((prefix, ""), |parts| parts);
+            for number in 0..CLIENTS.len() {
+                let address = client(v6, number);
+                lines += &format!("neigh replace {address} lladdr 02:00:00:00:00:02 dev fw0 nud permanent\n");
+                other += &format!("addr add {address}/{} dev fw1 {}\n", prefix.0, prefix.1);
+            }
+            other += &format!("neigh replace {} lladdr 02:00:00:00:00:01 dev fw1 nud permanent\n", vip(v6));
+        }
+        setns(client_side.as_fd(), CloneFlags::CLONE_NEWNET)?;
+        command("ip", &["-batch", "-"], &other)?;
+        let sender = UdpSocket::bind((client(false, 0), SENTINEL))?;
+        setns(server.as_fd(), CloneFlags::CLONE_NEWNET)?;
+        command("ip", &["-batch", "-"], &lines)?;
+        let everywhere = IpAddr::from(Ipv6Addr::UNSPECIFIED);
+        let mut udp = Vec::new();
+        let mut tcp = Vec::new();
+        for port in PORTS {
+            udp.push((port, UdpSocket::bind((everywhere, port))?));
+            tcp.push((port, TcpListener::bind((everywhere, port))?));
+        }
+        for (_, socket) in &udp {
+            socket.set_nonblocking(true)?;
+        }
+        for (_, socket) in &tcp {
+            socket.set_nonblocking(true)?;
+        }
+        let receiver = UdpSocket::bind((vip(false), SENTINEL))?;
+        receiver.set_read_timeout(Some(Duration::from_secs(20)))?;
+        let index = nix::net::if_::if_nametoindex("fw0")?;
+        let input = Interface { name: InterfaceName::cut(b"fw0"), index: Some(index) };
+        Ok(Self { client: client_side, server, udp, tcp, sentinel: (sender, receiver), port: Cell::new(20000), input })
+    }
+
+    /// Does something in the client's namespace.
+    fn at_client<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        setns(self.client.as_fd(), CloneFlags::CLONE_NEWNET)?;
+        let result = work();
+        setns(self.server.as_fd(), CloneFlags::CLONE_NEWNET)?;
+        result
+    }
+
+    /// Waits until all that was sent has been dealt with.
+    fn settle(&self) -> Result<()> {
+        let (sender, receiver) = &self.sentinel;
+        sender.send_to(b"!", (vip(false), SENTINEL)).context("sending the sentinel")?;
+        let mut buffer = [0; 8];
+        receiver.recv(&mut buffer).context("the sentinel does not arrive")?;
+        Ok(())
+    }
+
+    fn next_port(&self) -> u16 {
+        let port = self.port.get();
+        self.port.set(if port >= 60000 { 20000 } else { port + 1 });
+        port
+    }
+
+    /// The packet that a probe from this port is.
+    fn packet(&self, probe: Probe, source_port: Option<u16>) -> Packet {
+        Packet {
+            source: Some(client(probe.v6, probe.client)),
+            source_port,
+            ..Packet::first(probe.protocol, vip(probe.v6), probe.port, Some(self.input))
+        }
+    }
+
+    /// Sends a probe and sees where it comes out.
+    fn send(&self, probe: Probe, source_port: u16) -> Result<Arrival> {
+        let from = SocketAddr::new(client(probe.v6, probe.client), source_port);
+        let to = SocketAddr::new(vip(probe.v6), probe.port);
+        match probe.protocol {
+            Protocol::Udp => self.send_datagram(from, to),
+            Protocol::Tcp => self.send_connection(from, to),
+            Protocol::Sctp => bail!("no probes of SCTP"),
+        }
+    }
+
+    fn send_datagram(&self, from: SocketAddr, to: SocketAddr) -> Result<Arrival> {
+        let socket = self.at_client(|| Ok(UdpSocket::bind(from)?))?;
+        socket.send_to(b"?", to)?;
+        self.settle()?;
+        let mut arrival = Arrival::Nowhere;
+        for (port, socket) in &self.udp {
+            match socket.recv_from(&mut [0; 8]) {
+                Ok((_, sender)) => {
+                    ensure!(sender.port() == from.port(), "a datagram of {sender}");
+                    arrival = Arrival::At(*port);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(arrival)
+    }
+
+    fn send_connection(&self, from: SocketAddr, to: SocketAddr) -> Result<Arrival> {
+        let family = if from.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let stream = self.at_client(|| Ok(socket::socket(family, SockType::Stream, flags, None)?))?;
+        socket::bind(stream.as_raw_fd(), &SockaddrStorage::from(from))?;
+        match socket::connect(stream.as_raw_fd(), &SockaddrStorage::from(to)) {
+            Ok(()) | Err(Errno::EINPROGRESS) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // The answer to the first packet may be queued behind the first sentinel, what the client makes of it behind the
+        // second.
+        for _ in 0..3 {
+            self.settle()?;
+        }
+        // Whether the first packet got through is seen at the client: the rest of the handshake is of another state.
+        let mut polled = [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut polled, PollTimeout::ZERO)?;
+        let writable = polled[0].any().unwrap_or(false);
+        let error = socket::getsockopt(&stream, socket::sockopt::SocketError)?;
+        if !writable || error != 0 {
+            return Ok(Arrival::Nowhere);
+        }
+        let mut arrival = Arrival::Somewhere;
+        for (port, listener) in &self.tcp {
+            match listener.accept() {
+                Ok((_, peer)) if peer.port() == from.port() => arrival = Arrival::At(*port),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(arrival)
+    }
+
+    /// What is said of a probe, and whether it is so.
+    fn check(&self, firewall: &Firewall, probe: Probe) -> Result<Verdict> {
+        let source_port = self.next_port();
+        let verdict = firewall.verdict(&self.packet(probe, Some(source_port)), Destiny::Delivered);
+        let vague = firewall.verdict(&Packet { source: None, ..self.packet(probe, None) }, Destiny::Delivered);
+        let arrival = self.send(probe, source_port)?;
+        for verdict in [&verdict, &vague] {
+            let so = match verdict {
+                Verdict::Accepted => arrival == Arrival::At(probe.port) || arrival == Arrival::Somewhere,
+                Verdict::Dropped(_) => arrival == Arrival::Nowhere,
+                // The rest of the way is not followed.
+                Verdict::Redirected { port: Some(port), .. } => match arrival {
+                    Arrival::At(at) => at == *port,
+                    Arrival::Nowhere | Arrival::Somewhere => true,
+                },
+                Verdict::Redirected { .. } | Verdict::Unknown(_) => true,
+            };
+            ensure!(so, "{probe} from port {source_port}: {verdict:?}, but it arrived {arrival:?}");
+        }
+        Ok(verdict)
+    }
+}
+
+// ---- fixed rules ----------------------------------------------------------------------------------------------------
+
+/// What is expected of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    Accepted,
+    /// Dropped by a rule with this in it.
+    Dropped(&'static str),
+    /// Sent to this port, by a rule with this in it.
+    Redirected(u16, &'static str),
+    /// It depends on this.
+    Unknown(&'static str),
+}
+
+use Expected::{Accepted, Dropped, Redirected, Unknown};
+
+const fn tcp(port: u16) -> Probe {
+    Probe { protocol: Protocol::Tcp, v6: false, client: 0, port }
+}
+
+const fn udp(port: u16) -> Probe {
+    Probe { protocol: Protocol::Udp, ..tcp(port) }
+}
+
+const fn v6(probe: Probe) -> Probe {
+    Probe { v6: true, ..probe }
+}
+
+const fn from(client: usize, probe: Probe) -> Probe {
+    Probe { client, ..probe }
+}
+
+/// Rules, and what is expected of probes.
+type Case = (&'static str, &'static [(Probe, Expected)]);
+
+fn ensure_expected(rules: &str, probe: Probe, verdict: &Verdict, expected: Expected) -> Result<()> {
+    let so = match (verdict, expected) {
+        (Verdict::Accepted, Accepted) => true,
+        (Verdict::Dropped(place), Dropped(text)) => place.rule.contains(text),
+        (Verdict::Redirected { place, port, .. }, Redirected(expected, text)) => {
+            *port == Some(expected) && place.rule.contains(text)
+        }
+        (Verdict::Unknown(because), Unknown(text)) => because.to_string().contains(text),
+        _ => false,
+    };
+    ensure!(so, "{rules}\n{probe}: {expected:?} was expected, not {verdict:?}");
+    Ok(())
+}
+
+/// Loads each case's rules and tries its probes.
+fn try_cases(cases: &[Case], load: impl Fn(&str) -> Result<()> + Sync) -> Result<()> {
+    with_cable(|cable| {
+        for (rules, probes) in cases {
+            load(rules)?;
+            let firewall = Firewall::read()?;
+            for (probe, expected) in *probes {
+                let verdict = cable.check(&firewall, *probe).with_context(|| (*rules).to_owned())?;
+                ensure_expected(rules, *probe, &verdict, *expected)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn rules_of_nft() -> Result<()> {
+    const CASES: &[Case] = &[
+        ("", &[(tcp(1000), Accepted), (v6(udp(1000)), Accepted)]),
+        ("table inet f { chain i { type filter hook input priority 0; policy drop; udp dport 9 accept; tcp dport { 1000, 1002-1003 } accept; }; }",
+         &[(tcp(1000), Accepted), (tcp(1001), Dropped("policy drop")), (v6(tcp(1003)), Accepted), (udp(1000), Dropped("policy drop"))]),
+        ("table ip f { chain i { type filter hook input priority 0; tcp dport 1000 drop; ip saddr 10.9.0.64/26 reject; }; }",
+         &[(tcp(1000), Dropped("tcp dport 1000 drop")), (v6(tcp(1000)), Accepted), (from(2, udp(1001)), Dropped("ip saddr 10.9.0.64/26 reject")), (udp(1001), Accepted)]),
+        ("table inet f { set s { type ipv4_addr; flags interval; elements = { 10.9.0.3-10.9.0.60 }; }
+          chain other { ip saddr @s return; meta l4proto tcp reject with tcp reset; }
+          chain i { type filter hook input priority 0; udp dport 9 accept; ct state vmap { established : accept, invalid : drop }; jump other; tcp dport vmap { 1000 : accept, 1001 : drop, 1002 : goto other }; }; }",
+         &[(tcp(1000), Dropped("reject with tcp reset")), (from(1, tcp(1000)), Accepted), (from(1, tcp(1001)), Dropped("tcp dport vmap { 1000 : accept, 1001 : drop, 1002 : goto other }")),
+           (from(1, tcp(1002)), Accepted), (from(1, tcp(1003)), Accepted), (udp(1000), Accepted)]),
+        ("table inet f { chain m { type filter hook prerouting priority mangle; ip saddr . th dport { 10.9.0.2 . 1000-1001, 10.9.0.3 . 1002 } meta mark set 0x11; }
+          chain i { type filter hook input priority 0; meta mark & 0xf0 == 0x10 drop; }; }",
+         &[(tcp(1000), Dropped("meta mark & 0xf0 == 0x10 drop")), (udp(1001), Dropped("meta mark")), (udp(1002), Accepted), (from(1, udp(1002)), Dropped("meta mark"))]),
+        ("table inet f { chain i { type filter hook input priority 0; iifname \"fw*\" tcp dport 1000 drop; iifname \"fw0\" udp dport 1001 drop; iif lo drop; tcp flags & (fin|syn|rst|ack) == syn tcp dport 1002 drop; ip6 nexthdr udp udp dport 1003 drop; }; }",
+         &[(tcp(1000), Dropped("iifname \"fw*\" tcp dport 1000 drop")), (udp(1001), Dropped("iifname \"fw0\"")), (tcp(1002), Dropped("tcp flags syn / fin,syn,rst,ack")), (udp(1002), Accepted),
+           (v6(udp(1003)), Dropped("ip6 nexthdr udp")), (udp(1003), Accepted)]),
+        ("table inet f { chain i { type filter hook input priority 0; limit rate 1/day tcp dport 1000 drop; limit rate 1/day log; ip ttl < 5 udp dport 1001 drop; ip dscp cs1 udp dport 1002 accept; }; }",
+         &[(tcp(1000), Unknown("\"limit\"")), (v6(tcp(1001)), Accepted), (udp(1001), Unknown("ip ttl"))]),
+        ("table ip n { chain p { type nat hook prerouting priority dstnat; tcp dport 1000 redirect to :1001; ip daddr 10.9.0.1 udp dport 1000 dnat to 10.9.0.1:1002; tcp dport 1002 dnat to 10.9.0.1:1002; udp dport 1003 dnat to 192.0.2.1; }; }",
+         &[(tcp(1000), Redirected(1001, "tcp dport 1000 redirect to :1001")), (udp(1000), Redirected(1002, "ip daddr 10.9.0.1 udp dport 1000 dnat to 10.9.0.1:1002")), (tcp(1002), Accepted),
+           (udp(1003), Redirected(1003, "dnat to 192.0.2.1")), (v6(tcp(1000)), Accepted)]),
+        // Before connection tracking has seen it, a packet counts as invalid; after notrack, as untracked.
+        ("table ip f { chain r { type filter hook prerouting priority raw; ct state invalid tcp dport 1000 drop; tcp dport 1001 notrack; }
+          chain i { type filter hook input priority 0; ct state untracked drop; ct state invalid drop; ct mark != 0 drop; }; }",
+         &[(tcp(1000), Dropped("ct state invalid tcp dport 1000 drop")), (tcp(1001), Dropped("ct state untracked drop")), (tcp(1002), Accepted)]),
+        ("table ip f { flags dormant; chain i { type filter hook input priority 0; policy drop; }; }", &[(tcp(1000), Accepted)]),
+        ("table netdev f { chain i { type filter hook ingress device fw0 priority 0; tcp dport 1000 drop; }; }
+          table inet g { chain i { type filter hook ingress device fw0 priority 0; udp dport 1000 drop; }; }",
+         &[(tcp(1000), Dropped("tcp dport 1000 drop")), (udp(1000), Dropped("udp dport 1000 drop")), (tcp(1001), Accepted)]),
+        ("table inet f { chain i { type filter hook input priority 0; fib daddr type local tcp dport 1000 drop; fib saddr type local drop; ct status dnat drop; }; }",
+         &[(tcp(1000), Dropped("fib daddr type local tcp dport 1000 drop")), (tcp(1001), Unknown("fib"))]),
+        ("table inet f { map m { type inet_service : mark; elements = { 1000 : 0x7, 1001 : 0x8 }; }
+          chain i { type filter hook input priority 0; meta mark set tcp dport map @m; meta mark 7 drop; udp dport != { 9, 1000 } counter drop; }; }",
+         &[(tcp(1000), Dropped("meta mark 0x7 drop")), (tcp(1001), Accepted), (udp(1000), Accepted), (udp(1001), Dropped("udp dport != { 9, 1000 } counter drop"))]),
+        ("table inet f { chain i { type filter hook input priority 0; ip saddr 10.9.0.0/16 ip saddr != { 10.9.0.2, 10.9.0.60-10.9.0.70 } drop; ip6 saddr fd09::/64 ip6 saddr != fd09::2 drop; }; }",
+         &[(tcp(1000), Accepted), (from(1, tcp(1000)), Dropped("ip saddr 10.9.0.0/16 ip saddr != { 10.9.0.2, 10.9.0.60-10.9.0.70 } drop")), (from(2, tcp(1000)), Accepted), (v6(from(1, udp(1000))), Dropped("ip6 saddr fd09::/64 ip6 saddr != fd09::2 drop"))]),
+    ];
+    try_cases(CASES, nft)
+}
+
+fn rules_of_iptables() -> Result<()> {
+    const CASES: &[Case] = &[
+        (
+            "*filter\n:INPUT DROP [0:0]\n-A INPUT -p udp --dport 9 -j ACCEPT\n-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A INPUT -m conntrack --ctstate INVALID -j DROP\n-A INPUT -p tcp -m multiport --dports 1000,1002:1003 -m comment --comment web -j ACCEPT\n-A INPUT -s 10.9.0.64/26 -p udp -m udp --dport 1000:1001 -m conntrack --ctstate NEW -j ACCEPT\nCOMMIT\n",
+            &[
+                (tcp(1000), Accepted),
+                (tcp(1001), Dropped("policy drop")),
+                (tcp(1003), Accepted),
+                (udp(1000), Dropped("policy drop")),
+                (from(2, udp(1001)), Accepted),
+            ],
+        ),
+        (
+            "*filter\n-A INPUT -p tcp -m tcp --dport 1000 --tcp-flags FIN,SYN,RST,ACK SYN -j REJECT --reject-with tcp-reset\n-A INPUT -m iprange --src-range 10.9.0.3-10.9.0.9 -j DROP\n-A INPUT -m addrtype --dst-type LOCAL -p udp --dport 1001 -j DROP\n-A INPUT -m hashlimit --hashlimit-name h --hashlimit-above 100/sec -p tcp --dport 1003 -j DROP\n-A INPUT -m pkttype --pkt-type broadcast -j DROP\n-A INPUT -m state --state NEW -i fw+ -p udp --dport 1003 -j DROP\nCOMMIT\n",
+            &[
+                (tcp(1000), Dropped("reject")),
+                (from(1, tcp(1001)), Dropped("ip saddr 10.9.0.3-10.9.0.9")),
+                (udp(1001), Dropped("fib daddr type local")),
+                (tcp(1003), Unknown("xt match hashlimit")),
+                (udp(1002), Accepted),
+                (udp(1003), Dropped("ct state new")),
+            ],
+        ),
+        (
+            "*nat\n-A PREROUTING -d 10.9.0.1 -p tcp --dport 1000 -j REDIRECT --to-ports 1001\n-A PREROUTING -p udp --dport 1000 -j DNAT --to-destination 10.9.0.1:1002\nCOMMIT\n*mangle\n-A PREROUTING -p tcp --dport 1002 -j MARK --set-mark 5\nCOMMIT\n*filter\n-A INPUT -m mark --mark 1/1 -j DROP\nCOMMIT\n*raw\n-A PREROUTING -p tcp --dport 1003 -j CT --notrack\nCOMMIT\n",
+            &[
+                (tcp(1000), Redirected(1001, "redirect to :1001")),
+                (udp(1000), Redirected(1002, "dnat to 10.9.0.1:1002")),
+                (tcp(1002), Dropped("meta mark & 0x1 == 0x1")),
+                (tcp(1003), Accepted),
+            ],
+        ),
+    ];
+    try_cases(CASES, |rules| {
+        nft("")?;
+        command("iptables-nft-restore", &[], rules).map(drop)
+    })
+}
+
+// ---- random rules ---------------------------------------------------------------------------------------------------
+
+/// One of these.
+fn one_of(texts: &'static [&'static str]) -> BoxedStrategy<String> {
+    proptest::sample::select(texts).prop_map(str::to_owned).boxed()
+}
+
+/// What a rule asks for; `vague` are the things of which not all is known.
+fn matching(vague: bool) -> BoxedStrategy<String> {
+    let port = || proptest::sample::select(&PORTS);
+    let source = || {
+        proptest::sample::select(&[
+            "10.9.0.2",
+            "10.9.0.3",
+            "10.9.0.66",
+            "10.9.0.0/26",
+            "10.9.0.64/26",
+            "10.0.0.0/8",
+            "0.0.0.0/0",
+        ])
+    };
+    let not = || proptest::sample::select(&["", "!= "]);
+    let protocol = || proptest::sample::select(&["tcp", "udp", "th"]);
+    let mut all = vec![
+        (protocol(), not(), port())
+            .prop_map(|(protocol, not, port)| with_protocol(protocol, &format!("dport {not}{port}")))
+            .boxed(),
+        (protocol(), not(), port(), 0_u16..3)
+            .prop_map(|(protocol, not, port, more)| {
+                with_protocol(protocol, &format!("dport {not}{port}-{}", port + more))
+            })
+            .boxed(),
+        (protocol(), not(), proptest::sample::subsequence(&["1000", "1001", "1002-1010", "20-30"], 1..=4))
+            .prop_map(|(protocol, not, ports)| {
+                with_protocol(protocol, &format!("dport {not}{{ {} }}", ports.join(", ")))
+            })
+            .boxed(),
+        (protocol(), proptest::sample::select(&["<", ">", "<=", ">="]), port())
+            .prop_map(|(protocol, sign, port)| with_protocol(protocol, &format!("dport {sign} {port}")))
+            .boxed(),
+        (not(), source()).prop_map(|(not, source)| format!("ip saddr {not}{source}")).boxed(),
+        (
+            not(),
+            proptest::sample::subsequence(&["10.9.0.2", "10.9.0.3-10.9.0.60", "10.9.0.64/27", "192.0.2.0/24"], 1..=4),
+        )
+            .prop_map(|(not, sources)| format!("ip saddr {not}{{ {} }}", sources.join(", ")))
+            .boxed(),
+        (
+            not(),
+            proptest::sample::subsequence(
+                &["10.9.0.2 . 1000", "10.9.0.3 . 1000-1002", "10.9.0.0/24 . 1003", "10.9.0.66 . 1001"],
+                1..=4,
+            ),
+        )
+            .prop_map(|(not, pairs)| {
+                format!("meta l4proto {{ tcp, udp }} ip saddr . th dport {not}{{ {} }}", pairs.join(", "))
+            })
+            .boxed(),
+        (0_u32..4, 0_u32..4).prop_map(|(mask, mark)| format!("meta mark & {mask} == {}", mark & mask)).boxed(),
+        (not(), 0_u32..4).prop_map(|(not, mark)| format!("meta mark {not}{mark}")).boxed(),
+        (not(), 0_u32..4).prop_map(|(not, mark)| format!("ct mark {not}{mark}")).boxed(),
+        one_of(&[
+            "ct state new",
+            "ct state != new",
+            "ct state established,related",
+            "ct state invalid",
+            "ct state untracked",
+            "ct state { new, established }",
+            "ct direction original",
+            "ct status dnat",
+            "ip protocol tcp",
+            "ip6 nexthdr udp",
+            "meta nfproto ipv4",
+            "meta nfproto ipv6",
+            "meta l4proto tcp",
+            "meta l4proto { udp, icmp }",
+            "iifname \"fw0\"",
+            "iifname \"fw*\"",
+            "iifname != \"lo\"",
+            "iif fw0",
+            "iif != fw0",
+            "iif lo",
+            "ip daddr 10.9.0.1",
+            "ip daddr != 10.9.0.1",
+            "ip6 daddr fd09::1",
+            "ip6 saddr fd09::/64",
+            "ip6 saddr fd09::2",
+            "ip6 saddr { fd09::3, fd09::40-fd09::50 }",
+            "tcp flags syn",
+            "tcp flags & (syn|ack) == syn",
+            "tcp flags ! syn",
+            "tcp flags & (fin|rst) != 0",
+            "meta pkttype host",
+            "fib daddr type local",
+            "ip frag-off & 0x1fff != 0",
+            "ip version 4",
+            "meta protocol ip",
+            "ether type ip6",
+            "meta mark { 1, 3 }",
+            "meta mark 1-2",
+            "udp sport 9",
+            "tcp sport 20000-65000",
+        ]),
+    ];
+    if vague {
+        all.push(one_of(&[
+            "limit rate 1/day burst 3 packets",
+            "numgen random mod 2 0",
+            "ip ttl < 64",
+            "ip dscp cs0",
+            "meta length > 40",
+            "fib saddr type unicast",
+            "tcp window > 100",
+            "meta cpu 0",
+            "udp checksum 0",
+            "ip id 0",
+            "th sport 20000-40000",
+            "meta iiftype ether",
+            "tcp option maxseg size > 500",
+            "ether saddr 02:00:00:00:00:02",
+            "meta skuid 0",
+            "socket transparent 1",
+            "ip hdrlength 5",
+            "ip6 hoplimit 64",
+        ]));
+    }
+    Union::new(all).boxed()
+}
+
+fn with_protocol(protocol: &str, rest: &str) -> String {
+    match protocol {
+        "th" => format!("meta l4proto {{ tcp, udp }} th {rest}"),
+        protocol => format!("{protocol} {rest}"),
+    }
+}
+
+/// Where a rule of a chain may lead: chains further on, so that there are no circles.
+const CHAINS: [&str; 3] = ["c1", "c2", "c3"];
+
+/// What a rule does, in a chain from which those from `first` on may be reached.
+fn doing(first: usize) -> BoxedStrategy<String> {
+    let mut all = vec![
+        one_of(&[
+            "accept",
+            "drop",
+            "accept",
+            "drop",
+            "reject",
+            "return",
+            "counter",
+            "continue",
+            "counter drop",
+            "log drop",
+            "counter accept",
+        ]),
+        (0_u32..4).prop_map(|mark| format!("meta mark set {mark}")).boxed(),
+        (0_u32..4).prop_map(|mark| format!("meta mark set meta mark | {mark}")).boxed(),
+        (0_u32..4).prop_map(|mark| format!("ct mark set {mark}")).boxed(),
+        one_of(&[
+            "meta mark set ct mark",
+            "meta mark set tcp dport map { 1000 : 1, 1001-1002 : 2 }",
+            "meta l4proto vmap { tcp : accept, udp : continue }",
+        ]),
+    ];
+    if first < CHAINS.len() {
+        let chain = || proptest::sample::select(&CHAINS[first..]);
+        all.push(
+            (proptest::sample::select(&["jump", "goto"]), chain())
+                .prop_map(|(how, chain)| format!("{how} {chain}"))
+                .boxed(),
+        );
+        all.push(
+            chain()
+                .prop_map(|chain| format!("tcp dport vmap {{ 1000 : jump {chain}, 1001-1002 : drop, 1003 : return }}"))
+                .boxed(),
+        );
+        all.push(chain().prop_map(|chain| format!("ct state vmap {{ new : goto {chain}, invalid : drop }}")).boxed());
+        all.push(
+            chain()
+                .prop_map(|chain| format!("meta mark vmap {{ 0 : jump {chain}, 1-2 : drop, 3 : continue }}"))
+                .boxed(),
+        );
+    }
+    Union::new(all).boxed()
+}
+
+fn rule(first: usize, vague: bool) -> BoxedStrategy<String> {
+    (proptest::collection::vec(matching(vague), 0..3), doing(first))
+        .prop_map(|(mut words, last)| {
+            words.push(last);
+            // nft refuses a rule that no packet can match.
+            let mut said: [Option<&str>; 2] = [None; 2];
+            let mut kept = Vec::new();
+            for part in &words {
+                let protocols = protocols(part);
+                let fits =
+                    |(one, other): (&Option<&str>, &Option<&str>)| one.is_none() || other.is_none() || one == other;
+                if said.iter().zip(&protocols).all(fits) {
+                    said = [protocols[0].or(said[0]), protocols[1].or(said[1])];
+                    kept.push(part.as_str());
+                }
+            }
+            if kept.is_empty() { "counter".to_owned() } else { kept.join(" ") }
+        })
+        .boxed()
+}
+
+/// Of which protocol of the network and of the transport layer a part of a rule speaks.
+fn protocols(part: &str) -> [Option<&'static str>; 2] {
+    let word = |word: &str| part.split([' ', ',']).any(|other| other == word);
+    let network = match (word("ip6") || word("ipv6"), word("ip") || word("ipv4")) {
+        (true, _) => Some("IPv6"),
+        (_, true) => Some("IPv4"),
+        _ => None,
+    };
+    let transport = match (word("tcp") || part.contains("tcp"), word("udp")) {
+        (true, true) => Some("either"),
+        (true, _) => Some("TCP"),
+        (_, true) => Some("UDP"),
+        _ => None,
+    };
+    [network, transport]
+}
+
+/// Rules of a chain, each with its end of line.
+fn body(first: usize, vague: bool) -> BoxedStrategy<String> {
+    proptest::collection::vec(rule(first, vague), 0..5)
+        .prop_map(|rules| rules.iter().map(|rule| format!("  {rule}\n")).collect())
+        .boxed()
+}
+
+/// A rule set: one table with chains at several hooks. The probes of no rules come in front.
+fn rules(vague: bool) -> BoxedStrategy<String> {
+    const BASES: [&str; 5] = [
+        "type filter hook prerouting priority -300",
+        "type filter hook prerouting priority -150",
+        "type nat hook prerouting priority -100",
+        "type filter hook input priority 0",
+        "type filter hook input priority 50",
+    ];
+    let base = move |header: &'static str| {
+        let nat = header.contains("nat");
+        let extra = match header {
+            "type filter hook prerouting priority -300" => {
+                one_of(&["", "", "  tcp dport 1000 notrack\n", "  ip saddr 10.9.0.3 notrack\n"])
+            }
+            header if header.contains("nat") => one_of(&[
+                "  tcp dport 1000 redirect to :1001\n",
+                "  ip saddr 10.9.0.3 meta l4proto udp redirect to :1002\n",
+                "  meta l4proto { tcp, udp } th dport 1003 redirect to :1003\n",
+                "",
+            ]),
+            _ => Just(String::new()).boxed(),
+        };
+        let policy =
+            if nat { Just("accept").boxed() } else { proptest::sample::select(&["accept", "accept", "drop"]).boxed() };
+        // Refusing with an answer is for filters after connection tracking.
+        let body = body(0, vague)
+            .prop_map(move |body| if nat || header.contains("-300") { body.replace("reject", "drop") } else { body });
+        (proptest::option::weighted(0.6, (policy, body, extra)), Just(header)).prop_map(|(content, header)| {
+            let Some((policy, body, extra)) = content else { return String::new() };
+            let name = header.split_whitespace().map(|word| word.trim_start_matches('-')).collect::<Vec<_>>().join("_");
+            format!(" chain b_{name} {{\n  {header}; policy {policy};\n  udp dport 9 accept\n{extra}{body} }}\n")
+        })
+    };
+    let chain = move |number: usize| {
+        body(number + 1, vague).prop_map(move |body| {
+            // These are jumped to from any hook.
+            format!(" chain {} {{\n{} }}\n", CHAINS[number], body.replace("reject", "drop"))
+        })
+    };
+    let bases: Vec<_> = BASES.map(|header| base(header).boxed()).into();
+    let chains: Vec<_> = (0..CHAINS.len()).rev().map(|number| chain(number).boxed()).collect();
+    (chains, bases)
+        .prop_map(|(chains, bases)| format!("table inet f {{\n{}{}}}\n", chains.concat(), bases.concat()))
+        .boxed()
+}
+
+fn probe() -> impl Strategy<Value = Probe> {
+    (any::<bool>(), proptest::bool::weighted(0.25), 0..CLIENTS.len(), proptest::sample::select(&PORTS)).prop_map(
+        |(tcp, v6, client, port)| Probe { protocol: if tcp { Protocol::Tcp } else { Protocol::Udp }, v6, client, port },
+    )
+}
+
+/// How many random rule sets are tried, and how many probes of each. The time goes into starting nft.
+const RULE_SETS: u32 = 300;
+const PROBES: usize = 8;
+
+fn random_rules() -> Result<()> {
+    with_cable(|cable| {
+        // How often each is said.
+        let said = RefCell::new([0_u32; 4]);
+        for vague in [false, true] {
+            let strategy = (rules(vague), proptest::collection::vec(probe(), PROBES));
+            let config = ProptestConfig {
+                cases: RULE_SETS / 2,
+                failure_persistence: None,
+                max_shrink_iters: 200,
+                ..ProptestConfig::default()
+            };
+            let holds = |(rules, probes): (String, Vec<Probe>)| -> Result<()> {
+                nft(&rules)?;
+                let firewall = Firewall::read()?;
+                for probe in probes {
+                    let verdict = cable.check(&firewall, probe).with_context(|| rules.clone())?;
+                    let which = match verdict {
+                        Verdict::Accepted => 0,
+                        Verdict::Dropped(_) => 1,
+                        Verdict::Redirected { .. } => 2,
+                        Verdict::Unknown(because) => {
+                            ensure!(vague, "{because}, though all is known\n{rules}");
+                            3
+                        }
+                    };
+                    said.borrow_mut()[which] += 1;
+                }
+                Ok(())
+            };
+            let holds = |value| holds(value).map_err(|error| TestCaseError::fail(format!("{error:#}")));
+            TestRunner::new(config).run(&strategy, holds).map_err(|error| anyhow!("{error}"))?;
+        }
+        let [accepted, dropped, redirected, unknown] = *said.borrow();
+        eprintln!("accepted {accepted}, dropped {dropped}, redirected {redirected}, unknown {unknown}");
+        ensure!(accepted.min(dropped) > 200 && redirected > 5, "too few of a kind to mean anything");
+        ensure!(unknown < (accepted + dropped) / 4, "too often it is not known: {unknown}");
+        Ok(())
+    })
+}
