@@ -26,39 +26,39 @@ well_kept() { # METHOD
 
 saved() { typed director ipvsadm-rs -S -n --file "$rules"; }
 
-# Runs the doctor. What it says stays in $health (the worst state) and, by check, in the arrays below.
-declare -A found_state found_fact found_mend found_machine found_advice
+# Runs the doctor. The worst state is in $health then, the checks that are not green in $named, and what is said of these
+# in the arrays below.
+declare -A found_fact found_mend found_machine found_advice
 examined() { # HOST OPTION...
-    local host=$1 line key value id="" status=0
+    local line key value id="" bad="" status=0
+    examiner=$1
     shift
-    prompt "$host" ipvsadm-rs doctor "$@" "$vip"
-    said=$(on "$host" ipvsadm-rs doctor --pretty "$@" "$vip") || status=$?
-    ((status <= 2)) && [[ $said == '{'* ]] || stopped "exit status $status of ipvsadm-rs doctor on $host"
-    found_state=() found_fact=() found_mend=() found_machine=() found_advice=() named=() health=""
+    prompt "$examiner" ipvsadm-rs doctor "$@" "$vip"
+    said=$(on "$examiner" ipvsadm-rs doctor --pretty "$@" "$vip") || status=$?
+    ((status <= 2)) && [[ $said == '{'* ]] || stopped "exit status $status of ipvsadm-rs doctor on $examiner"
+    found_fact=() found_mend=() found_machine=() found_advice=() named=() health=""
     while IFS= read -r line; do
         [[ $line =~ ^\ +\"([a-z]+)\":\ \"(.*)\",?$ ]] || continue
         key=${BASH_REMATCH[1]} value=${BASH_REMATCH[2]}
         value=${value//\\\"/\"} value=${value//\\\\/\\}
         case $key in
-            id) id=$value ;;
+            id) id=$value bad="" ;;
             state)
-                if [[ -z $id ]]; then health=$value; fi
-                found_state[x$id]=$value
-                # Of what is wrong with several things, the first is mended first.
-                [[ $value != fail && $value != warn || -n ${found_fact[$id]:-} ]] || named+=("$id")
+                [[ $id ]] || health=$value
+                # If several things are wrong with one, the first is mended first.
+                if [[ $id && $value =~ ^(fail|warn)$ && -z ${found_fact[$id]:-} ]]; then bad=yes named+=("$id"); fi
                 ;;
-            fact | mend | machine | advice)
-                declare -n into=found_$key
-                [[ -n ${into[$id]:-} ]] || into[$id]=$value
-                ;;
+            fact) [[ -z $bad ]] || found_fact[$id]=$value ;;
+            mend) [[ -z $bad ]] || found_mend[$id]=$value ;;
+            machine) [[ -z $bad ]] || found_machine[$id]=$value ;;
+            advice) [[ -z $bad ]] || found_advice[$id]=$value ;;
         esac
     done <<<"$said"
     [[ ${#named[@]} -eq 0 ]] || note "named: ${named[*]}"
-    examiner=$host
 }
 
-# The doctor names this check, in this state.
-names() { # ID STATE
+# The doctor names this check.
+names() { # ID
     evidence="$1: ${found_fact[$1]:-nothing}"
     [[ ${#named[@]} -le 1 ]] || evidence+=" (named: ${named[*]})"
     [[ " ${named[*]} " == *" $1 "* ]]

@@ -18,12 +18,15 @@ runs() { [[ $(<"/proc/$2/comm") == "$1" && /proc/$2/ns/net -ef /run/netns/lab-di
 gone() { kill "$1"; wait "$1" 2>/dev/null || :; }
 
 heading "Real servers"
+mkdir -p /etc/network/interfaces.d
+typed rs1 sh -c "echo '  up ip addr add $vip/32 dev lo' >/etc/network/interfaces.d/vip"
+typed rs1 sh -c "printf 'net.ipv4.conf.all.arp_%s\n' ignore=1 announce=2 >/etc/sysctl.d/60-lvs.conf"
+typed rs1 sh -c 'echo net.ipv4.conf.all.arp_ignore=0 >/etc/sysctl.d/99-hardening.conf'
+fault R5 "a later file undoes arp_ignore at boot" rs1
+typed rs1 rm /etc/sysctl.d/60-lvs.conf /etc/sysctl.d/99-hardening.conf /etc/network/interfaces.d/vip
 fault R5 "nothing is set for the next boot" rs1
 examined rs2
 prove "rs2 is well, too" all_green
-typed rs1 sh -c 'echo net.ipv4.conf.all.arp_ignore=0 >/etc/sysctl.d/99-hardening.conf'
-fault R5 "a later file undoes arp_ignore" rs1
-typed rs1 rm /etc/sysctl.d/99-hardening.conf
 typed rs1 ip addr del "$vip/32" dev lo
 fault R1 "the VIP is missing" rs1
 typed rs1 ip addr del "$vip/32" dev lo

@@ -156,6 +156,17 @@ impl Settings {
     }
 }
 
+/// A file that puts an address on an interface at boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// The file.
+    pub file: String,
+    /// Whether it is our unit, which silences ARP, too.
+    pub is_unit: bool,
+}
+
 /// Who answered for an address when asked on the segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -260,7 +271,7 @@ pub struct Facts {
     /// The lines of sysctl.d, in the order in which they take effect at boot.
     pub boot_settings: Fact<Vec<SettingLine>>,
     /// The files in which a virtual address stands so that it comes back at boot.
-    pub boot_addresses: Fact<Vec<(IpAddr, String)>>,
+    pub boot_addresses: Fact<Vec<BootAddress>>,
     /// The files that make an interface `lo:…` with a virtual address and do not say `ARPUPDATE=no`.
     pub announced: Fact<Vec<String>>,
     /// What the firewall does with packets to the virtual services, on their way to IPVS.

@@ -148,7 +148,8 @@ pub(super) fn boot(facts: &Facts) -> Judged {
     let mut bad = Vec::new();
     let mut missing = Vec::new();
     for (name, wanted, rule) in [("arp_ignore", 1, INCOMING), ("arp_announce", 2, OUTGOING)] {
-        if vips.iter().all(|vip| silenced(facts, vip.address, rule)) {
+        let by_unit = |vip: &Vip| held.iter().any(|one| one.address == vip.address && one.is_unit);
+        if vips.iter().all(|vip| by_unit(vip) || silenced(facts, vip.address, rule)) {
             continue;
         }
         for link in facts.speaking()? {
@@ -175,7 +176,7 @@ pub(super) fn boot(facts: &Facts) -> Judged {
             }
         }
     }
-    let absent = |vip: &&&Vip| !held.iter().any(|(address, _)| *address == vip.address);
+    let absent = |vip: &&&Vip| !held.iter().any(|one| one.address == vip.address);
     missing.extend(vips.iter().filter(absent).map(|vip| vip.address.to_string()));
     if !missing.is_empty() {
         let vip = vips.iter().find(absent).unwrap_or(&vips[0]).address;

@@ -189,6 +189,10 @@ fn director() -> Facts {
     facts
 }
 
+fn boot_address(is_unit: bool) -> BootAddress {
+    BootAddress { address: ip(VIP), file: "/etc/x".to_owned(), is_unit }
+}
+
 /// A real server where all is well.
 fn real_server() -> Facts {
     let mut facts = machine();
@@ -204,7 +208,7 @@ fn real_server() -> Facts {
         number: 1,
     };
     facts.boot_settings = Fact::known(vec![line("arp_ignore", "1"), line("arp_announce", "2")], "sysctl.d");
-    facts.boot_addresses = Fact::known(vec![(ip(VIP), "unit".to_owned())], "etc");
+    facts.boot_addresses = Fact::known(vec![boot_address(false)], "etc");
     facts.listeners = Fact::known(
         vec![Listener { protocol: Protocol::Tcp, address: ip("0.0.0.0"), port: 80, only_ipv6: false }],
         "sockets",
@@ -690,6 +694,9 @@ fn r5_boot() {
         "arp_ignore of eth0, arp_announce of eth0",
         "realserver start --persist 20.20.20.20",
     );
+    facts.boot_addresses = Fact::known(vec![boot_address(true)], "etc");
+    assert_found("R5", &facts, State::Ok, "come back", "");
+    facts.boot_addresses = Fact::known(vec![boot_address(false)], "etc");
     let mut later = good[0].clone();
     (later.value, later.file, later.number) = ("0".to_owned(), "/etc/sysctl.d/99.conf".to_owned(), 4);
     facts.boot_settings = Fact::known([good.clone(), vec![later]].concat(), "sysctl.d");

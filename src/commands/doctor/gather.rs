@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use super::filter::Filter;
 use crate::commands::restore::read_state;
 use crate::doctor::facts::{
-    Answer, Blocked, Fact, Facts, FilePort, Ipvs, Modules, Probe, RulesFile, Settings, Vip, speaks,
+    Answer, Blocked, BootAddress, Fact, Facts, FilePort, Ipvs, Modules, Probe, RulesFile, Settings, Vip, speaks,
 };
 use crate::host::probe::{Heard, Wire};
 use crate::host::route::{self, Address, Link, Route, RouteQuery};
@@ -89,7 +89,7 @@ pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
         settings: settings(&links),
         offload: offload(&links),
         boot_settings: Fact::of(boot::settings(), "/etc/sysctl.d and the like"),
-        boot_addresses: Fact::known(boot::addresses(&targets), "the network configuration under /etc"),
+        boot_addresses: Fact::known(boot_addresses(&targets), "the network configuration under /etc"),
         announced: Fact::known(boot::announced(&targets), "/etc/sysconfig/network-scripts"),
         scheduled: filter.scheduled(&table),
         delivered: filter.delivered(&vips, &listeners),
@@ -200,6 +200,15 @@ fn paths(
         found.insert(to, fact);
     }
     found
+}
+
+/// The files that bring addresses back at boot.
+fn boot_addresses(vips: &[IpAddr]) -> Vec<BootAddress> {
+    let of = |(address, file): (IpAddr, String)| {
+        let is_unit = file.ends_with(&format!("/ipvsadm-rs-realserver@{address}.service"));
+        BootAddress { address, file, is_unit }
+    };
+    boot::addresses(vips).into_iter().map(of).collect()
 }
 
 /// The version of the running kernel.

@@ -74,6 +74,7 @@ fn vip(word: &str) -> Result<Vip, String> {
 }
 
 pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
+    let named = matches.contains_id("vip");
     let facts = gather::gather(gather::Wanted {
         vips: matches.get_many::<Vip>("vip").unwrap_or_default().copied().collect(),
         rules: matches.get_one::<PathBuf>("rules").map(PathBuf::as_path),
@@ -82,7 +83,11 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     let roles = match matches.get_one::<String>("role").map(String::as_str) {
         Some("director") => vec![Role::Director],
         Some("real-server") => vec![Role::RealServer],
-        _ => doctor::roles(&facts),
+        // Without services it can only be meant to be a real server, whatever it lacks for that.
+        _ => Some(doctor::roles(&facts)).filter(|roles| !roles.is_empty()).unwrap_or(match named {
+            true => vec![Role::RealServer],
+            false => Vec::new(),
+        }),
     };
     if roles.is_empty() {
         let why = match facts.table.get() {
@@ -90,8 +95,8 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
             Ok(_) => String::new(),
         };
         say!(
-            "This machine has no virtual service, and no VIP on lo, a dummy or a tunnel{why}: say what it is, with --role \
-             director or --role real-server, and name the VIP"
+            "This machine has no virtual service, and no VIP on lo, a dummy or a tunnel{why}: name the VIP, or say what it \
+             is with --role director or --role real-server"
         );
         return Err(Told(status::USAGE).into());
     }
