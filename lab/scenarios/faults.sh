@@ -46,13 +46,6 @@ stop_web rs1
 web_server rs1 "$rs1_ip:80"
 again() { stop_web rs1; web_server rs1 80; }
 fault_with_advice R8 "the web server is bound to the RIP" rs1 -- again
-typed rs1 nft 'add table inet guard; add chain inet guard in { type filter hook input priority 0; }; add rule inet guard in tcp dport 80 drop'
-fault R9 "the firewall drops port 80" rs1
-typed rs1 nft delete table inet guard
-typed rs1 nft "add table arp guard; add chain arp guard in { type filter hook input priority 0; }; add rule arp guard in arp daddr ip $vip drop"
-sysctl rs1 net.ipv4.conf.{all,lo}.arp_announce=0
-fault R10 "rules for ARP stop questions only" rs1
-typed rs1 nft delete table arp guard
 mkdir -p /etc/sysconfig/network-scripts
 typed rs1 sh -c "printf 'DEVICE=lo:0\nIPADDR=$vip\n' >/etc/sysconfig/network-scripts/ifcfg-lo:0"
 fault R12 "ifup announces the VIP" rs1
@@ -88,9 +81,6 @@ typed director ipvsadm-rs -E -t "$vip:80" -s wrr
 saved
 sysctl director net.ipv4.vs.conn_reuse_mode=0
 fault D11 "conn_reuse_mode is 0" director
-typed director nft 'add table inet guard; add chain inet guard in { type filter hook input priority 0; }; add rule inet guard in tcp dport 80 drop'
-fault D14 "the firewall drops port 80" director
-typed director nft delete table inet guard
 typed director ip link add sync0 type bridge
 typed director ip link set sync0 up
 typed director ipvsadm-rs --start-daemon master --mcast-interface sync0 --syncid 1
