@@ -19,6 +19,18 @@ _ipvsadm__rs() {
             ipvsadm__rs,diff)
                 cmd="ipvsadm__rs__subcmd__diff"
                 ;;
+            ipvsadm__rs,realserver)
+                cmd="ipvsadm__rs__subcmd__realserver"
+                ;;
+            ipvsadm__rs__subcmd__realserver,start)
+                cmd="ipvsadm__rs__subcmd__realserver__subcmd__start"
+                ;;
+            ipvsadm__rs__subcmd__realserver,status)
+                cmd="ipvsadm__rs__subcmd__realserver__subcmd__status"
+                ;;
+            ipvsadm__rs__subcmd__realserver,stop)
+                cmd="ipvsadm__rs__subcmd__realserver__subcmd__stop"
+                ;;
             *)
                 ;;
         esac
@@ -26,7 +38,7 @@ _ipvsadm__rs() {
 
     case "${cmd}" in
         ipvsadm__rs)
-            opts="-A -E -D -C -R -S -a -e -d -l -L -Z -h -v -t -u -f -6 -s -p -M -b -o -r -g -i -m -w -x -y -n -c -X --add-service --edit-service --delete-service --clear --restore --save --add-server --edit-server --delete-server --list --zero --set --start-daemon --stop-daemon --help --version --tcp-service --udp-service --sctp-service --fwmark-service --ipv6 --scheduler --persistent --netmask --pe --sched-flags --ops --real-server --gatewaying --ipip --masquerading --weight --u-threshold --l-threshold --tun-type --tun-port --tun-nocsum --tun-csum --tun-remcsum --mcast-interface --syncid --sync-maxlen --mcast-group --mcast-port --mcast-ttl --numeric --connection --timeout --daemon --stats --rate --thresholds --persistent-conn --tun-info --exact --nosort --sort --file --all --check --replace --dry-run --keep-weights --confirm diff"
+            opts="-A -E -D -C -R -S -a -e -d -l -L -Z -h -v -t -u -f -6 -s -p -M -b -o -r -g -i -m -w -x -y -n -c -X --add-service --edit-service --delete-service --clear --restore --save --add-server --edit-server --delete-server --list --zero --set --start-daemon --stop-daemon --help --version --tcp-service --udp-service --sctp-service --fwmark-service --ipv6 --scheduler --persistent --netmask --pe --sched-flags --ops --real-server --gatewaying --ipip --masquerading --weight --u-threshold --l-threshold --tun-type --tun-port --tun-nocsum --tun-csum --tun-remcsum --mcast-interface --syncid --sync-maxlen --mcast-group --mcast-port --mcast-ttl --numeric --connection --timeout --daemon --stats --rate --thresholds --persistent-conn --tun-info --exact --nosort --sort --file --all --check --replace --dry-run --keep-weights --confirm diff realserver"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -288,6 +300,90 @@ _ipvsadm__rs() {
             case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ipvsadm__subcmd__rs__subcmd__realserver)
+            opts="start stop status"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ipvsadm__subcmd__rs__subcmd__realserver__subcmd__start)
+            opts="--method --interface --persist"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --method)
+                    COMPREPLY=($(compgen -W "arp-sysctl arptables nftables" -- "${cur}"))
+                    return 0
+                    ;;
+                --interface)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ipvsadm__subcmd__rs__subcmd__realserver__subcmd__status)
+            opts="--method --interface --persist --json --color"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --method)
+                    COMPREPLY=($(compgen -W "arp-sysctl arptables nftables" -- "${cur}"))
+                    return 0
+                    ;;
+                --interface)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ipvsadm__subcmd__rs__subcmd__realserver__subcmd__stop)
+            opts="--method --interface --persist"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --method)
+                    COMPREPLY=($(compgen -W "arp-sysctl arptables nftables" -- "${cur}"))
+                    return 0
+                    ;;
+                --interface)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)

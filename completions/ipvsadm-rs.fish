@@ -112,7 +112,30 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l replace -d 'With 
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l dry-run -d 'With --replace, print the changes instead of making them; status 1 if there are any'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l keep-weights -d 'With --replace, leave the weights of the real servers that are there'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "diff" -d 'Print what differs between a file of rules and the table'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "realserver" -d 'Make this host a real server for a VIP with direct routing, and take that back'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l color -d 'When to colour what is printed' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and not __fish_seen_subcommand_from start stop status" -f -a "start" -d 'Silence ARP for the VIPs, then add them'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and not __fish_seen_subcommand_from start stop status" -f -a "stop" -d 'Put back what was there before start'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and not __fish_seen_subcommand_from start stop status" -f -a "status" -d 'Print what a real server needs, with pass or fail; status 0 if it is ready, 3 if not'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from start" -l method -d 'How to keep ARP quiet (IPv4)' -r -f -a "arp-sysctl\t''
+arptables\t''
+nftables\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from start" -l interface -d 'Where the VIPs are to be' -r
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from start" -l persist -d 'Start them at every boot, too'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l method -d 'How to keep ARP quiet (IPv4)' -r -f -a "arp-sysctl\t''
+arptables\t''
+nftables\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l interface -d 'Where the VIPs are to be' -r
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l persist -d 'Do not start them at boot any more, either'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l method -d 'How to keep ARP quiet (IPv4)' -r -f -a "arp-sysctl\t''
+arptables\t''
+nftables\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l interface -d 'Where the VIPs are to be' -r
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l color -d 'When to colour what is printed' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l persist -d 'They have to be started at every boot, too'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l json -d 'Print JSON'
 complete -c ipvsadm -w ipvsadm-rs

@@ -379,6 +379,16 @@ arp_answered_by() { # VIP HOST...
         }' "$state/router.wire")
 }
 
+# The real servers asked for the router, and none of them with the VIP as the asker, which would teach the router.
+asked_with_own_addresses() { # VIP
+    evidence=$(awk -v vip="$1" -v rs1="$rs1_ip" -v rs2="$rs2_ip" "$frames"'
+        text ~ /^Request who-has / && match(text, / tell [0-9.]+/) {
+            asker = substr(text, RSTART + 6, RLENGTH - 6)
+            if (!count[asker]++ && (asker == vip || asker == rs1 || asker == rs2)) print "capture on router: " text
+        }
+        END { exit !(count[rs1] > 0 && count[rs2] > 0 && !count[vip]) }' "$state/router.wire")
+}
+
 # To whom the router sent the client's connections: in to_director, to_rs1, to_rs2.
 connections_sent() { # VIP
     read -r to_director to_rs1 to_rs2 <<<"$(awk -v vip="$1" -v mac="$router_mac" -v director="$director_mac" \
@@ -399,6 +409,27 @@ all_connections_reach_director() { # VIP CONNECTIONS
 }
 
 # --- the real servers ------------------------------------------------------------------------------------------------
+
+# All that a real server's VIP is made of, and what may keep it quiet.
+look() { # HOST
+    # shellcheck disable=SC2016  # the inner shell's variables
+    on "$1" sh -c '
+        ip -d addr; ip route show table all; ip -6 route show table all
+        grep . /proc/sys/net/ipv4/conf/*/arp_* /proc/sys/net/ipv4/conf/*/rp_filter
+        nft list ruleset; arptables-legacy -n -L' 2>&1
+}
+
+looks_like() { # HOST FILE
+    look "$1" >"$state/look"
+    if ! evidence=$(diff "$2" "$state/look"); then return 1; fi
+    evidence="addresses, routes, settings, nftables and arptables: $(wc -l <"$2") lines, all the same"
+}
+
+exits_with() { # STATUS WORDS HOST COMMAND...
+    local status=0
+    evidence=$(on "${@:3}" 2>&1) || status=$?
+    [[ $status -eq $1 && $evidence == *"$2"* ]]
+}
 
 # The log says "[ADDRESS]:PORT: url:...", and ADDRESS is ::ffff:A.B.C.D for IPv4.
 real_servers_saw() { # CLIENT

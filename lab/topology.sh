@@ -66,11 +66,13 @@ configure() { # HOST [KEY=VALUE...]
         exec ip -batch -' sh "${settings[@]}" "$@"
 }
 
-# How a real server is kept from answering ARP for the VIP it holds: say only what the asked device has, ask only with it.
+# How a real server is kept from answering ARP for the VIP it holds, where `ipvsadm-rs realserver` does not see to that: say
+# only what the asked device has, ask only with it.
 arp_silent=(ipv4/conf/{all,lo}/arp_ignore=1 ipv4/conf/{all,lo}/arp_announce=2)
 arp_talking=(ipv4/conf/{all,lo}/{arp_ignore,arp_announce}"=0")
 
-# build MODE: dr (IPv4), dr6 (the same with IPv6), nat, tunnel, or arp-problem (dr with real servers that answer for the VIP).
+# build MODE: dr (IPv4), dr6 (the same with IPv6), nat, tunnel, arp-problem (dr with real servers that answer for the VIP), or
+# bare (dr with real servers that have no VIP yet).
 build() {
     local mode=$1 host
     destroy
@@ -140,7 +142,7 @@ real_server() { # MODE HOST IPV4 IPV6
     local mode=$1 host=$2 ip=$3 ip6=$4 sysctls=("${arp_silent[@]}")
     case $mode in
         nat) sysctls=() ;;                              # does not hold the VIP
-        arp-problem) sysctls=("${arp_talking[@]}") ;;
+        dr | dr6 | bare | arp-problem) sysctls=("${arp_talking[@]}") ;;
     esac
     {
         up
@@ -150,7 +152,7 @@ real_server() { # MODE HOST IPV4 IPV6
             *) echo "route add default via 30.30.30.254" ;;
         esac
         case $mode in
-            dr | arp-problem)
+            arp-problem)
                 echo "addr add $vip/32 dev lo label lo:0"
                 ;;
             tunnel)
@@ -159,13 +161,15 @@ real_server() { # MODE HOST IPV4 IPV6
                 echo "link set ipip0 up"
                 ;;
             dr6)
-                # No sysctl needed: with IPv6 a host never answers for an address of another device.
                 echo "addr add $ip6/64 dev eth0"
-                echo "addr add $vip6/128 dev lo"
                 echo "route add default via 2001:db8:30::254"
                 ;;
         esac
     } | configure "$host" "${sysctls[@]}"
+    case $mode in
+        dr) on "$host" ipvsadm-rs realserver start "$vip" ;;
+        dr6) on "$host" ipvsadm-rs realserver start "$vip6" ;;
+    esac
 }
 
 # A web server that answers with its host's name and logs who asked, listening when this returns.

@@ -32,6 +32,8 @@ fn main() -> ExitCode {
         }
         let trials: [(&str, Run); _] = [
             ("realserver: any order, killed at any time", any_order_killed_at_any_time),
+            ("realserver: killed at each change", killed_at_each_change),
+            ("realserver: many at once", many_at_once),
             ("route: addresses and routes there and back", addresses_and_routes_there_and_back),
             ("realserver: what start makes", what_start_makes),
             ("realserver: bad input", bad_input_leaves_the_machine_as_it_was),
@@ -258,7 +260,7 @@ fn any_order_killed_at_any_time() -> Result<()> {
     let values = (0..3_usize, 0..5_usize, 0..3_usize, any::<bool>(), any::<bool>());
     let strategy = (values, proptest::collection::vec(step(), 2..8));
     let config =
-        ProptestConfig { cases: 24, failure_persistence: None, max_shrink_iters: 40, ..ProptestConfig::default() };
+        ProptestConfig { cases: 16, failure_persistence: None, max_shrink_iters: 40, ..ProptestConfig::default() };
     let killed = std::cell::Cell::new(0);
     let outcome = TestRunner::new(config).run(&strategy, |((all_announce, all_ignore, lo_ignore, by_hand, table), steps)| {
         let one = || {
@@ -308,6 +310,74 @@ fn any_order_killed_at_any_time() -> Result<()> {
     Ok(())
 }
 
+/// Runs `realserver` to be killed at the so manyth of these system calls. Returns whether it was.
+fn killed(calls: &str, number: u32, words: &str) -> Result<bool> {
+    let mut command = Command::new("strace");
+    command.args(["-o", "/dev/null", "-e", &format!("trace={calls}")]);
+    command.args(["-e", &format!("inject={calls}:signal=KILL:when={number}")]).arg(ours());
+    let outcome = run(command, words)?;
+    ensure!(matches!(outcome.status, None | Some(0)), "{words}: status {:?}: {}", outcome.status, outcome.stderr);
+    Ok(outcome.status.is_none())
+}
+
+fn killed_at_each_change() -> Result<()> {
+    on_a_network(|| {
+        let before = machine()?;
+        // What writes settings and files, what speaks netlink, what a record is put in its place and taken away by.
+        for (calls, at_least) in [("write", 4), ("sendto", 7), ("rename,renameat,renameat2", 0), ("unlink,unlinkat", 0)]
+        {
+            let vips = "192.0.2.1 2001:db8::1";
+            let (start, stop) = (format!("start {vips}"), format!("stop {vips}"));
+            let mut number = 1;
+            while killed(calls, number, &start)? {
+                // One VIP may be untouched as yet; the other is finished, or taken back.
+                for vip in vips.split(' ') {
+                    let outcome = realserver(&format!("start {vip}"))?;
+                    let well = outcome.status == Some(0) || outcome.stderr.contains("is started already");
+                    ensure!(well, "{calls} {number}: {}", outcome.stderr);
+                }
+                ensure_status(&format!("status {vips}"), 0).with_context(|| format!("{calls} {number}"))?;
+                if killed(calls, number, &stop)? {
+                    for vip in vips.split(' ') {
+                        let outcome = realserver(&format!("stop {vip}"))?;
+                        let well = outcome.status == Some(0) || outcome.stderr.contains("is not started");
+                        ensure!(well, "{calls} {number}: {}", outcome.stderr);
+                    }
+                }
+                ensure_same(&before, &machine()?).with_context(|| format!("{calls} {number}"))?;
+                number += 1;
+            }
+            ensure_status(&stop, 0)?;
+            ensure!(number > at_least, "only {number} calls of {calls}");
+            ensure_same(&before, &machine()?)?;
+        }
+        Ok(())
+    })
+}
+
+fn many_at_once() -> Result<()> {
+    on_a_network(|| {
+        let before = machine()?;
+        for verb in ["start", "stop"] {
+            let mut children = Vec::new();
+            for number in 1..=8 {
+                let mut command = Command::new(ours());
+                command.args(["realserver", verb, &format!("192.0.2.{number}")]).stdin(Stdio::null());
+                children.push(command.stderr(Stdio::piped()).spawn()?);
+            }
+            for child in children {
+                let output = child.wait_with_output()?;
+                ensure!(output.status.success(), "{verb}: {}", String::from_utf8_lossy(&output.stderr));
+            }
+            if verb == "start" {
+                let said = ensure_status("status", 0)?.stdout;
+                ensure!(said.matches("  ready (lo, arp-sysctl)").count() == 8, "{said}");
+            }
+        }
+        ensure_same(&before, &machine()?)
+    })
+}
+
 // ---- one by one -----------------------------------------------------------------------------------------------------
 
 fn what_start_makes() -> Result<()> {
@@ -319,7 +389,7 @@ fn what_start_makes() -> Result<()> {
         for line in ["inet 192.0.2.1/32 scope global lo:0", "inet 192.0.2.2/32 scope global lo:1"] {
             ensure!(lo.contains(line), "{lo}");
         }
-        ensure!(lo.contains("inet6 2001:db8::1/128 scope global nodad"), "{lo}");
+        ensure!(lo.contains("inet6 2001:db8::1/128 scope global nodad deprecated"), "{lo}");
         let routes = sh("ip route show table main; ip -6 route show table main")?;
         ensure!(routes.contains("192.0.2.1 dev lo scope link"), "{routes}");
         ensure!(routes.contains("2001:db8::1 dev lo proto kernel"), "{routes}");

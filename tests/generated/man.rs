@@ -70,7 +70,7 @@ fn subcommand(page: &mut String, list: &str) -> Result<(), String> {
     let root = ipvsadm_rs::commands::command_line();
     let command = list.split(' ').skip(1).try_fold(&root, |command, word| command.find_subcommand(word));
     let command = command.ok_or_else(|| format!("@{list}@: there is no such subcommand"))?;
-    for argument in command.get_arguments() {
+    for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
         let value = argument.get_value_names().unwrap_or_default().join(" ");
         let letter = argument.get_short().map(|letter| format!("-{letter}"));
         let names: Vec<String> =

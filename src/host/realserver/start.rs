@@ -91,6 +91,8 @@ impl RealServer {
             if vip.is_ipv6() {
                 // On every real server there is the same; each would find that somebody has it already.
                 address.flags = AddressFlags(AddressFlags::NO_DAD);
+                // Deprecated: what this host begins by itself is not to come from the VIP, whose answers go elsewhere.
+                address.preferred = Some(0);
             }
             self.client.add_address(&address)?;
         }

@@ -110,7 +110,7 @@ impl Client {
         answer.ok_or(Error::Netlink(kernel::Error::NoAnswer))
     }
 
-    /// Add an address. What [`Address`] says is not used when adding is not used.
+    /// Add an address.
     ///
     /// # Errors
     /// The interface has it already (`EEXIST`), is not there (`ENODEV`), or we may not (`EPERM`); or netlink fails.
@@ -143,6 +143,13 @@ impl Client {
                 writer.string(a::LABEL, label.as_bytes());
             }
             writer.u32(a::FLAGS, address.flags.0);
+            if address.preferred.is_some() || address.valid.is_some() {
+                // struct ifa_cacheinfo: the two times, and two stamps that the kernel sets.
+                let mut times = [0; 16];
+                times[..4].copy_from_slice(&address.preferred.unwrap_or(u32::MAX).to_ne_bytes());
+                times[4..8].copy_from_slice(&address.valid.unwrap_or(u32::MAX).to_ne_bytes());
+                writer.bytes(a::CACHE, &times);
+            }
         })?;
         self.answers(&what, kind, |_| Ok(false))
     }

@@ -351,9 +351,9 @@ pub struct Address {
     pub scope: Scope,
     /// Its flags.
     pub flags: AddressFlags,
-    /// Seconds until it vanishes. None: for ever. Not used when adding.
+    /// Seconds until it vanishes. None: for ever.
     pub valid: Option<u32>,
-    /// Seconds until it is deprecated. None: never. Not used when adding.
+    /// Seconds until it is deprecated: no longer what connections of this host begin with. None: never.
     pub preferred: Option<u32>,
 }
 
