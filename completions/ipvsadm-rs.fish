@@ -117,6 +117,7 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l keep-weights -d '
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l force -d 'With --drain=SECONDS, delete even if connections are left then, rather than go back'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "diff" -d 'Print what differs between a file of rules and the table'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "service" -d 'Load, save and clear the rules as a service does, at boot and by hand'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "doctor" -d 'Tell what is wrong with this director or real server, and how to mend it'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "realserver" -d 'Make this host a real server for a VIP with direct routing, and take that back'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l color -d 'When to colour what is printed' -r -f -a "auto\t''
 always\t''
@@ -146,6 +147,18 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fis
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from panic" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from load" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from rate" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l role -d 'What this machine is; it can be both, and auto finds out' -r -f -a "director\t''
+real-server\t''
+auto\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l rules -d 'The saved rules, if they are not where distributions have them' -r -F
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l color -d 'When to colour what is printed' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l probe -d 'Ask on the segment who has the VIP (ARP, neighbour discovery) and listen for sync daemons, for a second'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -s a -l all -d 'Show what is well and what was skipped, too'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -s j -l json -d 'Print JSON'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l pretty -d 'Print JSON in lines, indented'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and not __fish_seen_subcommand_from start stop status" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and not __fish_seen_subcommand_from start stop status" -f -a "start" -d 'Silence ARP for the VIPs, then add them'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and not __fish_seen_subcommand_from start stop status" -f -a "stop" -d 'Put back what was there before start'

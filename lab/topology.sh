@@ -173,13 +173,21 @@ real_server() { # MODE HOST IPV4 IPV6
 }
 
 # A web server that answers with its host's name and logs who asked, listening when this returns.
-web_server() { # HOST PORT
+web_server() { # HOST [ADDRESS:]PORT
     declare -n name=${1}_name
     mkdir -p "$state/www/$1"
     echo "$name" >"$state/www/$1/index.html"
     # In the foreground, because in the background it logs nothing; -c, because it would read the machine's /etc/httpd.conf.
     start_on "$1" busybox httpd -f -vv -c /dev/null -p "$2" -h "$state/www/$1" >>"$state/$1.weblog" 2>&1
-    wait_for 10 "the web server of $1" listens "$1" "$started" "$2"
+    wait_for 10 "the web server of $1" listens "$1" "$started" "${2##*:}"
+    web_servers[$1]=$started
+}
+
+declare -A web_servers=()
+
+stop_web() { # HOST
+    kill "${web_servers[$1]}"
+    wait "${web_servers[$1]}" 2>/dev/null || :
 }
 
 listens() { # HOST PID PORT: has the process arrived on its host, and is there a listening socket (state 0A)?

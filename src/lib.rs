@@ -26,6 +26,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod commands;
+pub mod doctor;
 pub mod grammar;
 pub mod host;
 pub mod kernel;

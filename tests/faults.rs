@@ -10,7 +10,7 @@ use std::io;
 use std::process::{Command, ExitCode};
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use ipvsadm_rs::kernel::{Client, Error, Netlink, Refusal, Transport};
 use ipvsadm_rs::model::{Change, Family, SchedulerName, Service, ServiceFlags, ServiceKey};
 use libtest_mimic::{Failed, Trial};
@@ -85,7 +85,8 @@ fn client(
     send: impl FnMut(u32, &[u8]) -> Option<io::Result<usize>> + 'static,
     receive: impl FnMut(u32, &mut [u8], Receive) -> io::Result<usize> + 'static,
 ) -> Result<Client> {
-    Ok(Client::over(Box::new(Faulty { netlink: Netlink::generic()?, sends: 0, receives: 0, send, receive }))?)
+    let transport = Faulty { netlink: Netlink::generic()?, sends: 0, receives: 0, send, receive };
+    Client::over(Box::new(transport))?.context("no IPVS")
 }
 
 /// Sending works.

@@ -12,6 +12,7 @@ macro_rules! say {
 mod change;
 mod color;
 mod diff;
+mod doctor;
 mod drain;
 mod help;
 mod list;
@@ -134,6 +135,7 @@ struct Subcommand {
 const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand { command: diff::command, run: diff::run },
     Subcommand { command: service::command, run: service::run },
+    Subcommand { command: doctor::command, run: doctor::run },
     Subcommand { command: realserver::command, run: realserver::run },
 ];
 

@@ -49,19 +49,31 @@ impl Client {
     /// # Errors
     /// There is no IPVS, and why; or netlink itself fails.
     pub fn connect() -> Result<Self, Error> {
+        if let Some(client) = Self::connect_if_present()? {
+            return Ok(client);
+        }
+        module::load().map_err(|failure| Error::Unavailable(Unavailable::NoFamily(failure)))?;
+        Self::connect_if_present()?.ok_or(Error::Unavailable(Unavailable::NoFamily(LoadFailure::NoFamily)))
+    }
+
+    /// Connect to the IPVS of the network namespace we are in, if the kernel has it already.
+    ///
+    /// # Errors
+    /// Netlink itself fails.
+    pub fn connect_if_present() -> Result<Option<Self>, Error> {
         Self::with(Socket::open(NlFamily::Generic, TABLE_PART)?)
     }
 
-    /// As [`Client::connect`], over another transport than a netlink socket of our own: to see what comes of one that
-    /// fails.
+    /// As [`Client::connect_if_present`], over another transport than a netlink socket of our own: to see what comes of one
+    /// that fails.
     ///
     /// # Errors
-    /// As for [`Client::connect`].
-    pub fn over(transport: Box<dyn Transport>) -> Result<Self, Error> {
+    /// The transport fails, or what comes over it makes no sense.
+    pub fn over(transport: Box<dyn Transport>) -> Result<Option<Self>, Error> {
         Self::with(Socket::over(transport, TABLE_PART))
     }
 
-    fn with(socket: Socket) -> Result<Self, Error> {
+    fn with(socket: Socket) -> Result<Option<Self>, Error> {
         let mut client = Self {
             socket,
             writer: Writer::with_capacity(512),
@@ -71,14 +83,8 @@ impl Client {
             counters: true,
             unfinished: false,
         };
-        client.family = match client.resolve()? {
-            Some(family) => family,
-            None => {
-                module::load().map_err(|failure| Error::Unavailable(Unavailable::NoFamily(failure)))?;
-                client.resolve()?.ok_or(Error::Unavailable(Unavailable::NoFamily(LoadFailure::NoFamily)))?
-            }
-        };
-        Ok(client)
+        let family = client.resolve()?;
+        Ok(family.map(|family| Self { family, ..client }))
     }
 
     /// Read no counters of destinations from here on: all are 0 in what [`Client::destinations`] and [`Client::table`] give,

@@ -2,6 +2,7 @@
 
 mod append;
 pub mod connections;
+pub mod doctor;
 pub mod drain;
 mod endpoint;
 pub mod json;

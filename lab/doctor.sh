@@ -1,0 +1,121 @@
+# What the scenarios about the doctor are written with: a cluster in which nothing is left to be desired, faults, mends.
+# Sourced by them.
+# shellcheck shell=bash
+
+rules=/etc/ipvsadm.rules
+
+# All hosts share a copy of this machine's /etc: what they save there is gone with the lab.
+own_etc() {
+    local units=/etc/systemd/system
+    cp -a /etc "$state/etc"
+    mount --bind "$state/etc" /etc
+    trap 'umount -l /etc' EXIT
+    rm -rf /etc/sysctl.d /etc/sysctl.conf
+    mkdir -p /etc/sysctl.d "$units"
+    cp "$lab/../dist/systemd/ipvsadm-rs-realserver@.service" "$units"
+}
+
+# As an administrator leaves a cluster that is meant to last: saved, and ready for the next boot.
+well_kept() { # METHOD
+    typed director ipvsadm-rs -A -t "$vip:80" -s wrr
+    typed director ipvsadm-rs -a -t "$vip:80" -r "$rs1_ip" "$1" -w 1
+    typed director ipvsadm-rs -a -t "$vip:80" -r "$rs2_ip" "$1" -w 3
+    typed director ipvsadm-rs --set 7300 0 0
+    saved
+}
+
+saved() { typed director ipvsadm-rs -S -n --file "$rules"; }
+
+# Runs the doctor. The worst state is in $health then, the checks that are not green in $named, and what is said of these
+# in the arrays below.
+declare -A found_fact found_mend found_machine found_advice
+examined() { # HOST OPTION...
+    local line key value id="" bad="" status=0
+    examiner=$1
+    shift
+    prompt "$examiner" ipvsadm-rs doctor "$@" "$vip"
+    said=$(on "$examiner" ipvsadm-rs doctor --pretty "$@" "$vip") || status=$?
+    ((status <= 2)) && [[ $said == '{'* ]] || stopped "exit status $status of ipvsadm-rs doctor on $examiner"
+    found_fact=() found_mend=() found_machine=() found_advice=() named=() health=""
+    while IFS= read -r line; do
+        [[ $line =~ ^\ +\"([a-z]+)\":\ \"(.*)\",?$ ]] || continue
+        key=${BASH_REMATCH[1]} value=${BASH_REMATCH[2]}
+        value=${value//\\\"/\"} value=${value//\\\\/\\}
+        case $key in
+            id) id=$value bad="" ;;
+            state)
+                [[ $id ]] || health=$value
+                # If several things are wrong with one, the first is mended first.
+                if [[ $id && $value =~ ^(fail|warn)$ && -z ${found_fact[$id]:-} ]]; then bad=yes named+=("$id"); fi
+                ;;
+            fact) [[ -z $bad ]] || found_fact[$id]=$value ;;
+            mend) [[ -z $bad ]] || found_mend[$id]=$value ;;
+            machine) [[ -z $bad ]] || found_machine[$id]=$value ;;
+            advice) [[ -z $bad ]] || found_advice[$id]=$value ;;
+        esac
+    done <<<"$said"
+    [[ ${#named[@]} -eq 0 ]] || note "named: ${named[*]}"
+}
+
+# The doctor names this check.
+names() { # ID
+    evidence="$1: ${found_fact[$1]:-nothing}"
+    [[ ${#named[@]} -le 1 ]] || evidence+=" (named: ${named[*]})"
+    [[ " ${named[*]} " == *" $1 "* ]]
+}
+
+all_green() {
+    evidence=""
+    local id
+    for id in "${named[@]}"; do evidence+="$id: ${found_fact[$id]:-}"$'\n'; done
+    [[ $health == ok ]]
+}
+
+# Types what the doctor said, on the host that it named.
+mended() { # ID
+    local host=$examiner command=${found_mend[$1]:-}
+    case ${found_machine[$1]:-} in
+        "") ;;
+        "$rs1_ip") host=rs1 ;;
+        "$rs2_ip") host=rs2 ;;
+        *) host="" ;;
+    esac
+    [[ -n $command && -n $host ]] || { evidence="no command for $1"; return 1; }
+    evidence="$host# $command"
+    typed "$host" sh -c "$command"
+}
+
+traffic_flows() {
+    fetch "http://$vip/?[1-4]"
+    evidence=$tally
+    ((${#answers[@]} == 4))
+}
+
+# fault ID WHAT HOST OPTION...: the fault has been made; the doctor on HOST must name the check, what it says must mend it.
+fault() {
+    local id=$1 what=$2 host=$3
+    shift 3
+    examined "$host" "$@"
+    prove "$what: the doctor on $host names $id" names "$id"
+    prove "  the mend it prints can be typed" mended "$id"
+    examined "$host" "$@"
+    prove "  all is green again" all_green
+    prove "  traffic flows" traffic_flows
+}
+
+# The same where no command can mend it: MEND... is what the advice amounts to.
+fault_with_advice() { # ID WHAT HOST OPTION -- MEND...
+    local id=$1 what=$2 host=$3 options=()
+    shift 3
+    while [[ $1 != -- ]]; do options+=("$1"); shift; done
+    shift
+    examined "$host" "${options[@]}"
+    prove "$what: the doctor on $host names $id" names "$id"
+    evidence=""
+    note "advice: ${found_advice[$id]:-none}"
+    [[ -n ${found_advice[$id]:-} ]] || stopped "no advice for $id"
+    "$@"
+    examined "$host" "${options[@]}"
+    prove "  all is green when it is followed" all_green
+    prove "  traffic flows" traffic_flows
+}

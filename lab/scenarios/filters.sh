@@ -1,0 +1,24 @@
+# the fault table of packet filters: rules of nftables in the clients' way; needs --kernel stock
+# shellcheck shell=bash
+
+# shellcheck source=../doctor.sh
+. "$lab/doctor.sh"
+own_etc
+build dr
+# User-mode-linux has no tables of nftables for IPv4.
+on rs1 nft 'add table inet guard; delete table inet guard' || stopped "this kernel has no nftables for IPv4: use --kernel stock"
+well_kept -g
+for host in rs1 rs2; do typed "$host" ipvsadm-rs realserver start --persist "$vip"; done
+
+fault_of_rule() { # HOST ID
+    typed "$1" nft 'table inet guard { chain in { type filter hook input priority 0; tcp dport 80 drop; }; }'
+    fault "$2" "the firewall drops port 80" "$1"
+    typed "$1" nft delete table inet guard
+}
+fault_of_rule rs1 R9
+fault_of_rule director D14
+typed rs1 nft "table arp guard { chain in { type filter hook input priority 0; arp daddr ip $vip drop; }; }"
+typed rs1 busybox sysctl -w net.ipv4.conf.{all,lo}.arp_announce=0
+fault R10 "rules for ARP stop questions only" rs1
+typed rs1 nft delete table arp guard
+prove "  traffic flows without them, too" traffic_flows

@@ -1,0 +1,441 @@
+//! Reading the facts. Nothing here fails: what cannot be read is a fact without a value.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use nix::errno::Errno;
+
+use super::filter::Filter;
+use crate::commands::restore::read_state;
+use crate::doctor::facts::{
+    Answer, Blocked, BootAddress, Fact, Facts, FilePort, Ipvs, Modules, Probe, RulesFile, Settings, Vip, speaks,
+};
+use crate::host::probe::{Heard, Wire};
+use crate::host::route::{self, Address, Link, Route, RouteQuery};
+use crate::host::{self, SystemNames, boot, ethtool, sysctl};
+use crate::kernel::{self, Client};
+use crate::model::{Change, DestinationEntry, ServiceKey, Table};
+use crate::plan::{self, Options, RuleSet, State};
+use crate::rules::{self, ReadError};
+
+/// Where rules are saved: by Debian and the original's own script, by Red Hat, by Gentoo and Alpine.
+const RULES: &[&str] = &["/etc/ipvsadm.rules", "/etc/sysconfig/ipvsadm", "/var/lib/ipvsadm/rules-save"];
+/// Programs that keep the table. kube-proxy's kernel thread of IPVS shows as an interface.
+const MANAGERS: &[&str] = &["keepalived", "ldirectord", "kube-proxy", "kube-router"];
+/// The dummy interface on which kube-proxy puts the addresses of services.
+const KUBE_INTERFACE: &str = "kube-ipvs0";
+
+/// What is to be read about.
+pub(super) struct Wanted<'p> {
+    /// The virtual addresses; none is all.
+    pub(super) vips: Vec<Vip>,
+    /// The saved rules, if not at their usual place.
+    pub(super) rules: Option<&'p Path>,
+    /// Whether to ask on the wire.
+    pub(super) probe: bool,
+}
+
+pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
+    let mut ipvs = Client::connect_if_present();
+    let forbidden: Vec<_> =
+        boot::forbidden_modules().into_iter().map(|(module, file, line)| Blocked { module, file, line }).collect();
+    let is_present = match &ipvs {
+        Ok(client) => Ok(client.is_some()),
+        Err(error) => Err(error.to_string()),
+    };
+    let table = ask(&mut ipvs, Client::table);
+    let mut network = route::Client::connect();
+    let links = read(&mut network, "the kernel's links", route::Client::links);
+    let addresses = read(&mut network, "the kernel's addresses", route::Client::addresses);
+    let vips = match wanted.vips.is_empty() {
+        false => wanted.vips,
+        true => all_vips(&table, &links, &addresses),
+    };
+    let targets: Vec<IpAddr> = vips.iter().map(|vip| vip.address).collect();
+    let routes = read(&mut network, "the kernel's routes", route::Client::routes);
+    let probe = wanted.probe.then(|| {
+        let gateways = routes.value().into_iter().flatten().filter_map(|route| route.gateway);
+        let asked: BTreeSet<IpAddr> = targets.iter().copied().chain(gateways).collect();
+        ask_around(&asked, &targets, &links, &addresses)
+    });
+    let rules = saved(wanted.rules, &mut ipvs);
+    let listeners = Fact::of(host::listeners(), "the kernel's sockets");
+    let filter = Filter::read(&links);
+    Facts {
+        kernel: release(),
+        ipvs: Fact::of(
+            is_present.map(|present| Ipvs {
+                present,
+                blocked: forbidden.iter().find(|line| line.module == "ip_vs").cloned(),
+            }),
+            "generic netlink",
+        ),
+        info: ask(&mut ipvs, Client::info),
+        timeouts: ask(&mut ipvs, Client::timeouts),
+        daemons: ask(&mut ipvs, Client::daemons),
+        modules: Fact::of(
+            boot::modules().map(|known| Modules { known, blocked: forbidden }),
+            "/lib/modules and /proc/modules",
+        ),
+        rules,
+        managers: managers(&links),
+        routes,
+        neighbours: read(&mut network, "the kernel's neighbour table", route::Client::neighbours),
+        paths: paths(&mut network, &targets, &table),
+        settings: settings(&links),
+        offload: offload(&links),
+        boot_settings: Fact::of(boot::settings(), "/etc/sysctl.d and the like"),
+        boot_addresses: Fact::known(boot_addresses(&targets), "the network configuration under /etc"),
+        announced: Fact::known(boot::announced(&targets), "/etc/sysconfig/network-scripts"),
+        scheduled: filter.scheduled(&table),
+        delivered: filter.delivered(&vips, &listeners),
+        listeners,
+        arp: filter.arp(&targets),
+        probe,
+        vips,
+        table,
+        links,
+        addresses,
+    }
+}
+
+/// Ask IPVS.
+fn ask<T>(
+    client: &mut Result<Option<Client>, kernel::Error>,
+    question: impl FnOnce(&mut Client) -> Result<T, kernel::Error>,
+) -> Fact<T> {
+    let from = "the kernel's IPVS";
+    match client {
+        Ok(Some(client)) => Fact::of(question(client), from),
+        Ok(None) => Fact::unreadable("the module ip_vs is not loaded", from),
+        Err(error) => Fact::unreadable(error, from),
+    }
+}
+
+/// Ask rtnetlink.
+fn read<T>(
+    client: &mut Result<route::Client, route::Error>,
+    from: &'static str,
+    question: impl FnOnce(&mut route::Client) -> Result<T, route::Error>,
+) -> Fact<T> {
+    match client {
+        Ok(client) => Fact::of(question(client), from),
+        Err(error) => Fact::unreadable(error, from),
+    }
+}
+
+/// The addresses of services, and those that stand where a real server's VIP does.
+fn all_vips(table: &Fact<Table>, links: &Fact<Vec<Link>>, addresses: &Fact<Vec<Address>>) -> Vec<Vip> {
+    let services = table.value().map(|table| table.services.as_slice()).unwrap_or_default();
+    let mut all: BTreeSet<IpAddr> = services.iter().filter_map(|service| service.entry.service.key.address()).collect();
+    let links = links.value().map(Vec::as_slice).unwrap_or_default();
+    for held in addresses.value().map(Vec::as_slice).unwrap_or_default() {
+        let Some(link) = links.iter().find(|link| link.index == held.index) else { continue };
+        let is_host = held.prefix == route::Prefix::host(held.address).length;
+        let is_hidden = match link.flags.is_loopback() {
+            true => !held.address.is_loopback(),
+            // Others without ARP have networks of their own: a point-to-point tunnel, a VPN.
+            false => link.flags.is_no_arp() && is_host && link.name != KUBE_INTERFACE && held.peer.is_none(),
+        };
+        let is_link_local = matches!(held.address, IpAddr::V6(address) if address.is_unicast_link_local());
+        if is_hidden && !is_link_local {
+            all.insert(held.address);
+        }
+    }
+    all.into_iter().map(|address| Vip { address, port: None }).collect()
+}
+
+/// Where packets to virtual addresses and servers go.
+fn paths(
+    client: &mut Result<route::Client, route::Error>,
+    vips: &[IpAddr],
+    table: &Fact<Table>,
+) -> BTreeMap<IpAddr, Fact<Option<Route>>> {
+    let services = table.value().map(|table| table.services.as_slice()).unwrap_or_default();
+    let of_server = |entry: &DestinationEntry| entry.destination.key.address;
+    let servers = services.iter().flat_map(|service| &service.destinations).map(of_server);
+    let marks: Vec<u32> = services
+        .iter()
+        .filter_map(|service| match service.entry.service.key {
+            ServiceKey::Mark { mark, .. } => Some(mark),
+            ServiceKey::Address { .. } => None,
+        })
+        .collect();
+    let targets: BTreeSet<IpAddr> = vips.iter().copied().chain(servers).collect();
+    let from = "the kernel's routes";
+    let mut find = |query: RouteQuery| match client {
+        Ok(client) => match client.route_to(&query) {
+            Ok(route) => Fact::known(Some(route), from),
+            Err(error)
+                if matches!(
+                    error.errno(),
+                    Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EACCES | Errno::EINVAL)
+                ) =>
+            {
+                Fact::known(None, from)
+            }
+            Err(error) => Fact::unreadable(error, from),
+        },
+        Err(error) => Fact::unreadable(error, from),
+    };
+    let is_local = |fact: &Fact<Option<Route>>| {
+        fact.value().and_then(Option::as_ref).is_some_and(|route| route.kind == route::RouteKind::Local)
+    };
+    let mut found = BTreeMap::new();
+    for to in targets {
+        let plain = find(RouteQuery::to(to));
+        // A service by firewall mark can do with a route for marked packets.
+        let fact = match vips.contains(&to) && !is_local(&plain) {
+            true => marks
+                .iter()
+                .map(|mark| find(RouteQuery { mark: Some(*mark), ..RouteQuery::to(to) }))
+                .find(is_local)
+                .unwrap_or(plain),
+            false => plain,
+        };
+        found.insert(to, fact);
+    }
+    found
+}
+
+/// The files that bring addresses back at boot.
+fn boot_addresses(vips: &[IpAddr]) -> Vec<BootAddress> {
+    let of = |(address, file): (IpAddr, String)| {
+        let is_unit = file.ends_with(&format!("/ipvsadm-rs-realserver@{address}.service"));
+        BootAddress { address, file, is_unit }
+    };
+    boot::addresses(vips).into_iter().map(of).collect()
+}
+
+/// The version of the running kernel.
+fn release() -> Fact<(u32, u32)> {
+    let from = "/proc/sys/kernel/osrelease";
+    let text = match sysctl::read("kernel/osrelease") {
+        Ok(text) => text,
+        Err(error) => return Fact::unreadable(error, from),
+    };
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map_while(|word| word.parse().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(major), Some(minor)) => Fact::known((major, minor), from),
+        _ => Fact::unreadable(format!("`{text}' is no version"), from),
+    }
+}
+
+/// All settings that a check looks at.
+fn settings(links: &Fact<Vec<Link>>) -> Settings {
+    let mut settings = Settings::default();
+    let mut add = |key: &str| {
+        let fact = match sysctl::read_number(key) {
+            Ok(value) => Fact::known(value, format!("/proc/sys/{key}")),
+            Err(error) => Fact::unreadable(error.source, format!("/proc/sys/{key}")),
+        };
+        settings.insert(key, fact);
+    };
+    for name in [
+        "expire_nodest_conn",
+        "expire_quiescent_template",
+        "conn_reuse_mode",
+        "conntrack",
+        "backup_only",
+        "conn_lfactor",
+    ] {
+        add(&format!("net/ipv4/vs/{name}"));
+    }
+    for key in [
+        "net/ipv4/ip_forward",
+        "net/ipv6/conf/all/forwarding",
+        "net/ipv4/neigh/default/gc_thresh3",
+        "net/ipv4/tcp_keepalive_time",
+    ] {
+        add(key);
+    }
+    let links = links.value().map(Vec::as_slice).unwrap_or_default();
+    for which in links.iter().map(|link| link.name.as_str()).chain(["all"]) {
+        for name in ["arp_ignore", "arp_announce", "rp_filter", "send_redirects"] {
+            add(&format!("net/ipv4/conf/{which}/{name}"));
+        }
+    }
+    settings
+}
+
+/// Large receive offload of the interfaces that packets come in by.
+fn offload(links: &Fact<Vec<Link>>) -> Vec<(String, Fact<bool>)> {
+    let mut client = ethtool::Features::connect();
+    let links = links.value().map(Vec::as_slice).unwrap_or_default();
+    let is_on = |link: &Link| {
+        let from = format!("ethtool's features of {}", link.name);
+        let fact = match &mut client {
+            Ok(client) => {
+                Fact::of(client.active(&link.name).map(|names| names.iter().any(|name| name == "rx-lro")), from)
+            }
+            Err(error) => Fact::unreadable(error, from),
+        };
+        (link.name.clone(), fact)
+    };
+    links.iter().filter(|link| speaks(link)).map(is_on).collect()
+}
+
+/// What keeps the table here.
+fn managers(links: &Fact<Vec<Link>>) -> Fact<Vec<String>> {
+    let mut found = boot::running(MANAGERS);
+    let has_kube = links.value().is_some_and(|links| links.iter().any(|link| link.name == KUBE_INTERFACE));
+    if let Ok(found) = &mut found
+        && has_kube
+        && !found.iter().any(|name| name.starts_with("kube"))
+    {
+        found.push(format!("kube-proxy (interface {KUBE_INTERFACE})"));
+    }
+    Fact::of(found, "the processes")
+}
+
+/// The saved rules, and in how much the table differs.
+fn saved(named: Option<&Path>, client: &mut Result<Option<Client>, kernel::Error>) -> Fact<Option<RulesFile>> {
+    let Some(path) = named.map(Path::to_owned).or_else(usual_rules) else {
+        return Fact::known(None, RULES.join(", "));
+    };
+    let from = path.display().to_string();
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) => return Fact::unreadable(error, from),
+    };
+    let lines: Vec<_> = text.split(|byte| *byte == b'\n').collect();
+    let mut file = RulesFile { path: from.clone(), ..RulesFile::default() };
+    let mut set = RuleSet::new();
+    let mut want = State::default();
+    let outcome = rules::read(BufReader::new(text.as_slice()), &SystemNames::default(), |line| {
+        let Some(change) = line.change() else { return };
+        match *change {
+            Change::AddService(service) | Change::EditService(service) => {
+                file.schedulers.push((line.number, service.key, service.scheduler));
+                file.engines.push((line.number, service.engine));
+            }
+            Change::AddDestination(key, server) | Change::EditDestination(key, server) => {
+                file.weights.insert((key, server.key), server.weight);
+                if let (Some(written), Some(counts)) = (line.replaced_port, key.port()) {
+                    let text = lines.get(line.number as usize - 1).map(|text| String::from_utf8_lossy(text));
+                    let mark = format!(":{written}");
+                    let literal =
+                        text.is_some_and(|text| text.split_ascii_whitespace().any(|word| word.ends_with(&mark)));
+                    file.ports.push(FilePort { line: line.number, written, counts, literal });
+                }
+            }
+            Change::SetTimeouts(_) | Change::StartDaemon(_) => file.whole = true,
+            _ => {}
+        }
+        match *change {
+            Change::SetTimeouts(timeouts) => want.timeouts = Some(plan::Traced { rule: timeouts, line: line.number }),
+            Change::StartDaemon(daemon) => {
+                want.daemons.push(plan::Traced { rule: (daemon.role, Some(daemon)), line: line.number });
+            }
+            ref change => {
+                if let Err(finding) = set.apply(change, line.number) {
+                    file.bad.push(format!("{}: {}", line.number, finding.message()));
+                }
+            }
+        }
+    });
+    match outcome {
+        Ok(()) => {}
+        Err(ReadError::Source(error)) => return Fact::unreadable(error, from),
+        Err(ReadError::Bad(bad)) => {
+            file.bad = bad.iter().map(ToString::to_string).collect();
+            return Fact::known(Some(file), from);
+        }
+    }
+    want.services = set.finish();
+    let have = ask(client, |client| read_state(client, &want));
+    if let Some(have) = have.value() {
+        file.differences = plan::difference(have, &want, Options::default()).len();
+    }
+    Fact::known(Some(file), from)
+}
+
+/// The first of the usual files that is there. One of variables (openSUSE's `/etc/sysconfig/ipvsadm`) names another.
+fn usual_rules() -> Option<PathBuf> {
+    RULES.iter().map(PathBuf::from).find_map(|path| {
+        if !path.is_file() || File::open(&path).is_err() {
+            return None;
+        }
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        match text.lines().find_map(|line| line.trim().strip_prefix("IPVSADM_CONFIG=")) {
+            Some(named) => Some(PathBuf::from(named.trim_matches(['"', '\'']))).filter(|named| named.is_file()),
+            None => Some(path),
+        }
+    })
+}
+
+/// Ask on all segments at once who has these addresses. None of the virtual ones is asked with.
+fn ask_around(
+    asked: &BTreeSet<IpAddr>,
+    vips: &[IpAddr],
+    links: &Fact<Vec<Link>>,
+    addresses: &Fact<Vec<Address>>,
+) -> Probe {
+    /// `ARPHRD_ETHER`
+    const ETHERNET: u16 = 1;
+    let from = "the wire";
+    let links = links.value().map(Vec::as_slice).unwrap_or_default();
+    let addresses = addresses.value().map(Vec::as_slice).unwrap_or_default();
+    let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
+    for address in asked {
+        match address {
+            IpAddr::V4(address) => ipv4.push(*address),
+            IpAddr::V6(address) => ipv6.push(*address),
+        }
+    }
+    let outcomes: Vec<_> = thread::scope(|scope| {
+        let of_link = |link: &&Link| speaks(link) && link.medium == ETHERNET;
+        let threads: Vec<_> = links
+            .iter()
+            .filter(of_link)
+            .map(|link| {
+                let own = || {
+                    addresses
+                        .iter()
+                        .filter(|held| held.index == link.index && !vips.contains(&held.address))
+                        .map(|held| held.address)
+                };
+                let sender = own().find_map(|address| match address {
+                    IpAddr::V4(address) => Some(address),
+                    IpAddr::V6(_) => None,
+                });
+                let link_local = own().find_map(|address| match address {
+                    IpAddr::V6(address) if address.is_unicast_link_local() => Some(address),
+                    _ => None,
+                });
+                let (ipv4, ipv6) = (&ipv4, &ipv6);
+                (link, scope.spawn(move || Wire::open(&link.name)?.ask(sender, link_local, ipv4, ipv6)))
+            })
+            .collect();
+        threads.into_iter().map(|(link, thread)| (link, thread.join())).collect()
+    });
+    let mut answers = Vec::new();
+    let mut sync_ids = Vec::new();
+    for (link, outcome) in outcomes {
+        let heard = match outcome {
+            Ok(Ok(heard)) => heard,
+            Ok(Err(error)) => {
+                let why = format!("{}: {error}", link.name);
+                return Probe { answers: Fact::unreadable(&why, from), sync_ids: Fact::unreadable(&why, from) };
+            }
+            // A thread of ours panicked; its message is on standard error.
+            Err(_) => continue,
+        };
+        for heard in heard {
+            let interface = link.name.clone();
+            match heard {
+                Heard::Arp(address, hardware) => answers.push(Answer { address: address.into(), interface, hardware }),
+                Heard::Advertisement(vip, hardware) => {
+                    answers.push(Answer { address: vip.into(), interface, hardware })
+                }
+                Heard::Sync(id) => sync_ids.push(id),
+            }
+        }
+    }
+    answers.retain(|answer| asked.contains(&answer.address));
+    Probe { answers: Fact::known(answers, from), sync_ids: Fact::known(sync_ids, from) }
+}

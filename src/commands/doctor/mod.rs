@@ -1,0 +1,116 @@
+//! `doctor`: what is wrong with this machine as a director or real server, and how to mend it. It only reads.
+
+mod filter;
+mod gather;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use super::{Output, Told, color, status};
+use crate::doctor::facts::Vip;
+use crate::doctor::{self, Role, State};
+use crate::view;
+
+/// Warnings, and nothing worse.
+const WARNINGS: u8 = 1;
+/// Failures.
+const FAILURES: u8 = 2;
+
+/// The subcommand as clap knows it.
+pub(crate) fn command() -> Command {
+    Command::new("doctor")
+        .about("Tell what is wrong with this director or real server, and how to mend it")
+        .long_about(
+            "Tell what is wrong with this director or real server, why it matters, and the command that mends it. Reads \
+             only; what cannot be read is skipped. Status 0 if all is well, 1 if there are warnings, 2 if there are \
+             failures.",
+        )
+        .arg(
+            Arg::new("role")
+                .long("role")
+                .value_name("ROLE")
+                .value_parser(["director", "real-server", "auto"])
+                .default_value("auto")
+                .help("What this machine is; it can be both, and auto finds out"),
+        )
+        .arg(Arg::new("probe").long("probe").action(ArgAction::SetTrue).help(
+            "Ask on the segment who has the VIP (ARP, neighbour discovery) and listen for sync daemons, for a second",
+        ))
+        .arg(
+            Arg::new("rules")
+                .long("rules")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("The saved rules, if they are not where distributions have them"),
+        )
+        .arg(Arg::new("all").long("all").short('a').action(ArgAction::SetTrue).help("Show what is well and what was skipped, too"))
+        .arg(Arg::new("json").long("json").short('j').action(ArgAction::SetTrue).help("Print JSON"))
+        .arg(Arg::new("pretty").long("pretty").action(ArgAction::SetTrue).help("Print JSON in lines, indented"))
+        .arg(color::argument())
+        .arg(
+            Arg::new("vip")
+                .value_name("VIP")
+                .num_args(0..)
+                .value_parser(vip)
+                .help("The virtual addresses to look at, ADDRESS or ADDRESS:PORT; all if none is named"),
+        )
+}
+
+/// A virtual address, with a port or without.
+fn vip(word: &str) -> Result<Vip, String> {
+    let parsed = match word.parse::<SocketAddr>() {
+        Ok(endpoint) => Vip { address: endpoint.ip(), port: Some(endpoint.port()) },
+        Err(_) => Vip { address: word.parse::<IpAddr>().map_err(|_| "it is no address".to_owned())?, port: None },
+    };
+    let address = parsed.address;
+    let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
+    if address.is_unspecified() || address.is_multicast() || address.is_loopback() || is_broadcast {
+        return Err("no host can be reached at it".to_owned());
+    }
+    Ok(parsed)
+}
+
+pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
+    let named = matches.contains_id("vip");
+    let facts = gather::gather(gather::Wanted {
+        vips: matches.get_many::<Vip>("vip").unwrap_or_default().copied().collect(),
+        rules: matches.get_one::<PathBuf>("rules").map(PathBuf::as_path),
+        probe: matches.get_flag("probe"),
+    });
+    let roles = match matches.get_one::<String>("role").map(String::as_str) {
+        Some("director") => vec![Role::Director],
+        Some("real-server") => vec![Role::RealServer],
+        // Without services it can only be meant to be a real server, whatever it lacks for that.
+        _ => Some(doctor::roles(&facts)).filter(|roles| !roles.is_empty()).unwrap_or(match named {
+            true => vec![Role::RealServer],
+            false => Vec::new(),
+        }),
+    };
+    if roles.is_empty() {
+        let why = match facts.table.get() {
+            Err(skip) => format!("; {}", skip.0),
+            Ok(_) => String::new(),
+        };
+        say!(
+            "This machine has no virtual service, and no VIP on lo, a dummy or a tunnel{why}: name the VIP, or say what it \
+             is with --role director or --role real-server"
+        );
+        return Err(Told(status::USAGE).into());
+    }
+    let findings = doctor::examine(&facts, &roles);
+    let report = view::doctor::Report::new(&roles, &facts.vips, &findings);
+    if matches.get_flag("json") || matches.get_flag("pretty") {
+        view::json::write(&mut *output, "doctor", &report, matches.get_flag("pretty"))?;
+    } else {
+        let style = view::doctor::Style { all: matches.get_flag("all"), colored: color::wanted(matches) };
+        view::doctor::write(output, &report, style)?;
+    }
+    Ok(match findings.iter().map(|finding| finding.judgement.state).max() {
+        Some(State::Fail) => FAILURES,
+        Some(State::Warn) => WARNINGS,
+        _ => status::OK,
+    })
+}

@@ -1,0 +1,371 @@
+//! What the checks judge: facts, each with where it was read, or why it could not be.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use super::Skip;
+use crate::host::route::{Address, HardwareAddress, Link, Neighbour, Route};
+use crate::host::{Listener, SettingLine};
+use crate::model::{
+    Daemon, DestinationEntry, DestinationKey, Info, SchedulerName, ServiceKey, Table, TableService, Timeouts,
+};
+
+/// Something read from the machine, or the reason why it could not be read.
+#[derive(Clone, Debug)]
+pub struct Fact<T> {
+    read: Result<T, String>,
+    from: Cow<'static, str>,
+}
+
+impl<T> Fact<T> {
+    /// A value, and where it was read: a path, or what was asked.
+    pub fn known(value: T, from: impl Into<Cow<'static, str>>) -> Self {
+        Self { read: Ok(value), from: from.into() }
+    }
+
+    /// Something that could not be read, and why.
+    pub fn unreadable(why: impl ToString, from: impl Into<Cow<'static, str>>) -> Self {
+        Self { read: Err(why.to_string()), from: from.into() }
+    }
+
+    /// What was read, or what was not.
+    pub fn of<E: ToString>(read: Result<T, E>, from: impl Into<Cow<'static, str>>) -> Self {
+        Self { read: read.map_err(|error| error.to_string()), from: from.into() }
+    }
+
+    /// The value.
+    ///
+    /// # Errors
+    /// It could not be read: the check that needs it is skipped.
+    pub fn get(&self) -> Result<&T, Skip> {
+        self.read.as_ref().map_err(|why| Skip(format!("{} cannot be read: {why}", self.from)))
+    }
+
+    /// The value, if there is one.
+    pub fn value(&self) -> Option<&T> {
+        self.read.as_ref().ok()
+    }
+
+    /// Where it was read.
+    pub fn from(&self) -> &str {
+        &self.from
+    }
+}
+
+/// A virtual address to be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vip {
+    /// The address.
+    pub address: IpAddr,
+    /// The port, if one was named.
+    pub port: Option<u16>,
+}
+
+/// Whether the kernel has IPVS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ipvs {
+    /// Whether the netlink family is there.
+    pub present: bool,
+    /// A line of modprobe.d that forbids to load the module: the file and the line.
+    pub blocked: Option<Blocked>,
+}
+
+/// A line of modprobe.d in the way of a module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// The module.
+    pub module: String,
+    /// The file.
+    pub file: String,
+    /// The line, as it stands there.
+    pub line: String,
+}
+
+/// The modules of the running kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Modules {
+    /// All that are in the kernel, loaded, or could be: their names have `_` where files have `-`.
+    pub known: BTreeSet<String>,
+    /// Which of them modprobe.d forbids.
+    pub blocked: Vec<Blocked>,
+}
+
+/// A file of rules, as an administrator saved it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RulesFile {
+    /// Its name.
+    pub path: String,
+    /// Lines that are not right.
+    pub bad: Vec<String>,
+    /// Servers whose port is not their service's, though their forwarding method cannot change it.
+    pub ports: Vec<FilePort>,
+    /// The schedulers that it asks for: the line that does, and for which service.
+    pub schedulers: Vec<(u32, ServiceKey, SchedulerName)>,
+    /// The persistence engines that it asks for, and the line that does.
+    pub engines: Vec<(u32, SchedulerName)>,
+    /// The weights that it gives.
+    pub weights: HashMap<(ServiceKey, DestinationKey), u32>,
+    /// Whether it has timeouts or daemons, too.
+    pub whole: bool,
+    /// In how many rules the kernel's table differs from it.
+    pub differences: usize,
+}
+
+/// A port in a file of rules that has no effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePort {
+    /// The line.
+    pub line: u32,
+    /// The port that stands there.
+    pub written: u16,
+    /// The service's port, which counts.
+    pub counts: u16,
+    /// Whether the port stands there as a number, so that it can be replaced as text.
+    pub literal: bool,
+}
+
+/// Kernel settings by their path below `/proc/sys`.
+#[derive(Clone, Debug, Default)]
+pub struct Settings(BTreeMap<String, Fact<i64>>);
+
+impl Settings {
+    /// Add one that was read, or not.
+    pub fn insert(&mut self, key: &str, fact: Fact<i64>) {
+        self.0.insert(key.to_owned(), fact);
+    }
+
+    /// The value of a setting.
+    ///
+    /// # Errors
+    /// It could not be read.
+    pub fn get(&self, key: &str) -> Result<i64, Skip> {
+        match self.0.get(key) {
+            Some(fact) => fact.get().copied(),
+            None => Err(Skip(format!("/proc/sys/{key} was not read"))),
+        }
+    }
+
+    /// What counts for an interface: the larger of its own value and that of `all`.
+    ///
+    /// # Errors
+    /// One of them could not be read.
+    pub fn effective(&self, name: &str, interface: &str) -> Result<i64, Skip> {
+        let of = |which: &str| self.get(&format!("net/ipv4/conf/{which}/{name}"));
+        Ok(of("all")?.max(of(interface)?))
+    }
+}
+
+/// A file that puts an address on an interface at boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// The file.
+    pub file: String,
+    /// Whether it is our unit, which silences ARP, too.
+    pub is_unit: bool,
+}
+
+/// Who answered for an address when asked on the segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The address.
+    pub address: IpAddr,
+    /// The interface it was asked on.
+    pub interface: String,
+    /// Who says to have it.
+    pub hardware: HardwareAddress,
+}
+
+/// What was learnt by asking and listening on the wire (`--probe`).
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// Who answers for the virtual addresses, and for gateways.
+    pub answers: Fact<Vec<Answer>>,
+    /// The sync ids of the masters that were heard.
+    pub sync_ids: Fact<Vec<u8>>,
+}
+
+/// What the rules of a firewall do with a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is let through.
+    Accepted,
+    /// It is not, or goes elsewhere.
+    Stopped {
+        /// What is done with it: "dropped".
+        how: String,
+        /// The rule or policy that does it, and where it stands.
+        rule: String,
+        /// The command that takes the rule away or the policy back.
+        undo: Option<String>,
+    },
+    /// It depends on what is not known, such as the client: in words.
+    Depends(String),
+}
+
+/// A packet and what the firewall does with it.
+#[derive(Clone, Debug)]
+pub struct Passage {
+    /// The packet in words: "tcp to 192.0.2.1:80".
+    pub packet: String,
+    /// Whether its port was named, or found as one that only the virtual address is listened on.
+    pub certain: bool,
+    /// What happens to it.
+    pub fate: Fact<Fate>,
+}
+
+/// What the rules for ARP do about a virtual address on an interface.
+#[derive(Clone, Debug)]
+pub struct ArpPassage {
+    /// The virtual address.
+    pub vip: IpAddr,
+    /// The interface.
+    pub interface: String,
+    /// With questions for it that come in.
+    pub incoming: Fact<Fate>,
+    /// With what goes out and has it as its sender.
+    pub outgoing: Fact<Fate>,
+}
+
+/// All that was read.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The virtual addresses that it is about.
+    pub vips: Vec<Vip>,
+    /// The kernel's version: 6.1 is (6, 1).
+    pub kernel: Fact<(u32, u32)>,
+    /// Whether there is IPVS.
+    pub ipvs: Fact<Ipvs>,
+    /// The virtual server table.
+    pub table: Fact<Table>,
+    /// What IPVS says of itself.
+    pub info: Fact<Info>,
+    /// The timeouts.
+    pub timeouts: Fact<Timeouts>,
+    /// The sync daemons.
+    pub daemons: Fact<Vec<Daemon>>,
+    /// The modules.
+    pub modules: Fact<Modules>,
+    /// The saved rules; None if there is no such file.
+    pub rules: Fact<Option<RulesFile>>,
+    /// Programs that keep the table: keepalived, ldirectord, kube-proxy.
+    pub managers: Fact<Vec<String>>,
+    /// The interfaces.
+    pub links: Fact<Vec<Link>>,
+    /// Their addresses.
+    pub addresses: Fact<Vec<Address>>,
+    /// All routes.
+    pub routes: Fact<Vec<Route>>,
+    /// The neighbours.
+    pub neighbours: Fact<Vec<Neighbour>>,
+    /// Where packets to virtual addresses and servers go; None if nowhere.
+    pub paths: BTreeMap<IpAddr, Fact<Option<Route>>>,
+    /// Kernel settings.
+    pub settings: Settings,
+    /// Whether large receive offload is on, by interface.
+    pub offload: Vec<(String, Fact<bool>)>,
+    /// Sockets that wait for clients.
+    pub listeners: Fact<Vec<Listener>>,
+    /// The lines of sysctl.d, in the order in which they take effect at boot.
+    pub boot_settings: Fact<Vec<SettingLine>>,
+    /// The files in which a virtual address stands so that it comes back at boot.
+    pub boot_addresses: Fact<Vec<BootAddress>>,
+    /// The files that make an interface `lo:…` with a virtual address and do not say `ARPUPDATE=no`.
+    pub announced: Fact<Vec<String>>,
+    /// What the firewall does with packets to the virtual services, on their way to IPVS.
+    pub scheduled: Vec<Passage>,
+    /// What it does with packets to programs that serve clients.
+    pub delivered: Vec<Passage>,
+    /// What the rules for ARP do; nothing if none is about a virtual address.
+    pub arp: Vec<ArpPassage>,
+    /// What asking on the wire gave, if that was wanted.
+    pub probe: Option<Probe>,
+}
+
+impl Facts {
+    /// The services that are looked at: those of the virtual addresses, and those by firewall mark.
+    ///
+    /// # Errors
+    /// The table could not be read.
+    pub fn services(&self) -> Result<Vec<&TableService>, Skip> {
+        let wanted = |key: &ServiceKey| match key.address() {
+            Some(address) => self.vips.iter().any(|vip| vip.address == address),
+            None => true,
+        };
+        Ok(self.table.get()?.services.iter().filter(|service| wanted(&service.entry.service.key)).collect())
+    }
+
+    /// Their servers.
+    ///
+    /// # Errors
+    /// The table could not be read.
+    pub fn servers(&self) -> Result<Vec<(ServiceKey, &DestinationEntry)>, Skip> {
+        let of = |service: &&TableService| service.entry.service.key;
+        let services = self.services()?;
+        Ok(services.iter().flat_map(|s| s.destinations.iter().map(move |entry| (of(s), entry))).collect())
+    }
+
+    /// The name of an interface.
+    #[must_use]
+    pub fn interface(&self, index: u32) -> String {
+        let links = self.links.value();
+        let found = links.and_then(|links| links.iter().find(|link| link.index == index));
+        found.map_or_else(|| format!("interface {index}"), |link| link.name.clone())
+    }
+
+    /// The interfaces that answer ARP: up, and neither loopback, without ARP, nor a port of a bridge or bond.
+    ///
+    /// # Errors
+    /// The interfaces could not be read.
+    pub fn speaking(&self) -> Result<Vec<&Link>, Skip> {
+        Ok(self.links.get()?.iter().filter(|link| speaks(link)).collect())
+    }
+
+    /// The places where an address is: which link, and how.
+    ///
+    /// # Errors
+    /// Links or addresses could not be read.
+    pub fn holders(&self, address: IpAddr) -> Result<Vec<(&Link, &Address)>, Skip> {
+        let links = self.links.get()?;
+        let of = |held: &Address| links.iter().find(|link| link.index == held.index);
+        Ok(self
+            .addresses
+            .get()?
+            .iter()
+            .filter(|held| held.address == address)
+            .filter_map(|a| Some((of(a)?, a)))
+            .collect())
+    }
+
+    /// Where packets to an address go.
+    ///
+    /// # Errors
+    /// That could not be found out.
+    pub fn path(&self, to: IpAddr) -> Result<Option<&Route>, Skip> {
+        match self.paths.get(&to) {
+            Some(fact) => Ok(fact.get()?.as_ref()),
+            None => Err(Skip(format!("the route to {to} was not asked for"))),
+        }
+    }
+
+    /// Whether a program keeps the table up to date.
+    #[must_use]
+    pub fn is_managed(&self) -> bool {
+        self.managers.value().is_some_and(|managers| !managers.is_empty())
+    }
+
+    /// The names of neighbours with this address on the medium.
+    #[must_use]
+    pub fn owners(&self, hardware: &HardwareAddress) -> Vec<IpAddr> {
+        let neighbours = self.neighbours.value().map(Vec::as_slice).unwrap_or_default();
+        neighbours.iter().filter(|n| n.hardware.as_ref() == Some(hardware)).map(|n| n.address).collect()
+    }
+}
+
+/// Whether a link asks and answers with ARP by itself.
+#[must_use]
+pub fn speaks(link: &Link) -> bool {
+    link.flags.is_up() && !link.flags.is_loopback() && !link.flags.is_no_arp() && link.master.is_none()
+}

@@ -1,0 +1,423 @@
+//! The checks of a real server.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::facts::{Answer, ArpPassage, Fact, Facts, Fate, Vip, speaks};
+use super::{Judged, Judgement, Skip, State, shell, unless_bad};
+use crate::host::route::{Address, Link, Prefix, Route, RouteKind};
+use crate::host::{Listener, SettingLine};
+
+const ROUTES: &str = "the kernel's routes";
+
+/// Whether a link is one that a real server's VIP belongs on: nobody asks on it who has an address.
+pub(super) fn is_quiet(link: &Link) -> bool {
+    link.flags.is_loopback() || link.flags.is_no_arp()
+}
+
+fn no_vip() -> Skip {
+    Skip::does_not_apply("no virtual address is known; name it to have it looked at")
+}
+
+/// The IPv4 addresses among those that are looked at. IPv6 knows no such trouble: a host answers for an address only on the
+/// interface that has it.
+fn ipv4(facts: &Facts) -> Result<Vec<&Vip>, Skip> {
+    if facts.vips.is_empty() {
+        return Err(no_vip());
+    }
+    let vips: Vec<_> = facts.vips.iter().filter(|vip| vip.address.is_ipv4()).collect();
+    if vips.is_empty() {
+        Err(Skip::does_not_apply("IPv6 hosts answer only for addresses of the interface that is asked"))
+    } else {
+        Ok(vips)
+    }
+}
+
+pub(super) fn vip_is_here(facts: &Facts) -> Judged {
+    if facts.vips.is_empty() {
+        return Err(no_vip());
+    }
+    let from = facts.addresses.from();
+    let mut bad = Vec::new();
+    let mut good = Vec::new();
+    for vip in facts.vips.iter().map(|vip| vip.address) {
+        let start = start(facts, vip);
+        let quiet: Vec<_> = facts.holders(vip)?.into_iter().filter(|(link, _)| is_quiet(link)).collect();
+        if quiet.is_empty() {
+            bad.push(Judgement::fail(format!("{vip} is not on lo, a dummy or a tunnel"), from).command(start));
+            continue;
+        }
+        let is_wide = |held: &Address| held.prefix != Prefix::host(vip).length;
+        // A second, narrow one does not undo what the wide one does.
+        for (link, held) in &quiet {
+            let (prefix, name) = (held.prefix, &link.name);
+            if is_wide(held) {
+                let again =
+                    if quiet.iter().any(|(_, held)| !is_wide(held)) { String::new() } else { format!(" && {start}") };
+                bad.push(
+                    Judgement::fail(format!("{vip}/{prefix} on {name}"), from)
+                        .command(format!("ip addr del {vip}/{prefix} dev {name}{again}")),
+                );
+            } else {
+                good.push(format!("{vip}/{prefix} on {name}"));
+            }
+        }
+    }
+    unless_bad(bad, good.join(", "), from)
+}
+
+/// The command that makes a real server for a virtual address; where it already is, if it is on a quiet interface.
+fn start(facts: &Facts, vip: IpAddr) -> String {
+    let holders = facts.holders(vip).unwrap_or_default();
+    match holders.iter().find(|(link, _)| is_quiet(link) && !link.flags.is_loopback()) {
+        Some((link, _)) => format!("ipvsadm-rs realserver start --interface {} {vip}", link.name),
+        None => format!("ipvsadm-rs realserver start {vip}"),
+    }
+}
+
+/// A setting of the interfaces that speak ARP: what it must be at least, unless rules for ARP do that work.
+fn arp_setting(facts: &Facts, name: &str, wanted: i64, rule: fn(&ArpPassage) -> &Fact<Fate>) -> Judged {
+    let vips = ipv4(facts)?;
+    let Some(vip) = vips.iter().map(|vip| vip.address).find(|vip| !silenced(facts, *vip, rule)) else {
+        return Err(Skip::does_not_apply("rules for ARP do that (R10)"));
+    };
+    let mut bad = Vec::new();
+    let mut good = Vec::new();
+    for link in facts.speaking()? {
+        let value = facts.settings.effective(name, &link.name)?;
+        let fact = format!("{name} is {value} on {}", link.name);
+        if value >= wanted {
+            good.push(fact);
+        } else {
+            let from = format!("/proc/sys/net/ipv4/conf/{{all,{}}}/{name}", link.name);
+            bad.push(Judgement::fail(fact, from).command(start(facts, vip)));
+        }
+    }
+    // One command mends all.
+    bad.dedup_by(|a, b| a.mend == b.mend);
+    unless_bad(bad, good.join(", "), "/proc/sys/net/ipv4/conf")
+}
+
+/// Whether rules for ARP stop this on all interfaces.
+fn silenced(facts: &Facts, vip: IpAddr, rule: fn(&ArpPassage) -> &Fact<Fate>) -> bool {
+    let mut of_vip = facts.arp.iter().filter(|passage| passage.vip == vip).peekable();
+    of_vip.peek().is_some() && of_vip.all(|passage| matches!(rule(passage).value(), Some(Fate::Stopped { .. })))
+}
+
+const INCOMING: fn(&ArpPassage) -> &Fact<Fate> = |passage| &passage.incoming;
+const OUTGOING: fn(&ArpPassage) -> &Fact<Fate> = |passage| &passage.outgoing;
+
+pub(super) fn arp_ignore(facts: &Facts) -> Judged {
+    arp_setting(facts, "arp_ignore", 1, INCOMING)
+}
+
+pub(super) fn arp_announce(facts: &Facts) -> Judged {
+    arp_setting(facts, "arp_announce", 2, OUTGOING)
+}
+
+pub(super) fn vip_elsewhere(facts: &Facts) -> Judged {
+    let from = facts.addresses.from();
+    let mut bad = Vec::new();
+    if facts.vips.is_empty() {
+        return Err(no_vip());
+    }
+    for vip in facts.vips.iter().map(|vip| vip.address) {
+        let holders = facts.holders(vip)?;
+        let is_hidden = holders.iter().any(|(link, _)| is_quiet(link));
+        for (link, held) in holders.into_iter().filter(|(link, _)| !is_quiet(link)) {
+            let (prefix, name) = (held.prefix, &link.name);
+            let start = if is_hidden { String::new() } else { format!(" && ipvsadm-rs realserver start {vip}") };
+            bad.push(
+                Judgement::fail(format!("{vip}/{prefix} is on {name}"), from)
+                    .command(format!("ip addr del {vip}/{prefix} dev {name}{start}")),
+            );
+        }
+    }
+    unless_bad(bad, "on none", from)
+}
+
+/// The value that a setting gets at boot, and the line that gives it.
+fn at_boot<'l>(lines: &'l [SettingLine], key: &str) -> Option<&'l SettingLine> {
+    lines.iter().rev().find(|line| line.key == key)
+}
+
+pub(super) fn boot(facts: &Facts) -> Judged {
+    let vips = ipv4(facts)?;
+    let lines = facts.boot_settings.get()?;
+    let held = facts.boot_addresses.get()?;
+    let mut bad = Vec::new();
+    let mut missing = Vec::new();
+    for (name, wanted, rule) in [("arp_ignore", 1, INCOMING), ("arp_announce", 2, OUTGOING)] {
+        let by_unit = |vip: &Vip| held.iter().any(|one| one.address == vip.address && one.is_unit);
+        if vips.iter().all(|vip| by_unit(vip) || silenced(facts, vip.address, rule)) {
+            continue;
+        }
+        for link in facts.speaking()? {
+            let of = |which: &str| at_boot(lines, &format!("net/ipv4/conf/{which}/{name}"));
+            let found = [of("all"), of(&link.name)].into_iter().flatten();
+            let enough = |line: &&SettingLine| line.value.parse::<i64>().is_ok_and(|value| value >= wanted);
+            if found.clone().any(|line| enough(&line)) {
+                continue;
+            }
+            match found.last() {
+                // Ours come before what an administrator wrote later by name.
+                Some(line) => bad.push(
+                    Judgement::warn(
+                        format!("{name} of {} will be {} at boot", link.name, line.value),
+                        format!("{}:{}", line.file, line.number),
+                    )
+                    .command(format!(
+                        "sed -i '{}s/=.*/= {wanted}/' {}",
+                        line.number,
+                        shell(&line.file)
+                    )),
+                ),
+                None => missing.push(format!("{name} of {}", link.name)),
+            }
+        }
+    }
+    let absent = |vip: &&&Vip| !held.iter().any(|one| one.address == vip.address);
+    missing.extend(vips.iter().filter(absent).map(|vip| vip.address.to_string()));
+    if !missing.is_empty() {
+        let vip = vips.iter().find(absent).unwrap_or(&vips[0]).address;
+        let from = format!("{}, {}", facts.boot_settings.from(), facts.boot_addresses.from());
+        bad.push(
+            Judgement::warn(format!("no file sets {} at boot", missing.join(", ")), from)
+                .command(start(facts, vip).replacen(" start", " start --persist", 1)),
+        );
+    }
+    unless_bad(bad, "they come back", facts.boot_settings.from())
+}
+
+pub(super) fn way_back(facts: &Facts) -> Judged {
+    let routes = facts.routes.get()?;
+    let ipv6 = !facts.vips.is_empty() && facts.vips.iter().all(|vip| vip.address.is_ipv6());
+    let to_clients = |route: &&Route| {
+        route.destination.address.is_ipv6() == ipv6 && route.kind == RouteKind::Unicast && route.gateway.is_some()
+    };
+    let ways: Vec<_> = routes.iter().filter(to_clients).collect();
+    let Some(usual) = ways.iter().find(|route| route.destination.length == 0).or(ways.first()) else {
+        return Ok(vec![
+            Judgement::fail("no route has a gateway: replies reach this network only", ROUTES)
+                .advice("Set the router that clients are behind: ip route add default via ROUTER"),
+        ]);
+    };
+    let Some(probe) = &facts.probe else {
+        let gateway = usual.gateway.map_or_else(String::new, |gateway| gateway.to_string());
+        return Err(Skip(format!("the gateway is {gateway}; whether that is the director is found out with --probe")));
+    };
+    let answers = probe.answers.get()?;
+    let is_vip = |answer: &&Answer| facts.vips.iter().any(|vip| vip.address == answer.address);
+    let directors: BTreeSet<_> = answers.iter().filter(is_vip).map(|answer| answer.hardware.to_string()).collect();
+    let neighbours = facts.neighbours.get()?;
+    let hardware = |gateway: IpAddr| {
+        let answered = answers.iter().find(|answer| answer.address == gateway).map(|answer| &answer.hardware);
+        let known = || neighbours.iter().find(|entry| entry.address == gateway)?.hardware.as_ref();
+        answered.or_else(known).map(ToString::to_string)
+    };
+    let mut bad = Vec::new();
+    for route in &ways {
+        let Some(gateway) = route.gateway else { continue };
+        let Some(mac) = hardware(gateway).filter(|mac| directors.contains(mac)) else { continue };
+        let name = if route.destination.length == 0 { "default".to_owned() } else { route.destination.to_string() };
+        let metric = route.priority.map_or_else(String::new, |metric| format!(" metric {metric}"));
+        let found = Judgement::fail(format!("{name} goes via {gateway}, the director ({mac})"), ROUTES);
+        // Without it, another way has to be there.
+        let covers = |other: &&&Route| {
+            other.gateway.is_some_and(|other| hardware(other).is_none_or(|mac| !directors.contains(&mac)))
+                && other.destination.length <= route.destination.length
+                && other.destination.contains(route.destination.address)
+        };
+        bad.push(match ways.iter().find(covers) {
+            Some(_) => found.command(format!("ip route del {name} via {gateway}{metric}")),
+            None => found
+                .advice(format!("Set the router that clients are behind: ip route replace {name} via ROUTER{metric}")),
+        });
+    }
+    let gateway = usual.gateway.map_or_else(String::new, |gateway| gateway.to_string());
+    unless_bad(bad, format!("the gateway is {gateway}, which is not the director"), ROUTES)
+}
+
+pub(super) fn reverse_path(facts: &Facts) -> Judged {
+    if ipv4(facts)?.is_empty() {
+        return Err(no_vip());
+    }
+    let mut bad = Vec::new();
+    let mut good = Vec::new();
+    // Packets out of a tunnel come by it, and answers leave by another interface.
+    let mut incoming: BTreeSet<&str> = facts
+        .links
+        .get()?
+        .iter()
+        .filter(|link| link.flags.is_up() && is_tunnel(link))
+        .map(|link| link.name.as_str())
+        .collect();
+    let default =
+        facts.routes.get()?.iter().find(|route| route.destination.address.is_ipv4() && route.destination.length == 0);
+    let output = default.and_then(|route| route.output).map(|index| facts.interface(index));
+    // The director is where it answers; without having asked it is thought to be where the router is.
+    let answers = facts.probe.as_ref().and_then(|probe| probe.answers.value());
+    incoming.extend(
+        answers
+            .into_iter()
+            .flatten()
+            .filter(|answer| facts.vips.iter().any(|vip| vip.address == answer.address))
+            .map(|answer| answer.interface.as_str())
+            .filter(|name| output.as_deref() != Some(*name)),
+    );
+    for name in incoming {
+        let value = facts.settings.effective("rp_filter", name)?;
+        let fact = format!("rp_filter is {value} on {name}");
+        if value == 1 {
+            let from = format!("/proc/sys/net/ipv4/conf/{{all,{name}}}/rp_filter");
+            bad.push(Judgement::fail(fact, from).command(format!("sysctl -w net.ipv4.conf.{name}.rp_filter=2")));
+        } else {
+            good.push(fact);
+        }
+    }
+    let good =
+        if good.is_empty() { "clients' packets come in where answers leave".to_owned() } else { good.join(", ") };
+    unless_bad(bad, good, "/proc/sys/net/ipv4/conf")
+}
+
+/// Whether a link unwraps packets.
+fn is_tunnel(link: &Link) -> bool {
+    matches!(link.kind.as_deref(), Some("ipip" | "gre" | "sit" | "ip6tnl" | "ip6gre"))
+}
+
+pub(super) fn listeners(facts: &Facts) -> Judged {
+    if facts.vips.is_empty() {
+        return Err(no_vip());
+    }
+    let all = facts.listeners.get()?;
+    let from = facts.listeners.from();
+    let own: BTreeSet<_> =
+        facts.addresses.get()?.iter().map(|held| held.address).filter(|address| !address.is_loopback()).collect();
+    let mut bad = Vec::new();
+    let mut good = BTreeSet::new();
+    for Vip { address: vip, port } in &facts.vips {
+        let wanted = |listener: &&Listener| port.is_none_or(|port| listener.port == port);
+        let (for_vip, others): (Vec<&Listener>, Vec<&Listener>) =
+            all.iter().filter(wanted).partition(|listener| listener.gets(*vip));
+        good.extend(for_vip.iter().map(|listener| (listener.port, listener.protocol.service_name())));
+        for other in &others {
+            let covered = for_vip.iter().any(|one| one.port == other.port && one.protocol == other.protocol);
+            if covered
+                || !own.contains(&other.address)
+                || other.address.is_ipv4() != vip.is_ipv4()
+                || facts.vips.iter().any(|vip| vip.address == other.address)
+            {
+                continue;
+            }
+            let state = if port.is_some() { State::Fail } else { State::Warn };
+            let fact =
+                format!("{} port {} listens on {} only", other.protocol.service_name(), other.port, other.address);
+            bad.push(Judgement::new(state, fact, from).advice(format!(
+                "Let the program listen on {vip} or on all addresses. If it is not to serve clients, leave it, and name the port that is: {vip}:PORT"
+            )));
+        }
+        if for_vip.is_empty() && bad.is_empty() {
+            let which = port.map_or_else(String::new, |port| format!(" port {port}"));
+            bad.push(
+                Judgement::fail(format!("nothing listens on {vip}{which}"), from)
+                    .advice("Start the program that serves clients."),
+            );
+        }
+    }
+    let list: Vec<_> = good.iter().map(|(port, protocol)| format!("{protocol} {port}")).collect();
+    unless_bad(bad, format!("clients can reach {}", list.join(", ")), from)
+}
+
+pub(super) fn firewall(facts: &Facts) -> Judged {
+    super::director::passages(&facts.delivered)
+}
+
+pub(super) fn arp_rules(facts: &Facts) -> Judged {
+    ipv4(facts)?;
+    let Some(first) = facts.arp.first() else {
+        return Err(Skip::does_not_apply("no rule for ARP is about the VIP"));
+    };
+    let mut silent = Vec::new();
+    let mut open = Vec::new();
+    for passage in &facts.arp {
+        for (what, fate) in [("questions for", &passage.incoming), ("words from", &passage.outgoing)] {
+            let what = format!("{what} {} on {}", passage.vip, passage.interface);
+            match fate.get()? {
+                Fate::Stopped { how, rule, .. } => silent.push(format!("{what} are {how} by {rule}")),
+                _ => open.push((what, passage)),
+            }
+        }
+    }
+    // Some silenced, and others not: then it has to be by sysctl.
+    let mut bad = Vec::new();
+    for (what, passage) in &open {
+        let quiet = facts.settings.effective("arp_ignore", &passage.interface)? >= 1
+            && facts.settings.effective("arp_announce", &passage.interface)? >= 2;
+        if !quiet && !silent.is_empty() {
+            bad.push(
+                Judgement::fail(format!("the rules stop some ARP for the VIP, but not {what}"), first.incoming.from())
+                    .command("sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2"),
+            );
+        }
+    }
+    bad.dedup_by(|a, b| a.mend == b.mend);
+    let fact = if silent.is_empty() {
+        "they let ARP for the VIP through: arp_ignore has to stop it".to_owned()
+    } else {
+        silent.join(", ")
+    };
+    unless_bad(bad, fact, first.incoming.from())
+}
+
+pub(super) fn tunnel(facts: &Facts) -> Judged {
+    let links = facts.links.get()?;
+    let mut seen = Vec::new();
+    let mut bad = Vec::new();
+    for vip in &facts.vips {
+        seen.extend(facts.holders(vip.address)?.into_iter().map(|(link, _)| link).filter(|link| is_tunnel(link)));
+    }
+    if seen.is_empty() {
+        return Err(Skip::does_not_apply("no VIP is on a tunnel"));
+    }
+    let from = facts.links.from();
+    let mut good = Vec::new();
+    for link in seen {
+        if !link.flags.is_up() {
+            bad.push(
+                Judgement::fail(format!("{} is down", link.name), from)
+                    .command(format!("ip link set {} up", link.name)),
+            );
+            continue;
+        }
+        // The outer IPv4 header has 20 bytes.
+        let widest = links.iter().filter(|link| speaks(link)).map(|link| link.mtu).max().unwrap_or(1500);
+        let room = widest.saturating_sub(20);
+        if link.mtu > room {
+            bad.push(
+                Judgement::warn(
+                    format!("{} takes {} bytes, but only {room} fit into a packet", link.name, link.mtu),
+                    from,
+                )
+                .command(format!("ip link set {} mtu {room}", link.name)),
+            );
+        } else {
+            good.push(format!("{} is up, for packets of up to {} bytes", link.name, link.mtu));
+        }
+    }
+    unless_bad(bad, good.join(", "), from)
+}
+
+pub(super) fn announcement(facts: &Facts) -> Judged {
+    let files = facts.announced.get()?;
+    if files.is_empty() {
+        return Err(Skip::does_not_apply("no network script puts the VIP on lo"));
+    }
+    let of = |file: &String| {
+        Judgement::warn(format!("{file} lacks ARPUPDATE=no"), file).command(format!("echo ARPUPDATE=no >> {file}"))
+    };
+    Ok(files.iter().map(of).collect())
+}
+
+pub(super) fn spoofing(_: &Facts) -> Judged {
+    Err(Skip("cannot be read from here: in a virtual machine or cloud, allow the VIP as a source address of this machine's port".to_owned()))
+}

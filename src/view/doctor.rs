@@ -1,0 +1,191 @@
+//! What the doctor found, for people and for programs.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use prettytable::format::FormatBuilder;
+use prettytable::{Cell, Row, Table};
+use serde::Serialize;
+
+use super::Labels;
+use super::rules::write_change;
+use crate::doctor::facts::Vip;
+use crate::doctor::{Finding, Mend, Role, State};
+use crate::model::Change;
+
+/// All that was found.
+#[derive(Debug, Serialize)]
+pub struct Report<'f> {
+    roles: Vec<&'static str>,
+    vips: Vec<String>,
+    /// The worst state.
+    state: &'static str,
+    findings: Vec<Line<'f>>,
+}
+
+/// A finding.
+#[derive(Debug, Serialize)]
+struct Line<'f> {
+    id: &'static str,
+    role: &'static str,
+    title: &'static str,
+    state: &'static str,
+    /// The fact; of what was skipped, the reason.
+    fact: &'f str,
+    /// Where it was read.
+    source: Option<&'f str>,
+    why: &'static str,
+    /// The command that mends it.
+    mend: Option<Cow<'f, str>>,
+    /// The machine on which that command is to be typed, if not this one.
+    machine: Option<&'f str>,
+    /// What to do, where no command can do it.
+    advice: Option<&'f str>,
+}
+
+/// How to write a report for people.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// What is well and what was skipped is shown, too.
+    pub all: bool,
+    /// With colours.
+    pub colored: bool,
+}
+
+impl<'f> Report<'f> {
+    /// The report of these findings, about these addresses.
+    #[must_use]
+    pub fn new(roles: &[Role], vips: &[Vip], findings: &'f [Finding]) -> Self {
+        let worst = findings.iter().map(|finding| finding.judgement.state).filter(|state| *state != State::Skip).max();
+        Self {
+            roles: roles.iter().map(|role| role.name()).collect(),
+            vips: vips
+                .iter()
+                .map(|vip| match vip.port {
+                    Some(port) => std::net::SocketAddr::new(vip.address, port).to_string(),
+                    None => vip.address.to_string(),
+                })
+                .collect(),
+            state: worst.unwrap_or(State::Ok).name(),
+            findings: findings.iter().map(Line::of).collect(),
+        }
+    }
+
+    fn of_state(&self, state: State) -> impl Iterator<Item = &Line<'f>> {
+        self.findings.iter().filter(move |line| line.state == state.name())
+    }
+}
+
+impl<'f> Line<'f> {
+    fn of(finding: &'f Finding) -> Self {
+        let judgement = &finding.judgement;
+        let mut line = Self {
+            id: finding.check.id,
+            role: finding.check.role.name(),
+            title: finding.check.title,
+            state: judgement.state.name(),
+            fact: &judgement.fact,
+            source: Some(judgement.from.as_str()).filter(|from| !from.is_empty()),
+            why: finding.check.why,
+            mend: None,
+            machine: None,
+            advice: None,
+        };
+        match &judgement.mend {
+            None => {}
+            Some(Mend::Command(command)) => line.mend = Some(Cow::Borrowed(command)),
+            Some(Mend::Changes(changes)) => line.mend = Some(Cow::Owned(command(changes))),
+            Some(Mend::Elsewhere { machine, command }) => {
+                line.mend = Some(Cow::Borrowed(command));
+                line.machine = Some(machine);
+            }
+            Some(Mend::Advice(words)) => line.advice = Some(words),
+        }
+        line
+    }
+}
+
+/// Changes as they are typed.
+fn command(changes: &[Change]) -> String {
+    let mut labels = Labels::numeric();
+    let words = changes.iter().map(|change| {
+        let mut line = String::from("ipvsadm-rs ");
+        write_change(&mut line, &mut labels, change);
+        line
+    });
+    words.collect::<Vec<_>>().join(" && ")
+}
+
+/// Write a report: failures first, then warnings; of the rest only the names, unless all is wanted.
+///
+/// # Errors
+/// The output fails.
+pub fn write(out: &mut impl Write, report: &Report<'_>, style: Style) -> io::Result<()> {
+    let about =
+        if report.vips.is_empty() { "no VIP known".to_owned() } else { format!("VIP {}", report.vips.join(", ")) };
+    writeln!(out, "{}; {about}\n", report.roles.join(" and "))?;
+    let mut table = Table::new();
+    table.set_format(FormatBuilder::new().padding(0, 2).build());
+    let mut counts = Vec::new();
+    for state in [State::Fail, State::Warn, State::Ok, State::Skip] {
+        let lines: Vec<_> = report.of_state(state).collect();
+        if lines.is_empty() {
+            continue;
+        }
+        counts.push(format!("{} {}", lines.len(), state.name()));
+        if style.all || matches!(state, State::Fail | State::Warn) {
+            for line in lines {
+                table.add_row(row(state, line.id, &text(line), style));
+            }
+        } else {
+            let mut ids: Vec<_> = lines.iter().map(|line| line.id).collect();
+            ids.dedup();
+            table.add_row(row(state, "", &ids.join(" "), style));
+        }
+    }
+    for line in table.to_string().lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    let hint = if style.all || report.of_state(State::Skip).next().is_none() {
+        ""
+    } else {
+        "; --all tells why checks were skipped"
+    };
+    writeln!(out, "\n{}{hint}", counts.join(", "))
+}
+
+fn row(state: State, id: &str, text: &str, style: Style) -> Row {
+    let color = match state {
+        State::Fail => "31;1",
+        State::Warn => "33",
+        State::Ok => "32",
+        State::Skip => "2",
+    };
+    let word = match state {
+        State::Fail => "FAIL",
+        State::Warn => "WARN",
+        state => state.name(),
+    };
+    let word = if style.colored { format!("\x1b[{color}m{word}\x1b[0m") } else { word.to_owned() };
+    Row::new(vec![Cell::new(&word), Cell::new(id), Cell::new(text)])
+}
+
+/// A finding in lines. The mending command has one for itself, to be copied.
+fn text(line: &Line<'_>) -> String {
+    let mut text = String::from(line.title);
+    text.push('\n');
+    text.push_str(line.fact);
+    if let Some(source) = line.source {
+        text.push_str(&format!(" ({source})"));
+    }
+    if line.state == State::Fail.name() || line.state == State::Warn.name() {
+        text.push_str(&format!("\n{}", line.why));
+    }
+    match (&line.mend, line.machine, line.advice) {
+        (Some(mend), None, _) => text.push_str(&format!("\nmend:\n    {mend}")),
+        (Some(mend), Some(machine), _) => text.push_str(&format!("\nmend, on {machine}:\n    {mend}")),
+        (None, _, Some(advice)) => text.push_str(&format!("\nmend: {advice}")),
+        (None, _, None) => {}
+    }
+    text
+}
