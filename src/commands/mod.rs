@@ -20,6 +20,7 @@ mod progress;
 mod restore;
 mod save;
 mod signals;
+mod top;
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -129,7 +130,8 @@ struct Subcommand {
     run: fn(&clap::ArgMatches, &mut Output) -> Result<u8>,
 }
 
-const SUBCOMMANDS: &[Subcommand] = &[Subcommand { command: diff::command, run: diff::run }];
+const SUBCOMMANDS: &[Subcommand] =
+    &[Subcommand { command: diff::command, run: diff::run }, Subcommand { command: top::command, run: top::run }];
 
 /// The whole command line, for help, completions and manual.
 #[must_use]
