@@ -70,7 +70,7 @@ fn plain(reader: &mut Reader, interval: u32, count: Option<u64>, output: &mut Ou
     let mut app = App::new(interval, false);
     reader.read(&mut app)?;
     if let Some(sysctl) = estimation_off() {
-        say!("The kernel counts nothing: {sysctl}. Rates and totals stand still.");
+        say!("The kernel counts nothing: {sysctl}. Totals stand still.");
     }
     output.write_all(header().as_bytes())?;
     output.flush()?;

@@ -1,7 +1,9 @@
 //! The whole screen: drawn by ratatui, left as it was found, however the program ends.
 
-use std::io::{Stdout, stdin, stdout};
+use std::cell::Cell;
+use std::io::{self, Write, stdin, stdout};
 use std::os::fd::AsFd;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -38,9 +40,10 @@ enum End {
 
 pub(super) fn run(reader: &mut Reader, mut app: App, interval: u32) -> Result<u8> {
     let signals = Signals::take(&SIGNALS)?;
-    let screen = Screen::enter()?;
-    let ended = View { reader, app: &mut app, interval: Duration::from_secs(interval.into()), signals: &signals }.run();
-    drop(screen);
+    let entered = Entered::enter()?;
+    let interval = Duration::from_secs(interval.into());
+    let ended = View { reader, app: &mut app, interval, signals: &signals, screen: Screen::default() }.run();
+    drop(entered);
     for change in app.leave() {
         let Change::EditDestination(_, server) = change else { continue };
         let name = std::net::SocketAddr::new(server.key.address, server.key.port);
@@ -56,10 +59,37 @@ pub(super) fn run(reader: &mut Reader, mut app: App, interval: u32) -> Result<u8
     Ok(status::OK)
 }
 
-/// The screen while it is ours.
-struct Screen;
+/// Standard output, where it is a terminal. That it has gone is noted rather than told: what draws must be able to end in
+/// good order, and ratatui would panic on the way.
+#[derive(Clone, Default)]
+struct Screen {
+    gone: Rc<Cell<bool>>,
+}
 
-impl Screen {
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.gone.get() {
+            self.gone.set(stdout().write_all(bytes).is_err());
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.gone.get() {
+            self.gone.set(stdout().flush().is_err());
+        }
+        Ok(())
+    }
+}
+
+fn new_terminal(screen: &Screen) -> Result<Terminal<CrosstermBackend<Screen>>> {
+    Terminal::new(CrosstermBackend::new(screen.clone())).context("the terminal")
+}
+
+/// The terminal while it is ours.
+struct Entered;
+
+impl Entered {
     fn enter() -> Result<Self> {
         // A panic ends the program without unwinding, so nothing would be dropped.
         let hook = std::panic::take_hook();
@@ -72,7 +102,7 @@ impl Screen {
     }
 }
 
-impl Drop for Screen {
+impl Drop for Entered {
     fn drop(&mut self) {
         leave();
         drop(std::panic::take_hook());
@@ -99,11 +129,12 @@ struct View<'v> {
     app: &'v mut App,
     interval: Duration,
     signals: &'v Signals,
+    screen: Screen,
 }
 
 impl View<'_> {
     fn run(&mut self) -> Result<End> {
-        let mut terminal = Terminal::new(CrosstermBackend::new(stdout())).context("the terminal")?;
+        let mut terminal = new_terminal(&self.screen)?;
         let mut keys = Keys::default();
         let mut next = Instant::now();
         loop {
@@ -161,17 +192,19 @@ impl View<'_> {
     }
 
     /// Whether there still is a terminal to draw on.
-    fn draw(&self, terminal: &mut Terminal<CrosstermBackend<Stdout>>) -> bool {
-        terminal.draw(|frame| render(frame, self.app)).is_ok()
+    fn draw(&self, terminal: &mut Terminal<CrosstermBackend<Screen>>) -> bool {
+        terminal.draw(|frame| render(frame, self.app)).is_ok() && !self.screen.gone.get()
     }
 
     /// Stop, as at Ctrl-Z elsewhere, with the terminal as it was; and go on some day.
-    fn pause(&self, terminal: &mut Terminal<CrosstermBackend<Stdout>>) -> Result<()> {
+    fn pause(&self, terminal: &mut Terminal<CrosstermBackend<Screen>>) -> Result<()> {
         leave();
         // Not SIGTSTP, which is kept back.
         let _ = raise(Signal::SIGSTOP);
         enter()?;
-        terminal.clear().context("the terminal")
+        // A new one knows nothing of what was drawn, and draws everything.
+        *terminal = new_terminal(&self.screen)?;
+        Ok(())
     }
 
     fn key(&mut self, key: crate::view::top::Key) -> Result<bool> {

@@ -154,10 +154,14 @@ impl App {
         self.message = Some(message.into());
     }
 
-    /// Whether rates can be known: one reading has nothing to compare with.
-    #[must_use]
-    pub const fn has_rates(&self) -> bool {
-        self.readings > 1
+    /// What stands in place of a rate that is not known: one reading has nothing to compare with, and counters that stand
+    /// still say nothing.
+    pub(super) const fn no_rates(&self) -> Option<&'static str> {
+        match (self.estimation_off, self.readings) {
+            (Some(_), _) => Some("-"),
+            (None, 0 | 1) => Some("..."),
+            (None, _) => None,
+        }
     }
 
     /// The table as it was read at this time, from any beginning.
@@ -181,7 +185,7 @@ impl App {
         self.table = table.services;
         self.readings += 1;
         let total = self.rates();
-        if self.has_rates() {
+        if self.no_rates().is_none() {
             for (history, rate) in
                 self.history.iter_mut().zip([total.connections, total.incoming_bytes, total.outgoing_bytes])
             {

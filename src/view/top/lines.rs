@@ -10,18 +10,26 @@ pub const fn header() -> &'static str {
 }
 
 /// The lines of the last reading, at this time in seconds since 1970. A service's own line has `-` for a server; a blank
-/// only ever parts columns.
+/// only ever parts columns. Rates that are not known are `-`.
 #[must_use]
 pub fn lines(app: &App, time: u64) -> String {
-    app.rows().iter().map(|row| line(row, time)).collect()
+    app.rows().iter().map(|row| line(app, row, time)).collect()
 }
 
-fn line(row: &Row, time: u64) -> String {
+fn line(app: &App, row: &Row, time: u64) -> String {
     let Row { weight, active, inactive, persistent, rates, .. } = row;
     let service = service_name(&row.service).replace(' ', "/");
     let server = row.server.map_or_else(|| "-".to_owned(), |server| server_name(server.key));
-    format!(
-        "{time} {service} {server} {weight} {active} {inactive} {persistent} {:.1} {:.1} {:.1} {:.0} {:.0}\n",
-        rates.connections, rates.incoming_packets, rates.outgoing_packets, rates.incoming_bytes, rates.outgoing_bytes
-    )
+    let rates = match app.no_rates() {
+        Some(_) => "- - - - -".to_owned(),
+        None => format!(
+            "{:.1} {:.1} {:.1} {:.0} {:.0}",
+            rates.connections,
+            rates.incoming_packets,
+            rates.outgoing_packets,
+            rates.incoming_bytes,
+            rates.outgoing_bytes
+        ),
+    };
+    format!("{time} {service} {server} {weight} {active} {inactive} {persistent} {rates}\n")
 }

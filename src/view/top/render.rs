@@ -108,7 +108,7 @@ fn draw_graphs(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let rates = [total.connections, total.incoming_bytes, total.outgoing_bytes];
     for (index, row) in area.rows().enumerate() {
         let [name, graph] = Layout::horizontal([Constraint::Length(GRAPH_NUMBER), Constraint::Fill(1)]).areas(row);
-        let number = if app.has_rates() { rate(rates[index]) } else { "...".to_owned() };
+        let number = app.no_rates().map_or_else(|| rate(rates[index]), str::to_owned);
         frame.render_widget(Paragraph::new(format!("{:<16}{number:>6}", GRAPHS[index])), name);
         let data = newest(&app.history[index], graph.width.into());
         frame.render_widget(Sparkline::default().data(data).style(color(app, Color::Green)), graph);
@@ -123,7 +123,7 @@ fn newest(history: &VecDeque<u64>, width: usize) -> Vec<u64> {
 
 fn draw_sums(frame: &mut Frame<'_>, app: &App, area: Rect) {
     if let Some(sysctl) = app.estimation_off {
-        let text = format!(" The kernel counts nothing: {sysctl}. Rates and totals stand still.");
+        let text = format!(" The kernel counts nothing: {sysctl}. Totals stand still.");
         frame.render_widget(Line::styled(text, color(app, Color::Yellow).add_modifier(Modifier::BOLD)), area);
         return;
     }
@@ -204,7 +204,7 @@ fn line(app: &App, row: &Row, width: u16, selected: bool) -> Line<'static> {
         let (_, width) = column.title(app.totals);
         let number = match column {
             Column::Weight if drain.is_some() => "drain".to_owned(),
-            _ => number(row, column, app.totals, app.has_rates()),
+            _ => number(app, row, column),
         };
         text.push_str(&format!(" {number:>width$}"));
         if wide && column == Column::Inactive {
@@ -224,7 +224,7 @@ fn line(app: &App, row: &Row, width: u16, selected: bool) -> Line<'static> {
     Line::styled(text, style)
 }
 
-fn number(row: &Row, column: Column, totals: bool, has_rates: bool) -> String {
+fn number(app: &App, row: &Row, column: Column) -> String {
     let (total, per_second) = match column {
         Column::Name => return row.name(),
         Column::Weight => return short(row.weight),
@@ -236,10 +236,10 @@ fn number(row: &Row, column: Column, totals: bool, has_rates: bool) -> String {
         Column::IncomingBytes => (row.counters.incoming_bytes, row.rates.incoming_bytes),
         Column::OutgoingBytes => (row.counters.outgoing_bytes, row.rates.outgoing_bytes),
     };
-    match (totals, has_rates) {
-        (true, _) => short(total),
-        (false, true) => rate(per_second),
-        (false, false) => "...".to_owned(),
+    match app.no_rates() {
+        _ if app.totals => short(total),
+        Some(none) => none.to_owned(),
+        None => rate(per_second),
     }
 }
 
@@ -285,7 +285,7 @@ fn draw_last_line(frame: &mut Frame<'_>, app: &App, area: Rect) {
                         clients => format!(", {}", counted(clients, "persistent client")),
                     }
             )),
-            None => Line::raw(" ? help  / filter  < > sort  r reverse  t totals  Enter inside  w weight  d drain  q"),
+            None => Line::raw(" ? help  / filter  < > sort  t totals  Enter inside  w weight  d drain"),
         },
     };
     frame.render_widget(line, area);
@@ -298,7 +298,7 @@ fn draw_help(frame: &mut Frame<'_>, app: &App) {
 
 fn draw_question(frame: &mut Frame<'_>, app: &App, area: Rect, question: &str) {
     let lines = vec![Line::raw(question.to_owned()), Line::raw(""), Line::raw("y is yes, any other key is no.")];
-    popup(frame, app, area, " Sure? ", lines, 66);
+    popup(frame, app, area, " Sure? ", lines, 74);
 }
 
 /// A box in the middle, as high as its text is.

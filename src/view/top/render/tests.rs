@@ -10,7 +10,7 @@ use crate::model::{
     Change, Counters, Destination, DestinationEntry, Protocol, SchedulerName, Service, ServiceEntry, ServiceFlags,
     ServiceKey, Statistics, Table, TableService,
 };
-use crate::view::top::{Action, Key};
+use crate::view::top::{Action, Key, lines};
 
 fn key(port: u16) -> ServiceKey {
     ServiceKey::Address { protocol: Protocol::Tcp, address: [20, 20, 20, 20].into(), port }
@@ -143,7 +143,15 @@ fn no_estimation_is_said_and_not_shown_as_zero() {
     app.set_estimation_off(Some("net.ipv4.vs.run_estimation is 0"));
     assert_eq!(
         screen(&app)[4],
-        " The kernel counts nothing: net.ipv4.vs.run_estimation is 0. Rates and totals stand still."[..80].to_owned()
+        " The kernel counts nothing: net.ipv4.vs.run_estimation is 0. Totals stand still."[..80].to_owned()
+    );
+    assert!(screen(&app)[6].ends_with("24      -      -       -      -       -"), "{}", screen(&app)[6]);
+    assert!(lines(&app, 1).starts_with("1 TCP/20.20.20.20:80 - 1 12 24 0 - - - - -\n"), "{}", lines(&app, 1));
+    app.set_estimation_off(None);
+    assert!(
+        lines(&app, 1).starts_with("1 TCP/20.20.20.20:80 - 1 12 24 0 50.0 0.0 0.0 50000 0\n"),
+        "{}",
+        lines(&app, 1)
     );
 }
 
