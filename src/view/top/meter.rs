@@ -36,8 +36,8 @@ impl std::ops::AddAssign for PerSecond {
 /// Watches the counters of one service or server.
 ///
 /// They move in steps, so a difference between two readings is only worth something over the time between two steps: a
-/// reading that finds the step not made yet keeps the rates there are, and the next one divides by all the time that it
-/// took. Otherwise a reading every second would show nothing and double the rate in turn.
+/// reading that finds the step not made yet keeps the rates there are, and the next one divides by all the time that the
+/// step took. Otherwise a reading every second would show nothing and double the rate in turn.
 #[derive(Clone, Copy, Debug)]
 pub struct Meter {
     counters: Counters,
@@ -73,8 +73,15 @@ impl Meter {
             }
             return;
         }
-        // After a pause nothing says when in it the traffic began; it was no earlier than one step ago.
-        let took = if since_moved <= patience { since_moved } else { interval.max(ESTIMATOR) };
+        let took = if interval < ESTIMATOR {
+            // There was room for a single step.
+            ESTIMATOR
+        } else if since_moved <= patience {
+            since_moved
+        } else {
+            // After a pause nothing says when in it the traffic began; it was no earlier than at the last reading.
+            interval
+        };
         self.rates = difference(&self.counters, &counters, took).unwrap_or_default();
         self.counters = counters;
         self.moved = now;
@@ -122,6 +129,8 @@ mod tests {
     fn a_step_every_other_reading_is_a_steady_rate() {
         // Ten connections per second, read every second.
         assert_eq!(rates(&[(0, 0), (1, 0), (2, 20), (3, 20), (4, 40), (5, 40), (6, 60)])[1..], [10.0; 5]);
+        // The same with readings that are early or late for a step.
+        assert_eq!(rates(&[(0, 0), (1, 20), (3, 20), (4, 40), (5, 60), (6, 60)]), [10.0; 5]);
         // Read every two seconds, once before the step and once after it.
         assert_eq!(rates(&[(0, 0), (2, 20), (4, 20), (6, 60), (8, 80)]), [10.0; 4]);
     }
