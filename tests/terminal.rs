@@ -294,15 +294,15 @@ fn names_are_not_waited_for(cluster: &Cluster) -> Result<()> {
         std::fs::write(getent.path().join("asked"), "")?;
         Ok(asked)
     };
-    let table = with_path(getent.path(), true, &["-L", "--resolve-timeout", "5"])?;
+    let table = with_path(getent.path(), true, &["-L", "--resolve-timeout", "15"])?;
     ensure!(table.contains("TCP  host-20.20.20.20.example:htt rr\n"), "{table}");
     ensure!(table.contains("  -> host-10.0.0.1.example:http-a"), "{table}");
     ensure!(table.contains("  -> 10.0.0.2:") && !table.contains("host-10.0.0.2"), "{table}");
     ensure!(asked()? == ["10.0.0.1", "10.0.0.2", "20.20.20.20"], "each once");
-    let connections = with_path(getent.path(), true, &["-L", "-c", "--resolve-timeout=5"])?;
+    let connections = with_path(getent.path(), true, &["-L", "-c", "--resolve-timeout=15"])?;
     ensure!(connections.contains("40.40.40.10:5001   host-20.20.20.20.example:http"), "{connections}");
     ensure!(asked()? == ["10.0.0.1", "20.20.20.20", "40.40.40.10"], "each once");
-    with_path(getent.path(), true, &["-S", "--resolve-timeout=1"])?;
+    with_path(getent.path(), true, &["-S", "--resolve-timeout=15"])?;
     ensure!(asked()?.len() == 3, "saved");
     with_path(getent.path(), true, &["-L", "-n"])?;
     ensure!(asked()?.is_empty(), "asked for with -n");
