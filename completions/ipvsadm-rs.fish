@@ -116,6 +116,7 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l dry-run -d 'With 
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l keep-weights -d 'With --replace, leave the weights of the real servers that are there'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l force -d 'With --drain=SECONDS, delete even if connections are left then, rather than go back'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "diff" -d 'Print what differs between a file of rules and the table'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "top" -d 'Show services, servers and connections live'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "service" -d 'Load, save and clear the rules as a service does, at boot and by hand'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "doctor" -d 'Tell what is wrong with this director or real server, and how to mend it'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "realserver" -d 'Make this host a real server for a VIP with direct routing, and take that back'
@@ -123,6 +124,13 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l color -d 
 always\t''
 never\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l interval -d 'Read the table every so many seconds, 1 to 3600' -r
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l count -d 'Print plain lines, so many times' -r
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l color -d 'When to colour what is printed' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l once -d 'Print plain lines, once: after one interval, as rates take two readings'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -f -a "start" -d 'Make the table what the file of rules says, and start the daemons of the settings'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -f -a "stop" -d 'Clear the table, after saving it and before unloading the modules if set so'

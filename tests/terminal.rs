@@ -5,6 +5,8 @@ mod support;
 
 #[path = "terminal/pty.rs"]
 mod pty;
+#[path = "terminal/svg.rs"]
+mod svg;
 
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -41,12 +43,21 @@ fn main() -> ExitCode {
             ("drain: an edit deletes nothing", an_edit_deletes_nothing),
             ("names: together, each once, within the limit", names_are_not_waited_for),
             ("names: no getent", no_getent_no_names),
+            ("top: services, connections, and the end", what_top_shows),
+            ("top: weights and drains from the keyboard", top_changes_weights_and_drains),
+            ("top: signals leave the terminal as it was", signals_leave_the_terminal),
+            ("top: a terminal that goes away", a_terminal_that_goes_away),
+            ("top: sizes", terminals_of_all_sizes),
+            ("top: stopped and continued", stopped_and_continued),
+            ("top: estimation", estimation_off_is_said),
+            ("top: plain lines", top_without_a_terminal),
         ];
+        let picture: Option<(&str, Run)> = picture_wanted().then_some(("picture of top", a_picture_of_top));
         let trial = |(name, run): (&str, Run)| {
             let run = move || in_fresh_namespace(|| run(&Cluster::new()?));
             Trial::test(name, move || run().map_err(|error| Failed::from(format!("{error:#}"))))
         };
-        Ok(trials.into_iter().map(trial).collect())
+        Ok(trials.into_iter().chain(picture).map(trial).collect())
     })
 }
 
@@ -283,15 +294,15 @@ fn names_are_not_waited_for(cluster: &Cluster) -> Result<()> {
         std::fs::write(getent.path().join("asked"), "")?;
         Ok(asked)
     };
-    let table = with_path(getent.path(), true, &["-L", "--resolve-timeout", "5"])?;
+    let table = with_path(getent.path(), true, &["-L", "--resolve-timeout", "15"])?;
     ensure!(table.contains("TCP  host-20.20.20.20.example:htt rr\n"), "{table}");
     ensure!(table.contains("  -> host-10.0.0.1.example:http-a"), "{table}");
     ensure!(table.contains("  -> 10.0.0.2:") && !table.contains("host-10.0.0.2"), "{table}");
     ensure!(asked()? == ["10.0.0.1", "10.0.0.2", "20.20.20.20"], "each once");
-    let connections = with_path(getent.path(), true, &["-L", "-c", "--resolve-timeout=5"])?;
+    let connections = with_path(getent.path(), true, &["-L", "-c", "--resolve-timeout=15"])?;
     ensure!(connections.contains("40.40.40.10:5001   host-20.20.20.20.example:http"), "{connections}");
     ensure!(asked()? == ["10.0.0.1", "20.20.20.20", "40.40.40.10"], "each once");
-    with_path(getent.path(), true, &["-S", "--resolve-timeout=1"])?;
+    with_path(getent.path(), true, &["-S", "--resolve-timeout=15"])?;
     ensure!(asked()?.len() == 3, "saved");
     with_path(getent.path(), true, &["-L", "-n"])?;
     ensure!(asked()?.is_empty(), "asked for with -n");
@@ -309,4 +320,270 @@ fn no_getent_no_names(_: &Cluster) -> Result<()> {
     let table = with_path(empty.path(), false, &["-L"])?;
     ensure!(table.contains("TCP  20.20.20.20:http rr\n"), "{table}");
     Ok(())
+}
+
+// ---- top ------------------------------------------------------------------------------------------------------------
+
+/// What the last bytes of a program that leaves the terminal as it was are: the other screen left, the cursor shown.
+fn ensure_restored(terminal: &Terminal) -> Result<()> {
+    let bytes = String::from_utf8_lossy(&terminal.bytes);
+    let left = bytes.rfind("\x1b[?1049l").context("the alternate screen was not left")?;
+    let shown = bytes.rfind("\x1b[?25h").context("the cursor was not shown again")?;
+    ensure!(bytes.rfind("\x1b[?1049h").is_some_and(|entered| entered < left), "not left at last");
+    ensure!(bytes.rfind("\x1b[?25l").is_some_and(|hidden| hidden < shown), "the cursor is hidden");
+    ensure!(
+        terminal.settings()? == terminal.settings,
+        "the terminal's settings are others: {:?}",
+        terminal.settings()?
+    );
+    Ok(())
+}
+
+/// The row of the screen that begins with this, as words.
+fn row(screen: &str, name: &str) -> Vec<String> {
+    let row = screen.lines().find(|line| line.trim_start().starts_with(name)).unwrap_or_default();
+    row.split_ascii_whitespace().map(str::to_owned).collect()
+}
+
+fn what_top_shows(cluster: &Cluster) -> Result<()> {
+    run(&["-A", "-u", "20.20.20.20:53", "-s", "wlc"])?;
+    let mut open = vec![cluster.connect("40.40.40.10", 5001)?, cluster.connect("40.40.40.10", 5002)?];
+    open.push(cluster.connect("40.40.40.11", 5003)?);
+    let mut top = Terminal::start(24, 80, &["top", "--interval", "1"])?;
+    top.wait_for("the table", |screen| {
+        row(screen, SERVER).get(..4) == Some(&["10.0.0.1:8080", "3", "3", "0"].map(str::to_owned))
+    })?;
+    let screen = top.screen();
+    ensure!(screen.contains("every 1 second   2 services, 1 server"), "{screen}");
+    ensure!(screen.contains(" Now: 3 active, 0 inactive, 0 persistent"), "{screen}");
+    ensure!(row(&screen, "UDP")[..2] == ["UDP", "20.20.20.20:53"], "{screen}");
+    // Totals come with the kernel's next step, and so does a rate.
+    top.write(b"t")?;
+    top.wait_for("the total", |screen| row(screen, SERVER).get(4).is_some_and(|total| total == "3"))?;
+    top.write(b"t")?;
+    open.push(cluster.connect("40.40.40.11", 5004)?);
+    top.wait_for("a rate", |screen| {
+        row(screen, SERVER).get(4).is_some_and(|rate| rate.starts_with("0.") && rate != "0.0")
+    })?;
+    ensure!(top.screen().contains('\u{2588}'), "no graph: {}", top.screen());
+    top.write(b"/udp")?;
+    top.wait_for("the filtered table", |screen| !screen.contains(SERVER) && screen.contains("its name: udp_"))?;
+    top.write(b"\x1b")?;
+    top.wait_for("the whole table", |screen| screen.contains(SERVER))?;
+    top.write(b"\r")?;
+    top.wait_for("its connections", |screen| row(screen, "ESTABLISHED").get(1).is_some_and(|number| number == "4"))?;
+    let screen = top.screen();
+    let clients: Vec<&str> = screen.lines().filter(|line| line.contains("40.40.40.1")).collect();
+    ensure!(clients.len() == 2 && clients.iter().all(|line| line.ends_with(" 2")), "{screen}");
+    top.write(b"\x1b[B\r")?;
+    top.wait_for("the server's own", |screen| screen.contains("inside TCP 20.20.20.20:80   10.0.0.1:8080"))?;
+    top.write(b"?")?;
+    top.wait_for("the help", |screen| screen.contains("another weight for the server"))?;
+    top.write(b"qq")?;
+    ensure!(top.end()? == "0", "its status");
+    ensure_restored(&top)
+}
+
+fn top_changes_weights_and_drains(cluster: &Cluster) -> Result<()> {
+    let open = cluster.connect("40.40.40.10", 5001)?;
+    let mut top = Terminal::start(24, 80, &["top", "--interval", "1"])?;
+    top.wait_for("the table", |screen| screen.contains(SERVER))?;
+    top.write(b"jw7\r")?;
+    top.wait_for("the question", |screen| screen.contains("the weight 7 instead of 3?"))?;
+    top.write(b"n")?;
+    top.wait_for("nothing", |screen| screen.contains("Nothing was changed"))?;
+    ensure!(weights()? == [3], "the weight is {:?}", weights()?);
+    top.write(b"w7\ry")?;
+    top.wait_for("the weight", |screen| row(screen, SERVER).get(1).is_some_and(|weight| weight == "7"))?;
+    ensure!(weights()? == [7], "the weight is {:?}", weights()?);
+    top.write(b"dy")?;
+    top.wait_for("the drain", |screen| screen.contains("Draining 10.0.0.1:8080: 1 connection left"))?;
+    ensure!(weights()? == [0], "the weight is {:?}", weights()?);
+    // Ending undoes it.
+    top.write(b"q")?;
+    top.wait_for("the question", |screen| screen.contains("give them their weights back?"))?;
+    top.write(b"y")?;
+    ensure!(top.end()? == "0" && weights()? == [7], "the weight is {:?}", weights()?);
+    ensure!(top.screen().contains("10.0.0.1:8080: the weight is 7 again"), "{}", top.screen());
+
+    let mut top = Terminal::start(24, 80, &["top", "--interval", "1"])?;
+    top.wait_for("the table", |screen| screen.contains(SERVER))?;
+    top.write(b"jdy")?;
+    top.wait_for("the drain", |screen| screen.contains("Draining 10.0.0.1:8080: 1 connection left"))?;
+    drop(open);
+    top.wait_for("its end", |screen| screen.contains("10.0.0.1:8080 is drained and deleted"))?;
+    ensure!(weights()?.is_empty(), "it is still there");
+    top.write(b"\x03")?;
+    ensure!(top.end()? == "0", "its status");
+    ensure_restored(&top)
+}
+
+fn signals_leave_the_terminal(cluster: &Cluster) -> Result<()> {
+    let _open = cluster.connect("40.40.40.10", 5001)?;
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+        let mut top = Terminal::start(24, 80, &["top"])?;
+        top.wait_for("the table", |screen| screen.contains(SERVER))?;
+        top.write(b"jdy")?;
+        top.wait_for("the drain", |screen| screen.contains("Draining"))?;
+        kill(top.process()?, signal)?;
+        ensure!(top.end()? == format!("signal {}", signal as i32), "it did not end by {signal}");
+        ensure_restored(&top).with_context(|| signal.to_string())?;
+        ensure!(weights()? == [3], "after {signal} the weight is {:?}", weights()?);
+    }
+    Ok(())
+}
+
+fn a_terminal_that_goes_away(cluster: &Cluster) -> Result<()> {
+    let _open = cluster.connect("40.40.40.10", 5001)?;
+    let mut top = Terminal::start(24, 80, &["top", "--interval", "1"])?;
+    top.wait_for("the table", |screen| screen.contains(SERVER))?;
+    top.write(b"jdy")?;
+    top.wait_for("the drain", |screen| screen.contains("Draining"))?;
+    top.hang_up()?;
+    ensure!(weights()? == [3], "the weight is {:?}", weights()?);
+    Ok(())
+}
+
+fn terminals_of_all_sizes(_: &Cluster) -> Result<()> {
+    let mut top = Terminal::start(10, 40, &["top"])?;
+    top.wait_for("a word on the size", |screen| screen.contains("This terminal is too small: 40x10"))?;
+    for (rows, columns) in [(24, 80), (14, 76), (50, 200)] {
+        top.resize(rows, columns)?;
+        top.wait_for("the table", |screen| {
+            screen.contains(SERVER) && screen.contains("? help") && (columns < 100 || screen.contains("Forward"))
+        })?;
+        top.resize(3, 7)?;
+        top.wait_for("too small", |screen| screen.contains("This") && !screen.contains(SERVER))?;
+    }
+    top.write(b"q")?;
+    ensure!(top.end()? == "0", "its status");
+    ensure_restored(&top)
+}
+
+fn stopped_and_continued(_: &Cluster) -> Result<()> {
+    let mut top = Terminal::start(24, 80, &["top"])?;
+    top.wait_for("the table", |screen| screen.contains(SERVER))?;
+    let raw = top.settings()?;
+    let stat = format!("/proc/{}/stat", top.child.id());
+    kill(top.process()?, Signal::SIGTSTP)?;
+    top.wait_for("the screen before", |screen| {
+        screen.trim().is_empty() && std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T "))
+    })?;
+    ensure_restored(&top)?;
+    kill(top.process()?, Signal::SIGCONT)?;
+    top.wait_for("the table again", |screen| screen.contains(SERVER))?;
+    ensure!(top.settings()? == raw, "the terminal's settings are others: {:?}", top.settings()?);
+    top.write(b"q")?;
+    ensure!(top.end()? == "0", "its status");
+    ensure_restored(&top)
+}
+
+/// Kernels before 6.2 cannot be told to count nothing, and then nothing may be said of it.
+fn estimation_off_is_said(_: &Cluster) -> Result<()> {
+    const SWITCH: &str = "/proc/sys/net/ipv4/vs/run_estimation";
+    let said = " The kernel counts nothing: net.ipv4.vs.run_estimation is 0.";
+    let can_be_off = std::path::Path::new(SWITCH).exists();
+    if can_be_off {
+        std::fs::write(SWITCH, "0")?;
+    }
+    let mut top = Terminal::start(24, 80, &["top", "--interval", "1"])?;
+    let unknown = if can_be_off { "-" } else { "0" };
+    top.wait_for("rates", |screen| row(screen, SERVER).get(4).is_some_and(|rate| rate == unknown))?;
+    ensure!(top.screen().contains(said) == can_be_off, "{}", top.screen());
+    top.write(b"q")?;
+    ensure!(top.end()? == "0", "its status");
+    Ok(())
+}
+
+fn top_without_a_terminal(cluster: &Cluster) -> Result<()> {
+    let _open = cluster.connect("40.40.40.10", 5001)?;
+    let text = run(&["top", "--interval", "1", "--count", "2"])?;
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(' ').collect()).collect();
+    ensure!(lines.len() == 5 && lines.iter().all(|line| line.len() == 12), "{text}");
+    ensure!(lines[0][..5] == ["TIME", "SERVICE", "SERVER", "WEIGHT", "ACTIVE"], "{text}");
+    ensure!(lines[1][1..7] == ["TCP/20.20.20.20:80", "-", "3", "1", "0", "0"], "{text}");
+    ensure!(lines[2][1..7] == ["TCP/20.20.20.20:80", SERVER, "3", "1", "0", "0"], "{text}");
+    ensure!(run(&["top", "--interval", "1", "--once"])?.lines().count() == 3, "--once");
+    Ok(())
+}
+
+// ---- the picture ----------------------------------------------------------------------------------------------------
+
+fn picture_wanted() -> bool {
+    std::env::var_os("UPDATE_PICTURES").is_some_and(|value| !value.is_empty() && value != "0")
+}
+
+/// Writes docs/top.svg: some services with clients that come and go, as `top` shows them after a while.
+fn a_picture_of_top(cluster: &Cluster) -> Result<()> {
+    use std::io::{Read as _, Write as _};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let readings = std::time::Duration::from_secs(60);
+    run(&["-E", "-t", SERVICE, "-s", "wrr"])?;
+    run(&["-a", "-t", SERVICE, "-r", OTHER, "-m", "-w", "1"])?;
+    run(&["-a", "-t", SERVICE, "-r", "10.0.0.2:8081", "-m", "-w", "0"])?;
+    run(&["-A", "-t", "20.20.20.20:443", "-s", "wlc", "-p", "300"])?;
+    run(&["-a", "-t", "20.20.20.20:443", "-r", SERVER, "-m"])?;
+    run(&["-a", "-t", "20.20.20.20:443", "-r", OTHER, "-m"])?;
+    run(&["-A", "-f", "5", "-s", "rr"])?;
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for listener in &cluster.listeners {
+            listener.set_nonblocking(true)?;
+            scope.spawn(|| {
+                let mut open: Vec<TcpStream> = Vec::new();
+                while !over.load(Ordering::Relaxed) {
+                    open.extend(listener.accept().map(|(stream, _)| stream));
+                    open.retain_mut(|stream| {
+                        let _ = stream.set_nonblocking(true);
+                        let mut bytes = [0; 4096];
+                        match stream.read(&mut bytes) {
+                            Ok(0) => false,
+                            Ok(length) => stream.write_all(&bytes[..length]).is_ok(),
+                            Err(error) => error.kind() == std::io::ErrorKind::WouldBlock,
+                        }
+                    });
+                    thread::sleep(std::time::Duration::from_millis(2));
+                }
+            });
+        }
+        for (client, service) in
+            [("40.40.40.10", SERVICE), ("40.40.40.11", SERVICE), ("40.40.40.11", "20.20.20.20:443")]
+        {
+            let over = &over;
+            scope.spawn(move || -> Result<()> {
+                let mut held = std::collections::VecDeque::new();
+                for number in 0.. {
+                    if over.load(Ordering::Relaxed) {
+                        return Ok(());
+                    }
+                    let from = SocketAddr::new(client.parse()?, 0);
+                    let mut stream = TcpStream::from(connect_tcp(from, service.parse()?)?);
+                    stream.write_all(&[b'x'; 3000])?;
+                    held.push_back(stream);
+                    if held.len() > 12 {
+                        held.pop_front();
+                    }
+                    // A load that rises and falls.
+                    let pause = 30 + 25 * ((number / 40) % 5);
+                    thread::sleep(std::time::Duration::from_millis(pause));
+                }
+                Ok(())
+            });
+        }
+        let mut top = Terminal::start(24, 80, &["top", "--interval", "1", "--color", "always"])?;
+        let began = std::time::Instant::now();
+        top.write(b"jj")?;
+        let shown = top.wait_for("the table", |screen| screen.contains(SERVER) && began.elapsed() > readings / 2);
+        let drawn = shown.and_then(|()| {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+            std::fs::create_dir_all(&folder)?;
+            Ok(std::fs::write(folder.join("top.svg"), svg::of(top.cells()))?)
+        });
+        top.write(b"q")?;
+        let ended = top.end();
+        over.store(true, Ordering::Relaxed);
+        drawn?;
+        ensure!(ended? == "0", "its status");
+        Ok(())
+    })
 }

@@ -270,7 +270,7 @@ impl Waiting<'_> {
 }
 
 /// Seconds for which persistence binds the last client to one of these servers.
-pub(super) fn longest_template(service: &ServiceKey, servers: &[DestinationKey]) -> Option<u64> {
+fn longest_template(service: &ServiceKey, servers: &[DestinationKey]) -> Option<u64> {
     let file = File::open(connections::PATH).ok()?;
     let mark = match *service {
         ServiceKey::Address { .. } => None,

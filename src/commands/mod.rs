@@ -23,6 +23,7 @@ mod restore;
 mod save;
 mod service;
 mod signals;
+mod top;
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -134,6 +135,7 @@ struct Subcommand {
 
 const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand { command: diff::command, run: diff::run },
+    Subcommand { command: top::command, run: top::run },
     Subcommand { command: service::command, run: service::run },
     Subcommand { command: doctor::command, run: doctor::run },
     Subcommand { command: realserver::command, run: realserver::run },

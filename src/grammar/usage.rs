@@ -82,6 +82,7 @@ ipvsadm-rs -A|-E -t|-u|--sctp-service|-f SERVICE [-s SCHEDULER] [-p [SECONDS]] [
        ipvsadm-rs --start-daemon master|backup [DAEMON]
        ipvsadm-rs --stop-daemon master|backup [--syncid ID]
        ipvsadm-rs diff [--color WHEN] FILE
+       ipvsadm-rs top [--interval SECONDS] [--once | --count NUMBER]
        ipvsadm-rs --netns NAME|PATH ...
        ipvsadm-rs -h
        ipvsadm-rs -v";

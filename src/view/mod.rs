@@ -8,5 +8,6 @@ mod endpoint;
 pub mod json;
 pub mod rules;
 pub mod text;
+pub mod top;
 
 pub use endpoint::Labels;

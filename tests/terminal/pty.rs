@@ -8,9 +8,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::pty::{Winsize, openpty};
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
 use nix::sys::termios::{Termios, tcgetattr};
 use nix::unistd::Pid;
 
@@ -35,16 +37,22 @@ pub struct Terminal {
 impl Terminal {
     /// Starts the program with these words.
     pub fn start(rows: u16, columns: u16, words: &[&str]) -> Result<Self> {
-        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        let pair = openpty(Some(&size), None)?;
-        let settings = tcgetattr(&pair.slave)?;
+        // Not openpty(3): programs started by other tests meanwhile must not hold this end open.
+        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let near = posix_openpt(flags)?;
+        grantpt(&near)?;
+        unlockpt(&near)?;
+        let far = open(ptsname_r(&near)?.as_str(), flags, Mode::empty())?;
+        set_size(&far, rows, columns)?;
+        let settings = tcgetattr(&far)?;
         // Its controlling terminal is this one, so that Ctrl-C and a hang-up reach it.
         let mut command = Command::new("setsid");
         command.args(["--ctty"]).arg(ours()).args(words).env("TERM", "xterm-256color").env_remove("NO_COLOR");
-        command.stdin(pair.slave.try_clone()?).stdout(pair.slave.try_clone()?).stderr(pair.slave.try_clone()?);
+        command.stdin(far.try_clone()?).stdout(far.try_clone()?).stderr(far.try_clone()?);
         let child = command.spawn().context("starting setsid")?;
         let parser = vt100::Parser::new(rows, columns, 0);
-        Ok(Self { near: File::from(pair.master), far: pair.slave, settings, child, parser, bytes: Vec::new() })
+        let near = File::from(OwnedFd::from(near));
+        Ok(Self { near, far, settings, child, parser, bytes: Vec::new() })
     }
 
     /// What the screen shows, a line per row.
@@ -64,11 +72,7 @@ impl Terminal {
 
     /// Makes the terminal another size.
     pub fn resize(&mut self, rows: u16, columns: u16) -> Result<()> {
-        let status = Command::new("stty")
-            .args(["rows", &rows.to_string(), "cols", &columns.to_string()])
-            .stdin(Stdio::from(self.far.try_clone()?))
-            .status()?;
-        ensure!(status.success(), "stty: {status}");
+        set_size(&self.far, rows, columns)?;
         self.parser.screen_mut().set_size(rows, columns);
         Ok(())
     }
@@ -135,11 +139,26 @@ impl Terminal {
         })
     }
 
-    /// Takes the terminal away from the program.
-    pub fn hang_up(self) -> Result<Child> {
-        let Self { near, far, child, .. } = self;
+    /// Takes the terminal away from the program, and waits until that has ended.
+    pub fn hang_up(self) -> Result<()> {
+        let Self { near, far, mut child, .. } = self;
         drop(far);
         drop(near);
-        Ok(child)
+        let end = Instant::now() + PATIENCE;
+        while child.try_wait()?.is_none() {
+            std::thread::sleep(Duration::from_millis(20));
+            if Instant::now() > end {
+                child.kill()?;
+                bail!("it goes on without a terminal");
+            }
+        }
+        Ok(())
     }
+}
+
+fn set_size(terminal: &OwnedFd, rows: u16, columns: u16) -> Result<()> {
+    let size = ["rows", &rows.to_string(), "cols", &columns.to_string()];
+    let status = Command::new("stty").args(size).stdin(Stdio::from(terminal.try_clone()?)).status()?;
+    ensure!(status.success(), "stty: {status}");
+    Ok(())
 }

@@ -1,0 +1,162 @@
+//! `top`: the live view. What it is and looks like stands in [`crate::view::top`]; here it meets the kernel, the terminal
+//! and the clock.
+
+mod keys;
+mod screen;
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{BufReader, IsTerminal, Write, stdin, stdout};
+use std::net::IpAddr;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use super::{Output, color, status};
+use crate::kernel::{Client, Error};
+use crate::model::{DestinationKey, ServiceKey};
+use crate::view::connections;
+use crate::view::top::{App, Connections, header, lines};
+
+/// Clients that are kept, of those with the most connections: more than any screen shows.
+const CLIENTS: usize = 500;
+
+/// The subcommand as clap knows it.
+pub(crate) fn command() -> Command {
+    Command::new("top")
+        .about("Show services, servers and connections live")
+        .long_about(
+            "Show services, servers and connections live, on the whole screen; ? explains the keys. Where standard \
+             input or output is no terminal, or with --once or --count, print plain lines.",
+        )
+        .arg(
+            Arg::new("interval")
+                .long("interval")
+                .value_name("SECONDS")
+                .value_parser(value_parser!(u32).range(1..=3600))
+                .default_value("2")
+                .help("Read the table every so many seconds, 1 to 3600"),
+        )
+        .arg(
+            Arg::new("count")
+                .long("count")
+                .value_name("NUMBER")
+                .value_parser(value_parser!(u64).range(1..))
+                .help("Print plain lines, so many times"),
+        )
+        .arg(
+            Arg::new("once")
+                .long("once")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("count")
+                .help("Print plain lines, once: after one interval, as rates take two readings"),
+        )
+        .arg(color::argument())
+}
+
+pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
+    let interval = matches.get_one("interval").copied().unwrap_or(2);
+    let count = if matches.get_flag("once") { Some(1) } else { matches.get_one("count").copied() };
+    let mut reader = Reader::new()?;
+    if count.is_none() && stdin().is_terminal() && stdout().is_terminal() {
+        return screen::run(&mut reader, App::new(interval, color::wanted(matches)), interval);
+    }
+    plain(&mut reader, interval, count, output)
+}
+
+/// Plain lines, for ever or so many times.
+fn plain(reader: &mut Reader, interval: u32, count: Option<u64>, output: &mut Output) -> Result<u8> {
+    let mut app = App::new(interval, false);
+    reader.read(&mut app)?;
+    if let Some(sysctl) = estimation_off() {
+        say!("The kernel counts nothing: {sysctl}. Totals stand still.");
+    }
+    output.write_all(header().as_bytes())?;
+    output.flush()?;
+    let mut printed = 0;
+    let interval = Duration::from_secs(interval.into());
+    let mut next = Instant::now() + interval;
+    while count.is_none_or(|count| printed < count) {
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        // After a long pause nothing is made up for.
+        next = Instant::now().max(next + interval);
+        reader.read(&mut app)?;
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        output.write_all(lines(&app, time.as_secs()).as_bytes())?;
+        output.flush()?;
+        printed += 1;
+    }
+    Ok(status::OK)
+}
+
+/// Reads the table, and connections.
+struct Reader {
+    client: Client,
+    began: Instant,
+}
+
+impl Reader {
+    fn new() -> Result<Self> {
+        Ok(Self { client: Client::connect()?, began: Instant::now() })
+    }
+
+    /// Read the table, and connections if they are shown. Says what follows for drains.
+    fn read(&mut self, app: &mut App) -> Result<Vec<crate::view::top::Action>> {
+        let table = match self.client.table() {
+            Ok(table) => table,
+            // It will do so the next time.
+            Err(Error::Unsettled) => {
+                app.say("The table kept changing while it was read");
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        app.set_estimation_off(estimation_off());
+        let actions = app.read(table, self.began.elapsed());
+        let connections = app.wants_connections().map(|(service, servers)| count(&service, &servers));
+        match connections {
+            None => app.set_connections(None),
+            Some(Ok(connections)) => app.set_connections(Some(connections)),
+            Some(Err(error)) => app.say(error.to_string()),
+        }
+        Ok(actions)
+    }
+}
+
+/// Count the connections of these servers of a service.
+fn count(service: &ServiceKey, servers: &[DestinationKey]) -> std::io::Result<Connections> {
+    let file = File::open(connections::PATH)?;
+    let mut by_state: HashMap<String, u64> = HashMap::new();
+    let mut by_client: HashMap<IpAddr, u64> = HashMap::new();
+    connections::each(BufReader::with_capacity(64 * 1024, file), |connection| {
+        if !connection.is_of(service, servers) {
+            return Ok(());
+        }
+        let state = if connection.is_template() { "persistent" } else { &connection.state };
+        match by_state.get_mut(state) {
+            Some(number) => *number += 1,
+            None => drop(by_state.insert(state.to_owned(), 1)),
+        }
+        if !connection.is_template() {
+            *by_client.entry(connection.source.0).or_default() += 1;
+        }
+        Ok(())
+    })?;
+    let mut by_state: Vec<_> = by_state.into_iter().collect();
+    by_state.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+    let mut by_client: Vec<_> = by_client.into_iter().collect();
+    by_client.sort_by(|one, other| other.1.cmp(&one.1).then(one.0.cmp(&other.0)));
+    by_client.truncate(CLIENTS);
+    Ok(Connections { by_state, by_client })
+}
+
+/// The sysctl that has switched the kernel's estimation off, if one has: without it no counter moves. Kernels before 6.2
+/// have neither (`Documentation/networking/ipvs-sysctl.rst`).
+fn estimation_off() -> Option<&'static str> {
+    let read = |name: &str| fs::read(format!("/proc/sys/net/ipv4/vs/{name}")).ok();
+    if read("run_estimation").is_some_and(|value| value.trim_ascii() == b"0") {
+        return Some("net.ipv4.vs.run_estimation is 0");
+    }
+    read("est_cpulist").is_some_and(|value| value.trim_ascii().is_empty()).then_some("net.ipv4.vs.est_cpulist is empty")
+}

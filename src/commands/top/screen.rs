@@ -1,0 +1,278 @@
+//! The whole screen: drawn by ratatui, left as it was found, however the program ends.
+
+use std::cell::Cell;
+use std::io::{self, Write, stdin, stdout};
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use crossterm::cursor::{Hide, Show};
+use crossterm::execute;
+use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, raise};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+
+use super::Reader;
+use super::keys::Keys;
+use crate::commands::signals::Signals;
+use crate::commands::status;
+use crate::kernel::Error;
+use crate::model::{Change, Destination, DestinationKey, ServiceKey};
+use crate::view::top::{Action, App, render};
+
+/// How long the rest of a key's bytes may take, before what there is counts as the Escape key.
+const ESCAPE: Duration = Duration::from_millis(50);
+
+/// What is to be done at signals, rather than to end at once.
+const SIGNALS: [Signal; 6] =
+    [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGTSTP, Signal::SIGWINCH];
+
+/// Why the view ended.
+enum End {
+    /// It was asked to, or the terminal is gone.
+    Quit,
+    Signal(Signal),
+}
+
+pub(super) fn run(reader: &mut Reader, mut app: App, interval: u32) -> Result<u8> {
+    let signals = Signals::take(&SIGNALS)?;
+    let entered = Entered::enter()?;
+    let interval = Duration::from_secs(interval.into());
+    let ended = View { reader, app: &mut app, interval, signals: &signals, screen: Screen::default() }.run();
+    drop(entered);
+    for change in app.leave() {
+        let Change::EditDestination(_, server) = change else { continue };
+        let name = std::net::SocketAddr::new(server.key.address, server.key.port);
+        match reader.client.change(&change) {
+            Ok(()) => say!("{name}: the weight is {} again", server.weight),
+            Err(error) => say!("{name}: the weight cannot be put back: {error}"),
+        }
+    }
+    match ended? {
+        End::Quit => {}
+        End::Signal(signal) => signals.end_by(signal),
+    }
+    Ok(status::OK)
+}
+
+/// Standard output, where it is a terminal. That it has gone is noted rather than told: what draws must be able to end in
+/// good order, and ratatui would panic on the way.
+#[derive(Clone, Default)]
+struct Screen {
+    gone: Rc<Cell<bool>>,
+}
+
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.gone.get() {
+            self.gone.set(stdout().write_all(bytes).is_err());
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.gone.get() {
+            self.gone.set(stdout().flush().is_err());
+        }
+        Ok(())
+    }
+}
+
+fn new_terminal(screen: &Screen) -> Result<Terminal<CrosstermBackend<Screen>>> {
+    Terminal::new(CrosstermBackend::new(screen.clone())).context("the terminal")
+}
+
+/// The terminal while it is ours.
+struct Entered;
+
+impl Entered {
+    fn enter() -> Result<Self> {
+        // A panic ends the program without unwinding, so nothing would be dropped.
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            leave();
+            hook(panic);
+        }));
+        enter()?;
+        Ok(Self)
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        leave();
+        drop(std::panic::take_hook());
+    }
+}
+
+fn enter() -> Result<()> {
+    enable_raw_mode().context("the terminal")?;
+    let entered = execute!(stdout(), EnterAlternateScreen, Hide).context("the terminal");
+    if entered.is_err() {
+        leave();
+    }
+    entered
+}
+
+/// Give the terminal back. That it fails means that there is none any more.
+fn leave() {
+    let _ = execute!(stdout(), LeaveAlternateScreen, Show);
+    let _ = disable_raw_mode();
+}
+
+struct View<'v> {
+    reader: &'v mut Reader,
+    app: &'v mut App,
+    interval: Duration,
+    signals: &'v Signals,
+    screen: Screen,
+}
+
+impl View<'_> {
+    fn run(&mut self) -> Result<End> {
+        let mut terminal = new_terminal(&self.screen)?;
+        let mut keys = Keys::default();
+        let mut next = Instant::now();
+        loop {
+            if Instant::now() >= next {
+                if self.read()? {
+                    return Ok(End::Quit);
+                }
+                next = Instant::now() + self.interval;
+            }
+            if !self.draw(&mut terminal) {
+                return Ok(End::Quit);
+            }
+            let until = next.saturating_duration_since(Instant::now());
+            let until = if keys.is_begun() { until.min(ESCAPE) } else { until };
+            // A millisecond that has begun counts.
+            let timeout = PollTimeout::try_from(until + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+            let input = stdin();
+            let mut wait =
+                [PollFd::new(input.as_fd(), PollFlags::POLLIN), PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut wait, timeout) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno).context("waiting for keys"),
+            }
+            let typed = wait[0].revents().unwrap_or(PollFlags::empty());
+            while let Some(signal) = self.signals.next() {
+                match signal {
+                    Signal::SIGWINCH => {}
+                    Signal::SIGTSTP => self.pause(&mut terminal)?,
+                    signal => return Ok(End::Signal(signal)),
+                }
+            }
+            if typed.contains(PollFlags::POLLIN) {
+                let mut bytes = [0; 1024];
+                match nix::unistd::read(input.as_fd(), &mut bytes) {
+                    // The terminal is gone.
+                    Ok(0) | Err(Errno::EIO) => return Ok(End::Quit),
+                    Ok(length) => keys.push(&bytes[..length]),
+                    Err(Errno::EINTR | Errno::EAGAIN) => {}
+                    Err(errno) => return Err(errno).context("reading keys"),
+                }
+            } else if typed.intersects(PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL) {
+                return Ok(End::Quit);
+            } else if keys.is_begun()
+                && let Some(key) = keys.end()
+                && self.key(key)?
+            {
+                return Ok(End::Quit);
+            }
+            while let Some(key) = keys.next() {
+                if self.key(key)? {
+                    return Ok(End::Quit);
+                }
+            }
+        }
+    }
+
+    /// Whether there still is a terminal to draw on.
+    fn draw(&self, terminal: &mut Terminal<CrosstermBackend<Screen>>) -> bool {
+        terminal.draw(|frame| render(frame, self.app)).is_ok() && !self.screen.gone.get()
+    }
+
+    /// Stop, as at Ctrl-Z elsewhere, with the terminal as it was; and go on some day.
+    fn pause(&self, terminal: &mut Terminal<CrosstermBackend<Screen>>) -> Result<()> {
+        leave();
+        // Not SIGTSTP, which is kept back.
+        let _ = raise(Signal::SIGSTOP);
+        enter()?;
+        // A new one knows nothing of what was drawn, and draws everything.
+        *terminal = new_terminal(&self.screen)?;
+        Ok(())
+    }
+
+    fn key(&mut self, key: crate::view::top::Key) -> Result<bool> {
+        let actions = self.app.key(key);
+        self.act(actions)
+    }
+
+    fn read(&mut self) -> Result<bool> {
+        let actions = self.reader.read(self.app)?;
+        self.act(actions)
+    }
+
+    /// Do what the view asks for. Whether that was to end.
+    fn act(&mut self, actions: Vec<Action>) -> Result<bool> {
+        for action in actions {
+            match action {
+                Action::Quit => return Ok(true),
+                Action::Read => {
+                    if self.read()? {
+                        return Ok(true);
+                    }
+                }
+                Action::SetWeight(service, server, weight) => self.set_weight(service, server, weight)?,
+                Action::Drain(service, server) => self.drain(service, server)?,
+                Action::Change(change) => {
+                    self.change(&change)?;
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Make a change. Whether the kernel did; a refusal is told, and nothing to end for.
+    fn change(&mut self, change: &Change) -> Result<bool> {
+        match self.reader.client.change(change) {
+            Ok(()) => Ok(true),
+            Err(Error::Refused(refusal)) => {
+                self.app.say(refusal.to_string());
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The server as it is at this moment, not as it was when it was last shown.
+    fn server(&mut self, service: ServiceKey, server: DestinationKey) -> Result<Option<Destination>> {
+        let now = self.reader.client.destinations(&service)?;
+        let found = now.iter().find(|entry| entry.destination.key == server).map(|entry| entry.destination);
+        if found.is_none() {
+            self.app.say("It is not there any more");
+        }
+        Ok(found)
+    }
+
+    fn set_weight(&mut self, service: ServiceKey, server: DestinationKey, weight: u32) -> Result<()> {
+        let Some(now) = self.server(service, server)? else { return Ok(()) };
+        if self.change(&Change::EditDestination(service, Destination { weight, ..now }))? {
+            self.read()?;
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self, service: ServiceKey, server: DestinationKey) -> Result<()> {
+        let Some(former) = self.server(service, server)? else { return Ok(()) };
+        if self.change(&Change::EditDestination(service, Destination { weight: 0, ..former }))? {
+            self.app.drain_began(service, former);
+            self.read()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,559 @@
+//! The state of the live view, and what changes it.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::meter::{Meter, PerSecond};
+use super::rows::{Column, Row, server_name, service_name};
+use crate::model::{Change, Destination, DestinationKey, ServiceKey, Table, TableService};
+use crate::plan::drain::{Drain, Left, Look};
+
+/// Readings that the small graphs can show.
+const HISTORY: usize = 240;
+/// Rows that a page key moves by.
+const PAGE: isize = 10;
+/// The longest filter; a wider one would not be seen.
+const FILTER: usize = 40;
+
+/// A key, whatever the terminal sends for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Key {
+    Char(char),
+    Up,
+    Down,
+    Left,
+    Right,
+    PageUp,
+    PageDown,
+    Home,
+    End,
+    Enter,
+    Escape,
+    Backspace,
+    /// Ctrl-C.
+    Interrupt,
+}
+
+/// What the view asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// To end.
+    Quit,
+    /// To read the table now.
+    Read,
+    /// To give a server another weight.
+    SetWeight(ServiceKey, DestinationKey, u32),
+    /// To begin to drain a server.
+    Drain(ServiceKey, DestinationKey),
+    /// To make a change.
+    Change(Change),
+}
+
+/// Connections of a service or server, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// By state, the most first.
+    pub by_state: Vec<(String, u64)>,
+    /// By client.
+    pub by_client: Clients,
+}
+
+/// Clients and how many connections each has, the most first.
+pub type Clients = Vec<(IpAddr, u64)>;
+
+/// What names a row.
+type Id = (ServiceKey, Option<DestinationKey>);
+
+/// What the keys mean at the moment.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Mode {
+    Normal,
+    Filter,
+    /// A weight is being typed for this server.
+    Weight {
+        service: ServiceKey,
+        server: Destination,
+        text: String,
+    },
+    /// This is done if the answer is yes.
+    Confirm {
+        question: String,
+        yes: Vec<Action>,
+        stop: Option<Id>,
+    },
+    Help,
+}
+
+/// A server that is being drained from here.
+#[derive(Clone, Debug)]
+pub(super) struct Draining {
+    service: ServiceKey,
+    pub(super) server: DestinationKey,
+    drain: Drain,
+    pub(super) left: Left,
+}
+
+/// The state of the live view.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// Seconds between readings, to be shown.
+    pub(super) interval: u32,
+    pub(super) colored: bool,
+    table: Vec<TableService>,
+    meters: HashMap<Id, Meter>,
+    readings: u64,
+    pub(super) history: [VecDeque<u64>; 3],
+    pub(super) column: Column,
+    pub(super) reversed: bool,
+    pub(super) totals: bool,
+    pub(super) filter: String,
+    selected: Option<Id>,
+    /// The service that is looked into, and the server, if one is.
+    pub(super) inside: Option<Id>,
+    pub(super) connections: Option<Connections>,
+    pub(super) mode: Mode,
+    pub(super) message: Option<String>,
+    pub(super) estimation_off: Option<&'static str>,
+    pub(super) draining: Vec<Draining>,
+}
+
+impl App {
+    /// A view that nothing has been read for yet.
+    #[must_use]
+    pub fn new(interval: u32, colored: bool) -> Self {
+        Self {
+            interval,
+            colored,
+            table: Vec::new(),
+            meters: HashMap::new(),
+            readings: 0,
+            history: Default::default(),
+            column: Column::Name,
+            reversed: false,
+            totals: false,
+            filter: String::new(),
+            selected: None,
+            inside: None,
+            connections: None,
+            mode: Mode::Normal,
+            message: None,
+            estimation_off: None,
+            draining: Vec::new(),
+        }
+    }
+
+    /// Say that the kernel counts nothing, and which sysctl makes it so; or that it counts.
+    pub fn set_estimation_off(&mut self, sysctl: Option<&'static str>) {
+        self.estimation_off = sysctl;
+    }
+
+    /// Say something in the last line until the next key.
+    pub fn say(&mut self, message: impl Into<String>) {
+        self.message = Some(message.into());
+    }
+
+    /// What stands in place of a rate that is not known: one reading has nothing to compare with, and counters that stand
+    /// still say nothing.
+    pub(super) const fn no_rates(&self) -> Option<&'static str> {
+        match (self.estimation_off, self.readings) {
+            (Some(_), _) => Some("-"),
+            (None, 0 | 1) => Some("..."),
+            (None, _) => None,
+        }
+    }
+
+    /// The table as it was read at this time, from any beginning.
+    pub fn read(&mut self, mut table: Table, now: Duration) -> Vec<Action> {
+        table.sort();
+        let mut meters = HashMap::with_capacity(self.meters.len());
+        let old = &self.meters;
+        let mut meter = |id: Id, counters| {
+            let mut meter = old.get(&id).copied().unwrap_or_else(|| Meter::new(counters, now));
+            meter.read(counters, now);
+            meters.insert(id, meter);
+        };
+        for service in &table.services {
+            let key = service.entry.service.key;
+            meter((key, None), service.entry.statistics.counters);
+            for entry in &service.destinations {
+                meter((key, Some(entry.destination.key)), entry.statistics.counters);
+            }
+        }
+        self.meters = meters;
+        self.table = table.services;
+        self.readings += 1;
+        let total = self.rates();
+        if self.no_rates().is_none() {
+            for (history, rate) in
+                self.history.iter_mut().zip([total.connections, total.incoming_bytes, total.outgoing_bytes])
+            {
+                if history.len() == HISTORY {
+                    history.pop_front();
+                }
+                history.push_back(rate.round() as u64);
+            }
+        }
+        if let Some((service, server)) = self.inside
+            && !self.exists(&(service, server))
+        {
+            self.say(format!("{} is gone", server.map_or_else(|| service_name(&service), server_name)));
+            self.inside = None;
+        }
+        self.look_at_drains()
+    }
+
+    fn exists(&self, (service, server): &Id) -> bool {
+        self.table.iter().filter(|there| there.entry.service.key == *service).any(|there| {
+            server.is_none_or(|server| there.destinations.iter().any(|entry| entry.destination.key == server))
+        })
+    }
+
+    /// How far drains are, and what follows.
+    fn look_at_drains(&mut self) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let table = &self.table;
+        let mut message = None;
+        self.draining.retain_mut(|draining| {
+            let service = table.iter().find(|service| service.entry.service.key == draining.service);
+            let now = service.map_or(&[][..], |service| &service.destinations);
+            let name = server_name(draining.server);
+            match draining.drain.look(now) {
+                Look::Waiting(left) => {
+                    draining.left = left;
+                    return true;
+                }
+                Look::Gone => {
+                    actions.push(Action::Change(Change::DeleteDestination(draining.service, draining.server)));
+                    message = Some(format!("{name} is drained and deleted"));
+                }
+                Look::Disturbed(what) => message = Some(format!("{what}: the drain ends here")),
+            }
+            false
+        });
+        self.message = message.or(self.message.take());
+        actions
+    }
+
+    /// The draining of this server, which is as `former` says, has begun.
+    pub fn drain_began(&mut self, service: ServiceKey, former: Destination) {
+        let server = former.key;
+        let drain = Drain::server(service, former);
+        self.draining.push(Draining { service, server, drain, left: Left::default() });
+    }
+
+    /// What puts everything back that is half done, when the view ends: no drain goes on without it.
+    pub fn leave(&mut self) -> Vec<Change> {
+        let draining = std::mem::take(&mut self.draining);
+        draining.iter().flat_map(|draining| self.back(draining)).collect()
+    }
+
+    fn back(&self, draining: &Draining) -> Vec<Change> {
+        let service = self.table.iter().find(|service| service.entry.service.key == draining.service);
+        service.map_or_else(Vec::new, |service| draining.drain.back(&service.destinations))
+    }
+
+    /// Of which service and servers connections are wanted, if any.
+    #[must_use]
+    pub fn wants_connections(&self) -> Option<(ServiceKey, Vec<DestinationKey>)> {
+        let (service, server) = self.inside?;
+        let servers = match server {
+            Some(server) => vec![server],
+            None => {
+                let there = self.table.iter().find(|there| there.entry.service.key == service)?;
+                there.destinations.iter().map(|entry| entry.destination.key).collect()
+            }
+        };
+        Some((service, servers))
+    }
+
+    /// The connections that were wanted.
+    pub fn set_connections(&mut self, connections: Option<Connections>) {
+        self.connections = connections;
+    }
+
+    /// The rates of everything together.
+    #[must_use]
+    pub fn rates(&self) -> PerSecond {
+        let mut total = PerSecond::default();
+        for service in &self.table {
+            total += self.rates_of(&(service.entry.service.key, None));
+        }
+        total
+    }
+
+    fn rates_of(&self, id: &Id) -> PerSecond {
+        self.meters.get(id).map(Meter::rates).unwrap_or_default()
+    }
+
+    /// How many services and servers there are.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.table.len(), self.table.iter().map(|service| service.destinations.len()).sum())
+    }
+
+    /// Active, inactive and persistent connections of everything together.
+    pub(super) fn connected(&self) -> (u64, u64, u64) {
+        let mut sum = (0, 0, 0);
+        for entry in self.table.iter().flat_map(|service| &service.destinations) {
+            sum.0 += u64::from(entry.active_connections);
+            sum.1 += u64::from(entry.inactive_connections);
+            sum.2 += u64::from(entry.persistent_connections);
+        }
+        sum
+    }
+
+    /// The rows to be shown, in order: services with their servers beneath.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Row> {
+        let order = |rows: &mut Vec<(Row, Vec<Row>)>| {
+            rows.sort_by(|(one, _), (other, _)| self.order(one, other));
+        };
+        let mut services: Vec<(Row, Vec<Row>)> =
+            self.table.iter().filter_map(|service| self.rows_of(service)).collect();
+        order(&mut services);
+        services.into_iter().flat_map(|(service, servers)| std::iter::once(service).chain(servers)).collect()
+    }
+
+    fn order(&self, one: &Row, other: &Row) -> std::cmp::Ordering {
+        let order = one.compare(other, self.column, self.totals);
+        if self.reversed { order.reverse() } else { order }
+    }
+
+    /// The row of a service and those of its servers, as far as the filter lets them pass: all servers of a service whose
+    /// own name has the text in it, otherwise those that have.
+    fn rows_of(&self, service: &TableService) -> Option<(Row, Vec<Row>)> {
+        let key = service.entry.service.key;
+        if self.inside.is_some_and(|(inside, _)| inside != key) {
+            return None;
+        }
+        let mut own = Row {
+            service: key,
+            server: None,
+            scheduler: service.entry.service.scheduler.text().into_owned(),
+            weight: 0,
+            active: 0,
+            inactive: 0,
+            persistent: 0,
+            counters: service.entry.statistics.counters,
+            rates: self.rates_of(&(key, None)),
+        };
+        let mut servers = Vec::with_capacity(service.destinations.len());
+        for entry in &service.destinations {
+            let server = entry.destination;
+            let row = Row {
+                service: key,
+                server: Some(server),
+                scheduler: String::new(),
+                weight: server.weight.into(),
+                active: entry.active_connections.into(),
+                inactive: entry.inactive_connections.into(),
+                persistent: entry.persistent_connections.into(),
+                counters: entry.statistics.counters,
+                rates: self.rates_of(&(key, Some(server.key))),
+            };
+            own.weight += row.weight;
+            own.active += row.active;
+            own.inactive += row.inactive;
+            own.persistent += row.persistent;
+            servers.push(row);
+        }
+        let filter = self.filter.to_lowercase();
+        let passes = |name: String| name.to_lowercase().contains(&filter);
+        if !passes(format!("{} {}", own.name(), own.scheduler)) {
+            servers.retain(|row| passes(row.name()));
+            if servers.is_empty() {
+                return None;
+            }
+        }
+        servers.sort_by(|one, other| self.order(one, other));
+        Some((own, servers))
+    }
+
+    /// Where the selection is among these rows.
+    pub(super) fn selected(&self, rows: &[Row]) -> usize {
+        rows.iter().position(|row| Some(row.id()) == self.selected).unwrap_or(0)
+    }
+
+    /// How far the drain of this server is, if one is under way.
+    pub(super) fn drain_of(&self, row: &Row) -> Option<&Draining> {
+        let (service, server) = row.id();
+        self.draining.iter().find(|draining| draining.service == service && Some(draining.server) == server)
+    }
+
+    /// A key was pressed.
+    pub fn key(&mut self, key: Key) -> Vec<Action> {
+        self.message = None;
+        match std::mem::replace(&mut self.mode, Mode::Normal) {
+            _ if key == Key::Interrupt => vec![Action::Quit],
+            Mode::Normal => self.normal(key),
+            Mode::Filter => self.filter(key),
+            Mode::Weight { service, server, text } => {
+                self.weight(key, service, server, text);
+                Vec::new()
+            }
+            Mode::Confirm { yes, stop, .. } => self.confirmed(key, yes, stop),
+            Mode::Help => Vec::new(),
+        }
+    }
+
+    fn normal(&mut self, key: Key) -> Vec<Action> {
+        match key {
+            Key::Char('q') => return self.quit(),
+            Key::Char('?' | 'h') => self.mode = Mode::Help,
+            Key::Char('/') => self.mode = Mode::Filter,
+            Key::Char('j') | Key::Down => self.select(1),
+            Key::Char('k') | Key::Up => self.select(-1),
+            Key::Char(' ') | Key::PageDown => self.select(PAGE),
+            Key::Char('b') | Key::PageUp => self.select(-PAGE),
+            Key::Char('g') | Key::Home => self.select(isize::MIN),
+            Key::Char('G') | Key::End => self.select(isize::MAX),
+            Key::Char('<') | Key::Left => self.sort_by(-1),
+            Key::Char('>') | Key::Right => self.sort_by(1),
+            Key::Char('r') => self.reversed = !self.reversed,
+            Key::Char('t') => self.totals = !self.totals,
+            Key::Enter | Key::Char('l') => return self.enter(),
+            Key::Escape | Key::Backspace => self.back_out(),
+            Key::Char('w') => self.ask_for_weight(),
+            Key::Char('d') => self.ask_to_drain(),
+            Key::Char(_) | Key::Interrupt => {}
+        }
+        Vec::new()
+    }
+
+    fn quit(&mut self) -> Vec<Action> {
+        if self.draining.is_empty() {
+            return vec![Action::Quit];
+        }
+        let question = "Servers are being drained. End, and give them their weights back?".to_owned();
+        self.mode = Mode::Confirm { question, yes: vec![Action::Quit], stop: None };
+        Vec::new()
+    }
+
+    fn sort_by(&mut self, by: isize) {
+        self.column = self.column.step(by);
+        self.reversed = false;
+    }
+
+    fn select(&mut self, by: isize) {
+        let rows = self.rows();
+        let last = rows.len().saturating_sub(1);
+        let index = self.selected(&rows).saturating_add_signed(by).min(last);
+        self.selected = rows.get(index).map(Row::id);
+    }
+
+    /// The row that is selected; the first one, if none has been chosen.
+    fn row(&self) -> Option<Row> {
+        let rows = self.rows();
+        let index = self.selected(&rows);
+        rows.into_iter().nth(index)
+    }
+
+    fn enter(&mut self) -> Vec<Action> {
+        let Some(row) = self.row() else { return Vec::new() };
+        self.inside = Some(row.id());
+        self.selected = self.inside;
+        self.connections = None;
+        vec![Action::Read]
+    }
+
+    fn back_out(&mut self) {
+        self.connections = None;
+        if let Some((service, _)) = self.inside.take() {
+            self.selected = Some((service, None));
+        } else {
+            self.filter.clear();
+        }
+    }
+
+    fn filter(&mut self, key: Key) -> Vec<Action> {
+        match key {
+            Key::Enter => return Vec::new(),
+            Key::Escape => {
+                self.filter.clear();
+                return Vec::new();
+            }
+            Key::Backspace => drop(self.filter.pop()),
+            Key::Char(letter) if self.filter.chars().count() < FILTER => self.filter.push(letter),
+            Key::Up => self.select(-1),
+            Key::Down => self.select(1),
+            _ => {}
+        }
+        self.mode = Mode::Filter;
+        Vec::new()
+    }
+
+    fn ask_for_weight(&mut self) {
+        match self.row() {
+            Some(row) if self.drain_of(&row).is_some() => self.say("It is being drained: d stops that"),
+            Some(Row { service, server: Some(server), .. }) => {
+                self.mode = Mode::Weight { service, server, text: String::new() };
+            }
+            Some(_) => self.say("A service has no weight: choose one of its servers"),
+            None => {}
+        }
+    }
+
+    fn weight(&mut self, key: Key, service: ServiceKey, server: Destination, mut text: String) {
+        match key {
+            Key::Escape => return,
+            Key::Enter if text.is_empty() => return,
+            Key::Enter => {
+                self.mode = match text.parse::<u32>() {
+                    Ok(weight) if i32::try_from(weight).is_ok() => Mode::Confirm {
+                        question: format!(
+                            "Give {} of {} the weight {weight} instead of {}?",
+                            server_name(server.key),
+                            service_name(&service),
+                            server.weight
+                        ),
+                        yes: vec![Action::SetWeight(service, server.key, weight)],
+                        stop: None,
+                    },
+                    _ => {
+                        self.say(format!("{text} is no weight: 0 to {}", i32::MAX));
+                        Mode::Normal
+                    }
+                };
+                return;
+            }
+            Key::Backspace => drop(text.pop()),
+            Key::Char(digit) if digit.is_ascii_digit() && text.len() < 10 => text.push(digit),
+            _ => {}
+        }
+        self.mode = Mode::Weight { service, server, text };
+    }
+
+    fn ask_to_drain(&mut self) {
+        let Some(row) = self.row() else { return };
+        let Some(server) = row.server else {
+            self.say("Choose one of the servers to drain it");
+            return;
+        };
+        let (name, service) = (server_name(server.key), service_name(&row.service));
+        self.mode = match self.drain_of(&row) {
+            None => Mode::Confirm {
+                question: format!(
+                    "Drain {name} of {service}: weight 0 instead of {}, and deleted once its connections are gone?",
+                    server.weight
+                ),
+                yes: vec![Action::Drain(row.service, server.key)],
+                stop: None,
+            },
+            Some(draining) => Mode::Confirm {
+                question: format!("Stop draining {name}, and give it its weight back?"),
+                yes: self.back(draining).into_iter().map(Action::Change).collect(),
+                stop: Some(row.id()),
+            },
+        };
+    }
+
+    fn confirmed(&mut self, key: Key, yes: Vec<Action>, stop: Option<Id>) -> Vec<Action> {
+        if !matches!(key, Key::Char('y' | 'Y')) {
+            self.say("Nothing was changed");
+            return Vec::new();
+        }
+        self.draining.retain(|draining| Some((draining.service, Some(draining.server))) != stop);
+        yes
+    }
+}

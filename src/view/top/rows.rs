@@ -1,0 +1,164 @@
+//! The rows of the table: services with their servers beneath, filtered and in order.
+
+use std::cmp::Ordering;
+use std::net::SocketAddr;
+
+use super::meter::PerSecond;
+use crate::model::{Counters, Destination, DestinationKey, Family, Forwarding, ServiceKey};
+
+/// What can be sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// Family, protocol, address, port.
+    Name,
+    /// The weight; of a service its servers' together.
+    Weight,
+    /// Active connections.
+    Active,
+    /// Inactive connections.
+    Inactive,
+    /// New connections, per second or all.
+    Connections,
+    /// Packets from clients.
+    IncomingPackets,
+    /// Packets to clients.
+    OutgoingPackets,
+    /// Bytes from clients.
+    IncomingBytes,
+    /// Bytes to clients.
+    OutgoingBytes,
+}
+
+impl Column {
+    /// Every column, from left to right.
+    pub const ALL: [Self; 9] = [
+        Self::Name,
+        Self::Weight,
+        Self::Active,
+        Self::Inactive,
+        Self::Connections,
+        Self::IncomingPackets,
+        Self::OutgoingPackets,
+        Self::IncomingBytes,
+        Self::OutgoingBytes,
+    ];
+
+    /// What stands above it, and its width.
+    #[must_use]
+    pub const fn title(self, totals: bool) -> (&'static str, usize) {
+        match (self, totals) {
+            (Self::Name, _) => ("Service, server", 0),
+            (Self::Weight, _) => ("Weight", 6),
+            (Self::Active, _) => ("Active", 6),
+            (Self::Inactive, _) => ("InAct", 6),
+            (Self::Connections, false) => ("Conn/s", 6),
+            (Self::IncomingPackets, false) => ("In p/s", 6),
+            (Self::OutgoingPackets, false) => ("Out p/s", 7),
+            (Self::IncomingBytes, false) => ("In B/s", 6),
+            (Self::OutgoingBytes, false) => ("Out B/s", 7),
+            (Self::Connections, true) => ("Conns", 6),
+            (Self::IncomingPackets, true) => ("InPkts", 6),
+            (Self::OutgoingPackets, true) => ("OutPkts", 7),
+            (Self::IncomingBytes, true) => ("InByte", 6),
+            (Self::OutgoingBytes, true) => ("OutByte", 7),
+        }
+    }
+
+    /// The column so many further on, without end.
+    #[must_use]
+    pub fn step(self, by: isize) -> Self {
+        let here = Self::ALL.iter().position(|column| *column == self).unwrap_or(0);
+        Self::ALL[(here as isize + by).rem_euclid(Self::ALL.len() as isize) as usize]
+    }
+}
+
+/// A service or one of its servers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The service.
+    pub service: ServiceKey,
+    /// The server, if this is one's row.
+    pub server: Option<Destination>,
+    /// The scheduler, of a service.
+    pub scheduler: String,
+    /// The weight; of a service its servers' together.
+    pub weight: u64,
+    /// Active connections.
+    pub active: u64,
+    /// Inactive connections.
+    pub inactive: u64,
+    /// Persistence templates.
+    pub persistent: u64,
+    /// Since the last zeroing.
+    pub counters: Counters,
+    /// Per second.
+    pub rates: PerSecond,
+}
+
+impl Row {
+    /// What names it.
+    #[must_use]
+    pub fn id(&self) -> (ServiceKey, Option<DestinationKey>) {
+        (self.service, self.server.map(|server| server.key))
+    }
+
+    /// Its name by itself.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.server {
+            Some(server) => server_name(server.key),
+            None => service_name(&self.service),
+        }
+    }
+
+    /// Which goes first, in the column's natural order: names from A on, numbers from the largest on.
+    pub(super) fn compare(&self, other: &Self, column: Column, totals: bool) -> Ordering {
+        let by_name = || self.service.cmp(&other.service).then(self.id().1.cmp(&other.id().1));
+        let pick = |row: &Self, rate: fn(&PerSecond) -> f64, total: fn(&Counters) -> u64| match totals {
+            true => total(&row.counters) as f64,
+            false => rate(&row.rates),
+        };
+        let largest = |rate: fn(&PerSecond) -> f64, total: fn(&Counters) -> u64| {
+            pick(other, rate, total).total_cmp(&pick(self, rate, total))
+        };
+        let order = match column {
+            Column::Name => Ordering::Equal,
+            Column::Weight => other.weight.cmp(&self.weight),
+            Column::Active => other.active.cmp(&self.active),
+            Column::Inactive => other.inactive.cmp(&self.inactive),
+            Column::Connections => largest(|rates| rates.connections, |total| total.connections),
+            Column::IncomingPackets => largest(|rates| rates.incoming_packets, |total| total.incoming_packets),
+            Column::OutgoingPackets => largest(|rates| rates.outgoing_packets, |total| total.outgoing_packets),
+            Column::IncomingBytes => largest(|rates| rates.incoming_bytes, |total| total.incoming_bytes),
+            Column::OutgoingBytes => largest(|rates| rates.outgoing_bytes, |total| total.outgoing_bytes),
+        };
+        order.then_with(by_name)
+    }
+}
+
+/// `TCP 20.20.20.20:80`, `FWM 5`
+pub(super) fn service_name(service: &ServiceKey) -> String {
+    match *service {
+        ServiceKey::Address { protocol, address, port } => {
+            format!("{} {}", protocol.name(), SocketAddr::new(address, port))
+        }
+        ServiceKey::Mark { mark, family: Family::Ipv4 } => format!("FWM {mark}"),
+        ServiceKey::Mark { mark, family: Family::Ipv6 } => format!("FWM {mark} IPv6"),
+    }
+}
+
+/// `10.0.0.1:80`
+pub(super) fn server_name(server: DestinationKey) -> String {
+    SocketAddr::new(server.address, server.port).to_string()
+}
+
+/// How packets get to a server, in a word.
+pub(super) const fn forwarding(forwarding: Forwarding) -> &'static str {
+    match forwarding {
+        Forwarding::Masquerade => "Masq",
+        Forwarding::Local => "Local",
+        Forwarding::Tunnel(_) => "Tunnel",
+        Forwarding::DirectRoute => "Route",
+        Forwarding::Bypass => "Bypass",
+    }
+}
