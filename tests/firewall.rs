@@ -462,6 +462,12 @@ fn rules_of_nft() -> Result<()> {
          &[(tcp(1000), Dropped("meta mark 0x7 drop")), (tcp(1001), Accepted), (udp(1000), Accepted), (udp(1001), Dropped("udp dport != { 9, 1000 } counter drop"))]),
         ("table inet f { chain i { type filter hook input priority 0; ip saddr 10.9.0.0/16 ip saddr != { 10.9.0.2, 10.9.0.60-10.9.0.70 } drop; ip6 saddr fd09::/64 ip6 saddr != fd09::2 drop; }; }",
          &[(tcp(1000), Accepted), (from(1, tcp(1000)), Dropped("ip saddr 10.9.0.0/16 ip saddr != { 10.9.0.2, 10.9.0.60-10.9.0.70 } drop")), (from(2, tcp(1000)), Accepted), (v6(from(1, udp(1000))), Dropped("ip6 saddr fd09::/64 ip6 saddr != fd09::2 drop"))]),
+        // Of two chains of the same priority the newer comes first.
+        ("table ip f { chain a { type filter hook input priority 0; meta mark set 1; udp dport 1000 meta mark 2 drop; }; chain b { type filter hook input priority 0; tcp dport 1000 meta mark 1 drop; meta mark set 2; }; }",
+         &[(tcp(1000), Accepted), (udp(1000), Accepted)]),
+        ("table ip f { chain b { type filter hook input priority 0; tcp dport 1000 meta mark 1 drop; }; }
+          table inet g { chain a { type filter hook input priority 0; meta mark set 1; }; }",
+         &[(tcp(1000), Dropped("tcp dport 1000 meta mark 0x1 drop"))]),
     ];
     try_cases(CASES, nft)
 }
@@ -891,9 +897,9 @@ fn packets_of_no_connection() -> Result<()> {
                 (place, expected) => bail!("{rules}: {expected:?} was expected, not {place:?}"),
             }
         }
-        // Before IPVS comes only what has a smaller priority.
+        // What comes after IPVS does not count.
         nft(
-            "table ip f { chain i { type filter hook input priority 99; policy drop; }; chain j { type filter hook input priority 97; tcp dport 1001 drop; }; }",
+            "table ip f { chain i { type filter hook input priority 100; policy drop; }; chain j { type filter hook input priority 99; tcp dport 1001 drop; }; }",
         )?;
         let firewall = Firewall::read()?;
         let scheduled = |port| firewall.connection(&cable.packet(tcp(port), None), Destiny::Scheduled);
