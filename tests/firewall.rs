@@ -14,7 +14,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
-use std::{env, fmt, fs};
+use std::{env, fmt, fs, thread};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use ipvsadm_rs::host::firewall::{Destiny, Firewall, Interface, Packet, Verdict};
@@ -239,7 +239,29 @@ impl Cable {
         receiver.set_read_timeout(Some(Duration::from_secs(20)))?;
         let index = nix::net::if_::if_nametoindex("fw0")?;
         let input = Interface { name: InterfaceName::cut(b"fw0"), index: Some(index) };
-        Ok(Self { client: client_side, server, udp, tcp, sentinel: (sender, receiver), port: Cell::new(20000), input })
+        let cable =
+            Self { client: client_side, server, udp, tcp, sentinel: (sender, receiver), port: Cell::new(20000), input };
+        cable.warm_up()?;
+        Ok(cable)
+    }
+
+    /// Waits until packets get through: the kernel takes its time to notice that a cable is plugged in at both ends.
+    fn warm_up(&self) -> Result<()> {
+        const TRIES: u32 = 2000;
+        let (_, receiver) = &self.udp[0];
+        for v6 in [false, true] {
+            let sender = self.at_client(|| Ok(UdpSocket::bind((client(v6, 0), 0))?))?;
+            let arrives = || {
+                // It may be an error as long as nothing gets through.
+                let _ = sender.send_to(b"!", (vip(v6), PORTS[0]));
+                thread::sleep(Duration::from_millis(10));
+                receiver.recv(&mut [0; 8]).is_ok()
+            };
+            ensure!((0..TRIES).any(|_| arrives()), "nothing gets through the cable to {}", vip(v6));
+        }
+        self.settle()?;
+        while receiver.recv(&mut [0; 8]).is_ok() {}
+        Ok(())
     }
 
     /// Does something in the client's namespace.
@@ -462,6 +484,12 @@ fn rules_of_nft() -> Result<()> {
          &[(tcp(1000), Dropped("meta mark 0x7 drop")), (tcp(1001), Accepted), (udp(1000), Accepted), (udp(1001), Dropped("udp dport != { 9, 1000 } counter drop"))]),
         ("table inet f { chain i { type filter hook input priority 0; ip saddr 10.9.0.0/16 ip saddr != { 10.9.0.2, 10.9.0.60-10.9.0.70 } drop; ip6 saddr fd09::/64 ip6 saddr != fd09::2 drop; }; }",
          &[(tcp(1000), Accepted), (from(1, tcp(1000)), Dropped("ip saddr 10.9.0.0/16 ip saddr != { 10.9.0.2, 10.9.0.60-10.9.0.70 } drop")), (from(2, tcp(1000)), Accepted), (v6(from(1, udp(1000))), Dropped("ip6 saddr fd09::/64 ip6 saddr != fd09::2 drop"))]),
+        // Of two chains of the same priority the newer comes first.
+        ("table ip f { chain a { type filter hook input priority 0; meta mark set 1; udp dport 1000 meta mark 2 drop; }; chain b { type filter hook input priority 0; tcp dport 1000 meta mark 1 drop; meta mark set 2; }; }",
+         &[(tcp(1000), Accepted), (udp(1000), Accepted)]),
+        ("table ip f { chain b { type filter hook input priority 0; tcp dport 1000 meta mark 1 drop; }; }
+          table inet g { chain a { type filter hook input priority 0; meta mark set 1; }; }",
+         &[(tcp(1000), Dropped("tcp dport 1000 meta mark 0x1 drop"))]),
     ];
     try_cases(CASES, nft)
 }
@@ -602,7 +630,6 @@ fn matching(vague: bool) -> BoxedStrategy<String> {
             "ip frag-off & 0x1fff != 0",
             "ip version 4",
             "meta protocol ip",
-            "ether type ip6",
             "meta mark { 1, 3 }",
             "meta mark 1-2",
             "udp sport 9",
@@ -623,6 +650,7 @@ fn matching(vague: bool) -> BoxedStrategy<String> {
             "ip id 0",
             "th sport 20000-40000",
             "meta iiftype ether",
+            "ether type ip6",
             "tcp option maxseg size > 500",
             "ether saddr 02:00:00:00:00:02",
             "meta skuid 0",
@@ -721,6 +749,7 @@ fn protocols(part: &str) -> [Option<&'static str>; 2] {
         _ => None,
     };
     let transport = match (word("tcp") || part.contains("tcp"), word("udp")) {
+        _ if part.contains("icmp") => Some("UDP or ICMP"),
         (true, true) => Some("either"),
         (true, _) => Some("TCP"),
         (_, true) => Some("UDP"),
@@ -800,6 +829,7 @@ fn random_rules() -> Result<()> {
         let sets = if env::var_os("IPVS_IN_KERNEL").is_some() { RULE_SETS_EMULATED } else { RULE_SETS };
         // How often each is said.
         let said = RefCell::new([0_u32; 4]);
+        let refused = Cell::new(0);
         for vague in [false, true] {
             let strategy = (rules(vague), proptest::collection::vec(probe(), PROBES));
             let config = ProptestConfig {
@@ -809,7 +839,11 @@ fn random_rules() -> Result<()> {
                 ..ProptestConfig::default()
             };
             let holds = |(rules, probes): (String, Vec<Probe>)| -> Result<()> {
-                nft(&rules)?;
+                // nft refuses rules in which one part contradicts another; not all of these are foreseen above.
+                if nft(&rules).is_err() {
+                    refused.set(refused.get() + 1);
+                    return Ok(());
+                }
                 let firewall = Firewall::read()?;
                 for probe in probes {
                     let verdict = cable.check(&firewall, probe).with_context(|| rules.clone())?;
@@ -831,6 +865,7 @@ fn random_rules() -> Result<()> {
         }
         let [accepted, dropped, redirected, unknown] = *said.borrow();
         eprintln!("accepted {accepted}, dropped {dropped}, redirected {redirected}, unknown {unknown}");
+        ensure!(refused.get() <= sets / 20, "nft refuses {} of {sets} rule sets", refused.get());
         ensure!(accepted.min(dropped) > sets / 2 && redirected > 0, "too few of a kind to mean anything");
         ensure!(unknown < (accepted + dropped) / 4, "too often it is not known: {unknown}");
         Ok(())
@@ -891,9 +926,9 @@ fn packets_of_no_connection() -> Result<()> {
                 (place, expected) => bail!("{rules}: {expected:?} was expected, not {place:?}"),
             }
         }
-        // Before IPVS comes only what has a smaller priority.
+        // What comes after IPVS does not count.
         nft(
-            "table ip f { chain i { type filter hook input priority 99; policy drop; }; chain j { type filter hook input priority 97; tcp dport 1001 drop; }; }",
+            "table ip f { chain i { type filter hook input priority 100; policy drop; }; chain j { type filter hook input priority 99; tcp dport 1001 drop; }; }",
         )?;
         let firewall = Firewall::read()?;
         let scheduled = |port| firewall.connection(&cable.packet(tcp(port), None), Destiny::Scheduled);
@@ -1102,7 +1137,10 @@ fn requests_and_answers() -> Result<()> {
             for _ in 0..4 {
                 cable.settle()?;
             }
-            let arrived = cable.udp[0].1.recv(&mut [0; 8]).is_ok();
+            // What was held back before may be there, too: the client goes on asking for a while.
+            let own = sender.local_addr()?.port();
+            let received = || cable.udp[0].1.recv_from(&mut [0; 8]).ok();
+            let arrived = std::iter::from_fn(received).any(|(_, from)| from.port() == own);
             let answered = arp.request == Verdict::Accepted && arp.answer == Verdict::Accepted && arp.mangled.is_none();
             ensure!(arrived == answered, "{rules}: {arp:?}, arrived: {arrived}");
         }

@@ -46,6 +46,7 @@ pub use read::{Legacy, Unreadable};
 pub use ruleset::{Hook, Ruleset, TableFamily};
 
 /// IPVS schedules packets in the input hook at this priority (`NF_IP_PRI_NAT_SRC - 1`, in `ip_vs_ops4` and `ip_vs_ops6`).
+/// Chains of the same one come first if they are newer; so they count.
 const IPVS: i32 = 99;
 
 /// The packet filter of a network namespace, as it was when it was read.
