@@ -330,6 +330,15 @@ fn a_restart_by_systemd() -> Result<()> {
     done(&["start"])?;
     ensure_table(&both)?;
     ensure_file(EL_RULES, &format!("{both}{TIMEOUTS}"))?;
+    // Bad settings in between are no way around it.
+    add("-A -t 10.0.0.3:80 -s rr")?;
+    let both = table()?;
+    fs::write(EL_SETTINGS, "IPVS_SAVE_ON_RESTART=maybe\n")?;
+    done(&["stop", "--unit", "ipvsadm-rs.service"])?;
+    tells(&["start"], "1", "maybe")?;
+    fs::write(EL_SETTINGS, "IPVS_SAVE_ON_RESTART=yes\n")?;
+    done(&["start"])?;
+    ensure_table(&both)?;
     // Only the first start after it is a restart.
     fs::write(EL_RULES, FILED)?;
     done(&["start"])?;
