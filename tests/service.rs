@@ -22,7 +22,7 @@ use support::{Invocation, Output};
 type Run = fn() -> Result<()>;
 
 fn main() -> ExitCode {
-    let guest = support::Guest { own: true, ..support::Guest::default() };
+    let guest = support::Guest { own: true, timeout: 1200, ..support::Guest::default() };
     support::run_in_kernel(guest, || {
         let trials: [(&str, Run); _] = [
             ("every verb under every setting", every_verb_under_every_setting),
