@@ -22,7 +22,7 @@ use support::{Invocation, Output};
 type Run = fn() -> Result<()>;
 
 fn main() -> ExitCode {
-    let guest = support::Guest { own: true, ..support::Guest::default() };
+    let guest = support::Guest { own: true, timeout: 1200, ..support::Guest::default() };
     support::run_in_kernel(guest, || {
         let trials: [(&str, Run); _] = [
             ("every verb under every setting", every_verb_under_every_setting),
@@ -330,6 +330,15 @@ fn a_restart_by_systemd() -> Result<()> {
     done(&["start"])?;
     ensure_table(&both)?;
     ensure_file(EL_RULES, &format!("{both}{TIMEOUTS}"))?;
+    // Bad settings in between are no way around it.
+    add("-A -t 10.0.0.3:80 -s rr")?;
+    let both = table()?;
+    fs::write(EL_SETTINGS, "IPVS_SAVE_ON_RESTART=maybe\n")?;
+    done(&["stop", "--unit", "ipvsadm-rs.service"])?;
+    tells(&["start"], "1", "maybe")?;
+    fs::write(EL_SETTINGS, "IPVS_SAVE_ON_RESTART=yes\n")?;
+    done(&["start"])?;
+    ensure_table(&both)?;
     // Only the first start after it is a restart.
     fs::write(EL_RULES, FILED)?;
     done(&["start"])?;

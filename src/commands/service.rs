@@ -81,6 +81,9 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
         }
         "rate" => rate(output),
         "panic" => panic(),
+        "stop" if matches.get_one::<String>("unit").is_some_and(|unit| systemd::is_restarting(unit)) => {
+            note_restarting().map(|()| status::OK)
+        }
         _ => change(verb, matches, output),
     };
     // Whatever went wrong, to whoever started this as a service it is one thing: it failed.
@@ -108,7 +111,7 @@ fn change(verb: &str, matches: &ArgMatches, output: &mut Output) -> Result<u8> {
         "start" | "reload" => service.start(),
         "load" => service.load(),
         "restart" | "force-reload" => service.restart(),
-        "stop" => service.stop(matches.get_one::<String>("unit").map(String::as_str)),
+        "stop" => service.stop(),
         "save" => service.save(matches.get_flag("force")),
         _ => bail!("{verb}: no such verb"),
     }
@@ -161,11 +164,7 @@ impl Service<'_> {
         self.start()
     }
 
-    fn stop(self, unit: Option<&str>) -> Result<u8> {
-        if unit.is_some_and(systemd::is_restarting) {
-            fs::write(RESTARTING, "").context(RESTARTING)?;
-            return Ok(status::OK);
-        }
+    fn stop(self) -> Result<u8> {
         no_longer_restarting()?;
         if !module::is_loaded() {
             return Ok(status::OK);
@@ -284,6 +283,13 @@ impl Service<'_> {
     fn rules(&self) -> String {
         self.settings.rules.display().to_string()
     }
+}
+
+/// Leave the mark for the start that follows. Neither settings nor the lock can keep it from being left: without it, that
+/// start would not save what is to be saved.
+fn note_restarting() -> Result<()> {
+    let mark = Path::new(RESTARTING);
+    mark.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(mark, "")).context(RESTARTING)
 }
 
 fn no_longer_restarting() -> Result<()> {
