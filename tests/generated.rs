@@ -151,7 +151,8 @@ fn bash_completes_options_and_their_words() {
 #[test]
 fn what_the_manual_and_the_readme_show_can_be_typed() {
     let pages = PAGES.iter().map(|page| (*page, man::plain(&man_page(page)), (".EX", ".EE")));
-    for (name, text, block) in pages.chain([("README.md", read("README.md"), ("```", "```"))]) {
+    let documents = ["README.md", "docs/high-availability.md"].map(|name| (name, read(name), ("```", "```")));
+    for (name, text, block) in pages.chain(documents) {
         let examples = examples::command_lines(&text, block);
         let least = if ["README.md", "ipvsadm-rs.8"].contains(&name) { 10 } else { 0 };
         assert!(examples.len() >= least, "{name}: only {} examples were found", examples.len());
