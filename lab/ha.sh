@@ -164,8 +164,8 @@ vip_on() { # HOST OTHER: on the first and not on the second
 }
 
 # A connection is told of with its third packet and then with every fiftieth, so it takes some talk until it is again.
-told_again() {
-    ! knows_talk director || return 0
+told_again() { # HOST
+    ! knows_talk "$1" || return 0
     for _ in 1 2 3 4 5 6 7 8; do say 10; done
     return 1
 }

@@ -41,7 +41,7 @@ heading "The first director comes back"
 reboot director
 prove "it knows no connections" knows_nothing director
 prove "it leaves the VIP where it is" vip_on director2 director
-wait_for 40 "the connection on the first director" told_again || :
+wait_for 40 "the connection on the first director" told_again director || :
 prove "and is told of the connection" knows_talk director
 prove "which still goes on" talk_goes_on
 talk_ends
