@@ -84,7 +84,8 @@ fetch() { # URL...
 # The client fetches without a pause, one connection after the other, until load_ends.
 load_begins() { # URL
     prompt client curl -sS -m 5 -H 'Connection: close' "$1?[1-1000000]"
-    : >"$state/load" >"$state/load.trouble"
+    : >"$state/load"
+    : >"$state/load.trouble"
     start_on client curl -sS -m 5 -H 'Connection: close' "$1?[1-1000000]" >>"$state/load" 2>>"$state/load.trouble"
     load=$started
     wait_for 10 "the client's first answers" answered 5
@@ -249,9 +250,9 @@ watch() {
     wait_for 10 "tcpdump to listen" all_watched "listening on"
 }
 
-unwatch() {
+unwatch() { # [HOST]: who says the last word, director if nobody is named
     # The last frame on the segment, one that every watcher gets to see: a multicast datagram to the discard port.
-    on director bash -c 'echo end >/dev/udp/239.255.0.9/9'
+    on "${1:-director}" bash -c 'echo end >/dev/udp/239.255.0.9/9'
     wait_for 10 "the captures to be complete" all_watched " > 239.255.0.9.9: UDP"
     kill "${watchers[@]}"
     wait "${watchers[@]}" 2>/dev/null || :

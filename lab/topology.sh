@@ -4,10 +4,11 @@
 # Every host is a network namespace lab-HOST, and so is the switch: whatever carries a packet here lives in one of them, so
 # the machine's own network is neither used nor touched, and deleting the namespaces deletes the lab.
 
-hosts=(client router director rs1 rs2)
+hosts=(client router director director2 rs1 rs2)
 
 client_ip=40.40.40.10  client_ip6=2001:db8:40::10
 director_ip=30.30.30.20
+director2_ip=30.30.30.21
 rs1_ip=30.30.30.30     rs1_ip6=2001:db8:30::30     rs1_name=rs1.kobe
 rs2_ip=30.30.30.40     rs2_ip6=2001:db8:30::40     rs2_name=rs2.curry
 vip=20.20.20.20        vip6=2001:db8:20::20
@@ -16,6 +17,7 @@ vip=20.20.20.20        vip6=2001:db8:20::20
 client_mac=02:00:00:00:00:10
 router_mac=02:00:00:00:00:fe
 director_mac=02:00:00:00:00:20
+director2_mac=02:00:00:00:00:21
 rs1_mac=02:00:00:00:00:30
 rs2_mac=02:00:00:00:00:40
 
@@ -39,12 +41,16 @@ DRAWING
 # Not `ip netns exec`, which also mounts things: that is twice the time, and no program here needs it. The lab's lock and
 # transcript (file descriptors 9 and 3) are not for the programs it starts: some stay.
 on() { # HOST COMMAND...
-    nsenter --net="/run/netns/lab-$1" -- "${@:2}" 3>&- 9>&-
+    local files=()
+    [[ ! -e $state/$1.mounts ]] || files=(--mount="$state/$1.mounts")
+    nsenter --net="/run/netns/lab-$1" "${files[@]}" -- "${@:2}" 3>&- 9>&-
 }
 
 # The same for a program that stays, with its process id in $started.
 start_on() { # HOST COMMAND...
-    (exec nsenter --net="/run/netns/lab-$1" -- "${@:2}" </dev/null 3>&- 9>&-) &
+    local files=()
+    [[ ! -e $state/$1.mounts ]] || files=(--mount="$state/$1.mounts")
+    (exec nsenter --net="/run/netns/lab-$1" "${files[@]}" -- "${@:2}" </dev/null 3>&- 9>&-) &
     started=$!
 }
 
@@ -71,23 +77,25 @@ configure() { # HOST [KEY=VALUE...]
 arp_silent=(ipv4/conf/{all,lo}/arp_ignore=1 ipv4/conf/{all,lo}/arp_announce=2)
 arp_talking=(ipv4/conf/{all,lo}/{arp_ignore,arp_announce}"=0")
 
-# build MODE: dr (IPv4), dr6 (the same with IPv6), nat, tunnel, arp-problem (dr with real servers that answer for the VIP), or
-# bare (dr with real servers that have no VIP yet).
+# build MODE: dr (IPv4), dr6 (the same with IPv6), nat, tunnel, arp-problem (dr with real servers that answer for the VIP),
+# bare (dr with real servers that have no VIP yet), or two-directors (dr with director2 beside director, where neither has
+# the VIP: that is for keepalived to bring).
 build() {
-    local mode=$1 host
+    local mode=$1 host on_segment=(router director rs1 rs2)
     destroy
     rm -f "$state"/*.weblog
+    [[ $mode != two-directors ]] || on_segment+=(director2)
     {
-        for host in "${hosts[@]}" switch; do echo "netns add lab-$host"; done
+        for host in client "${on_segment[@]}" switch; do echo "netns add lab-$host"; done
         echo "link add name eth0 address $client_mac netns lab-client type veth peer name eth1 netns lab-router"
-        for host in router director rs1 rs2; do
+        for host in "${on_segment[@]}"; do
             declare -n mac=${host}_mac
             echo "link add name eth0 address $mac netns lab-$host type veth peer name $host netns lab-switch"
         done
     } | ip -batch -
     {
         echo "link add name br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0"
-        for host in router director rs1 rs2; do echo "link set $host master br0 up"; done
+        for host in "${on_segment[@]}"; do echo "link set $host master br0 up"; done
         echo "link set br0 up"
     } | ip -n lab-switch -batch -
 
@@ -119,7 +127,7 @@ build() {
     {
         up
         echo "addr add $director_ip/24 dev eth0"
-        echo "addr add $vip/32 dev eth0"
+        [[ $mode == two-directors ]] || echo "addr add $vip/32 dev eth0"
         echo "route add default via 30.30.30.254"
         [[ $mode != dr6 ]] || {
             echo "addr add 2001:db8:30::20/64 dev eth0"
@@ -127,6 +135,11 @@ build() {
             echo "route add default via 2001:db8:30::254"
         }
     } | configure director "${director_sysctls[@]}"
+    [[ $mode != two-directors ]] || {
+        up
+        echo "addr add $director2_ip/24 dev eth0"
+        echo "route add default via 30.30.30.254"
+    } | configure director2
     real_server "$mode" rs1 "$rs1_ip" "$rs1_ip6"
     real_server "$mode" rs2 "$rs2_ip" "$rs2_ip6"
     web_server rs1 80
@@ -142,7 +155,7 @@ real_server() { # MODE HOST IPV4 IPV6
     local mode=$1 host=$2 ip=$3 ip6=$4 sysctls=("${arp_silent[@]}")
     case $mode in
         nat) sysctls=() ;;                              # does not hold the VIP
-        dr | dr6 | bare | arp-problem) sysctls=("${arp_talking[@]}") ;;
+        dr | dr6 | bare | arp-problem | two-directors) sysctls=("${arp_talking[@]}") ;;
     esac
     {
         up
@@ -167,7 +180,7 @@ real_server() { # MODE HOST IPV4 IPV6
         esac
     } | configure "$host" "${sysctls[@]}"
     case $mode in
-        dr) on "$host" ipvsadm-rs realserver start "$vip" ;;
+        dr | two-directors) on "$host" ipvsadm-rs realserver start "$vip" ;;
         dr6) on "$host" ipvsadm-rs realserver start "$vip6" ;;
     esac
 }
@@ -200,7 +213,10 @@ listens() { # HOST PID PORT: has the process arrived on its host, and is there a
 
 # Ends what runs in the namespaces (only the lab's own programs can be there) and deletes them.
 destroy() {
-    local host process names=()
+    local host process names=() mounts
+    for mounts in "$state"/*.mounts; do
+        [[ ! -e $mounts ]] || { umount "$mounts" && rm "$mounts"; }
+    done
     for host in "${hosts[@]}" switch; do
         [[ ! -e /run/netns/lab-$host ]] || names+=("$host")
     done

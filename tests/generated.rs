@@ -157,7 +157,9 @@ fn bash_completes_options_and_their_words() {
 #[test]
 fn what_the_manual_and_the_readme_show_can_be_typed() {
     let pages = pages().into_iter().map(|page| (man::plain(&man_page(&page)), page, (".EX", ".EE")));
-    for (text, name, block) in pages.chain([(read("README.md"), "README.md".to_owned(), ("```", "```"))]) {
+    let documents =
+        ["README.md", "docs/high-availability.md"].map(|name| (read(name), name.to_owned(), ("```", "```")));
+    for (text, name, block) in pages.chain(documents) {
         let examples = examples::command_lines(&text, block);
         let least = if ["README.md", "ipvsadm-rs.8"].contains(&name.as_str()) { 10 } else { 0 };
         assert!(examples.len() >= least, "{name}: only {} examples were found", examples.len());

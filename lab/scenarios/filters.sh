@@ -1,4 +1,5 @@
 # the fault table of packet filters: rules of nftables in the clients' way; needs --kernel stock
+# needs: nft=nftables
 # shellcheck shell=bash
 
 # shellcheck source=../doctor.sh

@@ -1,4 +1,5 @@
 # `realserver` on the real servers: all ways to keep ARP quiet, and back to what was before
+# needs: nft=nftables arptables-legacy=arptables
 # shellcheck shell=bash
 
 build bare

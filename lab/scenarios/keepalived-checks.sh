@@ -1,0 +1,41 @@
+# keepalived's own health checks fill the table; ipvsadm-rs lists it, saves it and tells what a check took out
+# needs: keepalived unshare=util-linux
+# shellcheck shell=bash
+
+# shellcheck source=../ha.sh
+. "$lab/ha.sh"
+
+build dr
+own_files director
+put director keepalived-checks /etc/keepalived/keepalived.conf
+saved=$state/all-well.rules
+
+keepalived director
+wait_for 30 "keepalived to add both servers" table_is "$rs1_ip=1 $rs2_ip=3" || :
+typed director ipvsadm-rs -Ln
+typed director ipvsadm-rs -S -n --file "$saved"
+fetch "http://$vip/?[1-20]"
+heading "Is keepalived's table ours to read?"
+prove "both servers are in the table, with their weights" table_is "$rs1_ip=1 $rs2_ip=3"
+prove "the load is shared 5 : 15" answers_are 5 15
+prove "it is saved, and nothing differs from that" nothing_differs_from "$saved"
+
+heading "The web server of rs1 dies"
+stop_web_server rs1
+wait_for 30 "keepalived to notice" table_is "$rs2_ip=3" || :
+fetch "http://$vip/?[1-20]"
+prove "diff tells what the check took out" lacks "$saved" "-a -t $vip:80 -r $rs1_ip:80 -g -w 1"
+prove "all answers come from rs2" answers_are 0 20
+
+heading "It comes back"
+web_server rs1 80
+wait_for 30 "keepalived to notice" table_is "$rs1_ip=1 $rs2_ip=3" || :
+prove "nothing differs any more" nothing_differs_from "$saved"
+
+heading "Somebody deletes a server by hand"
+typed director ipvsadm-rs -d -t "$vip:80" -r "$rs2_ip"
+prove "diff tells" lacks "$saved" "-a -t $vip:80 -r $rs2_ip:80 -g -w 3"
+typed director ipvsadm-rs -R --replace --file "$saved"
+fetch "http://$vip/?[1-20]"
+prove "and what was saved can be put back beside keepalived" nothing_differs_from "$saved"
+prove "the load is shared 5 : 15" answers_are 5 15
