@@ -132,7 +132,7 @@ impl RealServer {
             filter: false,
             address: !is_there,
             route: vip.is_ipv4() && !has_route,
-            persist: options.persist && !persist::is_written(vip),
+            persist: options.persist && !persist::is_written_as(vip, &entry),
             entry,
         };
         let IpAddr::V4(vip4) = vip else { return Ok(plan) };
