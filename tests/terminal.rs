@@ -465,14 +465,19 @@ fn stopped_and_continued(_: &Cluster) -> Result<()> {
     top.wait_for("the table", |screen| screen.contains(SERVER))?;
     let raw = top.settings()?;
     let stat = format!("/proc/{}/stat", top.child.id());
-    kill(top.process()?, Signal::SIGTSTP)?;
-    top.wait_for("the screen before", |screen| {
-        screen.trim().is_empty() && std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T "))
-    })?;
-    ensure_restored(&top)?;
-    kill(top.process()?, Signal::SIGCONT)?;
-    top.wait_for("the table again", |screen| screen.contains(SERVER))?;
-    ensure!(top.settings()? == raw, "the terminal's settings are others: {:?}", top.settings()?);
+    for by_key in [false, true] {
+        match by_key {
+            true => top.write(b"\x1a")?,
+            false => kill(top.process()?, Signal::SIGTSTP)?,
+        }
+        top.wait_for("the screen before", |screen| {
+            screen.trim().is_empty() && std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T "))
+        })?;
+        ensure_restored(&top)?;
+        kill(top.process()?, Signal::SIGCONT)?;
+        top.wait_for("the table again", |screen| screen.contains(SERVER))?;
+        ensure!(top.settings()? == raw, "the terminal's settings are others: {:?}", top.settings()?);
+    }
     top.write(b"q")?;
     ensure!(top.end()? == "0", "its status");
     ensure_restored(&top)

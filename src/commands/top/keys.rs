@@ -46,6 +46,10 @@ fn first(bytes: &[u8]) -> Option<(usize, Option<Key>)> {
         b'\r' | b'\n' => (1, Some(Key::Enter)),
         0x7f | 0x08 => (1, Some(Key::Backspace)),
         0x03 => (1, Some(Key::Interrupt)),
+        0x1a => (1, Some(Key::Suspend)),
+        // Ctrl-B and Ctrl-U, Ctrl-F and Ctrl-D, as in vi and less.
+        0x02 | 0x15 => (1, Some(Key::PageUp)),
+        0x06 | 0x04 => (1, Some(Key::PageDown)),
         0x00..0x20 => (1, None),
         0x20..0x7f => (1, Some(Key::Char(char::from(byte)))),
         _ => {
@@ -116,7 +120,7 @@ mod tests {
 
     #[test]
     fn keys_come_out_of_bytes_however_they_are_cut() {
-        let text = "jü\x1b[A\x1bOB\x1b[5~\x1b[1;5C\r\x7f\x03\x01\x1b[200~\x1b";
+        let text = "jü\x1b[A\x1bOB\x1b[5~\x1b[1;5C\r\x7f\x03\x01\x06\x1a\x1b[200~\x1b";
         let expected = [
             Key::Char('j'),
             Key::Char('ü'),
@@ -127,6 +131,8 @@ mod tests {
             Key::Enter,
             Key::Backspace,
             Key::Interrupt,
+            Key::PageDown,
+            Key::Suspend,
             Key::Escape,
         ];
         assert_eq!(keys(&[text.as_bytes()]), expected);

@@ -22,7 +22,7 @@ use crate::commands::signals::Signals;
 use crate::commands::status;
 use crate::kernel::Error;
 use crate::model::{Change, Destination, DestinationKey, ServiceKey};
-use crate::view::top::{Action, App, render};
+use crate::view::top::{Action, App, Key, render};
 
 /// How long the rest of a key's bytes may take, before what there is counts as the Escape key.
 const ESCAPE: Duration = Duration::from_millis(50);
@@ -207,7 +207,12 @@ impl View<'_> {
         Ok(())
     }
 
-    fn key(&mut self, key: crate::view::top::Key) -> Result<bool> {
+    fn key(&mut self, key: Key) -> Result<bool> {
+        if key == Key::Suspend {
+            // Kept back and read with the other signals.
+            let _ = raise(Signal::SIGTSTP);
+            return Ok(false);
+        }
         let actions = self.app.key(key);
         self.act(actions)
     }

@@ -34,6 +34,8 @@ pub enum Key {
     Backspace,
     /// Ctrl-C.
     Interrupt,
+    /// Ctrl-Z, which is the terminal's affair and not the view's.
+    Suspend,
 }
 
 /// What the view asks for.
@@ -400,7 +402,7 @@ impl App {
     fn normal(&mut self, key: Key) -> Vec<Action> {
         match key {
             Key::Char('q') => return self.quit(),
-            Key::Char('?' | 'h') => self.mode = Mode::Help,
+            Key::Char('?') => self.mode = Mode::Help,
             Key::Char('/') => self.mode = Mode::Filter,
             Key::Char('j') | Key::Down => self.select(1),
             Key::Char('k') | Key::Up => self.select(-1),
@@ -414,9 +416,10 @@ impl App {
             Key::Char('t') => self.totals = !self.totals,
             Key::Enter | Key::Char('l') => return self.enter(),
             Key::Escape | Key::Backspace => self.back_out(),
+            Key::Char('h') if self.inside.is_some() => self.back_out(),
             Key::Char('w') => self.ask_for_weight(),
             Key::Char('d') => self.ask_to_drain(),
-            Key::Char(_) | Key::Interrupt => {}
+            Key::Char(_) | Key::Interrupt | Key::Suspend => {}
         }
         Vec::new()
     }

@@ -32,7 +32,7 @@ const HELP: &[(&str, &str)] = &[
     ("t", "totals in place of rates, and back"),
     ("/", "show only what has this text in its name"),
     ("Enter, l", "look inside: connections by state and by client"),
-    ("Esc", "back out; without anything to leave, no filter"),
+    ("Esc, h", "back out; without anything to leave, no filter"),
     ("w", "another weight for the server"),
     ("d", "drain the server: weight 0, deleted once it is idle"),
     ("q, Ctrl-C", "end; drains under way are undone"),
