@@ -32,6 +32,7 @@ put() { # HOST RECIPE PATH [MODE]
 two_directors() {
     local host
     build two-directors
+    rm -f "$state"/*.keepalived
     for host in director director2; do
         own_files "$host"
         put "$host" failover /etc/keepalived/ipvsadm.rules
@@ -53,23 +54,25 @@ boot() { # HOST
 }
 
 keepalived() { # HOST
-    prompt "$1" keepalived --dont-fork --log-console
-    start_on "$1" keepalived --dont-fork --log-console >>"$state/$1.keepalived" 2>&1
+    local command=(keepalived --dont-fork --log-console --pid /run/keepalived.pid --vrrp_pid /run/vrrp.pid)
+    prompt "$1" "${command[@]}"
+    start_on "$1" "${command[@]}" >>"$state/$1.keepalived" 2>&1
     # Bash would report that it was killed.
     disown "$started"
 }
 
-# As if the power went: no program of it says goodbye, and the wire is dead.
+# As if the power went: no program of it says goodbye, and the wire is dead. The process that speaks VRRP first: told that
+# its parent has died it would hand the VIP over.
 crash() { # HOST
     # shellcheck disable=SC2016  # the inner shell's
-    typed "$1" sh -c 'kill -9 $(cat /run/keepalived*.pid)'
+    typed "$1" sh -c 'kill -9 $(cat /run/vrrp.pid /run/keepalived.pid)'
     typed "$1" ip link set eth0 down
 }
 
 # A crashed director boots: a new network namespace, because a kernel forgets its connections in no other way.
 reboot() { # HOST
     declare -n mac=${1}_mac ip=${1}_ip
-    on "$1" sh -c 'rm /run/keepalived*.pid'
+    on "$1" sh -c 'rm /run/vrrp.pid /run/keepalived.pid'
     ip netns del "lab-$1"
     wait_for 20 "the old $1 to be gone from the switch" unplugged "$1"
     ip -batch - <<WIRE

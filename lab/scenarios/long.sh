@@ -90,7 +90,7 @@ fail_over() {
 
 # The first director keeps its table and what runs there, and only loses keepalived and the wire.
 recover() {
-    on director sh -c "rm /run/keepalived*.pid; ip addr del $vip/32 dev eth0; ip link set eth0 up; ip route replace default via 30.30.30.254"
+    on director sh -c "rm /run/vrrp.pid /run/keepalived.pid; ip addr del $vip/32 dev eth0; ip link set eth0 up; ip route replace default via 30.30.30.254"
     note "director is on the wire again:"
     boot director
 }
