@@ -93,6 +93,11 @@ traffic_flows() {
 
 # fault ID WHAT HOST OPTION...: the fault has been made; the doctor on HOST must name the check, what it says must mend it.
 fault() {
+    named_and_mended "$@"
+    prove "  traffic flows" traffic_flows
+}
+
+named_and_mended() { # as fault
     local id=$1 what=$2 host=$3
     shift 3
     examined "$host" "$@"
@@ -100,7 +105,6 @@ fault() {
     prove "  the mend it prints can be typed" mended "$id"
     examined "$host" "$@"
     prove "  all is green again" all_green
-    prove "  traffic flows" traffic_flows
 }
 
 # The same where no command can mend it: MEND... is what the advice amounts to.

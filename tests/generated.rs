@@ -40,7 +40,7 @@ fn assert_current(name: &str, made: &str) {
 }
 
 /// The manual pages: man/PAGE is made from man/PAGE.in.
-const PAGES: &[&str] = &["ipvsadm-rs.8", "ipvsadm-rs-realserver.8"];
+const PAGES: &[&str] = &["ipvsadm-rs.8", "ipvsadm-rs-realserver.8", "ipvsadm-rs-doctor.8"];
 
 fn man_page(page: &str) -> String {
     let deviations = read("tests/compliance/deviations.md");

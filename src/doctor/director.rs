@@ -93,16 +93,10 @@ pub(super) fn vip_prefix(facts: &Facts) -> Judged {
     unless_bad(bad, "no virtual address has a wide prefix", from)
 }
 
-/// The servers of these forwarding methods, each with a service it belongs to, and each address once.
-fn servers_by(
-    facts: &Facts,
-    of: impl Fn(Forwarding) -> bool,
-) -> Result<BTreeMap<IpAddr, (ServiceKey, Destination)>, Skip> {
-    let servers = facts.servers()?.into_iter().map(|(key, entry)| (key, entry.destination));
-    Ok(servers
-        .filter(|(_, server)| of(server.forwarding))
-        .map(|(key, server)| (server.key.address, (key, server)))
-        .collect())
+/// The servers of these forwarding methods, each address once.
+fn servers_by(facts: &Facts, of: impl Fn(Forwarding) -> bool) -> Result<BTreeSet<IpAddr>, Skip> {
+    let servers = facts.servers()?.into_iter().map(|(_, entry)| entry.destination);
+    Ok(servers.filter(|server| of(server.forwarding)).map(|server| server.key.address).collect())
 }
 
 pub(super) fn servers_on_link(facts: &Facts) -> Judged {
@@ -111,16 +105,14 @@ pub(super) fn servers_on_link(facts: &Facts) -> Judged {
         return Err(Skip::does_not_apply("no service with direct routing (-g)"));
     }
     let mut bad = Vec::new();
-    for (address, (key, server)) in servers {
+    for address in servers {
         match facts.path(address)? {
             None => bad.push(
                 Judgement::fail(format!("there is no route to {address}"), ROUTES)
                     .advice("Give this machine an address in the real server's network."),
             ),
-            Some(route) if route.kind == RouteKind::Local => bad.push(
-                Judgement::fail(format!("{address} is this machine itself"), ROUTES)
-                    .changes([Change::EditDestination(key, server)]),
-            ),
+            // This director is a real server of its own; the kernel sees to that.
+            Some(route) if route.kind == RouteKind::Local => {}
             Some(route) => {
                 let Some(gateway) = route.gateway else { continue };
                 let found = Judgement::fail(format!("{address} is behind the gateway {gateway}"), ROUTES);
@@ -153,7 +145,7 @@ pub(super) fn neighbours(facts: &Facts) -> Judged {
     let mut bad = Vec::new();
     let mut macs: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
     let mut seen = 0;
-    for address in servers_by(facts, |forwarding| forwarding != Forwarding::Local)?.into_keys() {
+    for address in servers_by(facts, |forwarding| forwarding != Forwarding::Local)? {
         let Some(route) = facts.path(address)? else { continue };
         if route.gateway.is_some() {
             continue;
@@ -259,7 +251,7 @@ pub(super) fn capacity(facts: &Facts) -> Judged {
             limit != 0 && entry.active_connections + entry.inactive_connections >= limit
         };
         let open: Vec<_> = servers.iter().filter(|entry| entry.destination.weight > 0).collect();
-        if open.iter().all(|entry| full(entry)) {
+        if open.iter().all(full) {
             let unlimited = |entry: &&crate::model::DestinationEntry| {
                 Change::EditDestination(
                     key,
@@ -397,12 +389,17 @@ pub(super) fn backup_only(facts: &Facts) -> Judged {
     if !is_backup {
         return Err(Skip::does_not_apply("no backup daemon runs here"));
     }
-    let serves = facts.servers()?.iter().any(|(_, entry)| entry.destination.forwarding == Forwarding::Local)
-        || facts.vips.iter().any(|vip| {
-            facts
-                .holders(vip.address)
-                .is_ok_and(|holders| holders.iter().any(|(link, _)| super::real_server::is_quiet(link)))
-        });
+    let is_local =
+        |address| facts.path(address).is_ok_and(|path| path.is_some_and(|route| route.kind == RouteKind::Local));
+    // Newer kernels do not say Local, but find out packet by packet.
+    let serves = facts.servers()?.iter().map(|(_, entry)| entry.destination).any(|server| {
+        server.forwarding == Forwarding::Local
+            || (server.forwarding == Forwarding::DirectRoute && is_local(server.key.address))
+    }) || facts.vips.iter().any(|vip| {
+        facts
+            .holders(vip.address)
+            .is_ok_and(|holders| holders.iter().any(|(link, _)| super::real_server::is_quiet(link)))
+    });
     if !serves {
         return Err(Skip::does_not_apply("this director is no real server"));
     }
@@ -416,12 +413,12 @@ pub(super) fn forwarding(facts: &Facts) -> Judged {
     }
     let mut found = Vec::new();
     for (family, key) in [(Family::Ipv4, "net/ipv4/ip_forward"), (Family::Ipv6, "net/ipv6/conf/all/forwarding")] {
-        if servers.keys().any(|address| Family::of(*address) == family) {
+        if servers.iter().any(|address| Family::of(*address) == family) {
             found.extend(setting(facts, key, 1, State::Fail)?);
         }
     }
     let mut outputs = BTreeSet::new();
-    for address in servers.keys().filter(|address| address.is_ipv4()) {
+    for address in servers.iter().filter(|address| address.is_ipv4()) {
         outputs.extend(facts.path(*address)?.and_then(|route| route.output));
     }
     for name in outputs.into_iter().map(|index| facts.interface(index)) {

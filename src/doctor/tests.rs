@@ -361,7 +361,7 @@ fn d4_servers_on_link() {
     facts.addresses = Fact::known(vec![address(ETH0, VIP, 32)], "addresses");
     assert_found("D4", &facts, State::Fail, "behind the gateway", "tunnelling");
     facts.paths.extend([path("30.30.30.30", RouteKind::Local, None)]);
-    assert_found("D4", &facts, State::Fail, "this machine itself", "EditDestination");
+    assert_found("D4", &facts, State::Ok, "no gateway", "");
     facts.paths.insert(ip("30.30.30.30"), Fact::known(None, "routes"));
     assert_found("D4", &facts, State::Fail, "no route", "network");
 }
@@ -464,6 +464,9 @@ fn d12_backup_only() {
     assert_skipped("D12", &facts, "no backup daemon");
     facts.daemons = Fact::known(vec![daemon(DaemonRole::Backup, 1)], "daemons");
     assert_skipped("D12", &facts, "no real server");
+    let mut local = facts.clone();
+    local.paths.extend([path("30.30.30.30", RouteKind::Local, None)]);
+    assert_found("D12", &local, State::Fail, "backup_only = 0", "sysctl -w net.ipv4.vs.backup_only=1");
     table(&mut facts, |service| service.destinations[0].destination.forwarding = Forwarding::Local);
     assert_found("D12", &facts, State::Fail, "backup_only = 0", "sysctl -w net.ipv4.vs.backup_only=1");
 }
