@@ -19,6 +19,9 @@ _ipvsadm__rs() {
             ipvsadm__rs,diff)
                 cmd="ipvsadm__rs__subcmd__diff"
                 ;;
+            ipvsadm__rs,doctor)
+                cmd="ipvsadm__rs__subcmd__doctor"
+                ;;
             ipvsadm__rs,realserver)
                 cmd="ipvsadm__rs__subcmd__realserver"
                 ;;
@@ -38,7 +41,7 @@ _ipvsadm__rs() {
 
     case "${cmd}" in
         ipvsadm__rs)
-            opts="-A -E -D -C -R -S -a -e -d -l -L -Z -h -v -t -u -f -6 -s -p -M -b -o -r -g -i -m -w -x -y -n -c -X --add-service --edit-service --delete-service --clear --restore --save --add-server --edit-server --delete-server --list --zero --set --start-daemon --stop-daemon --help --version --tcp-service --udp-service --sctp-service --fwmark-service --ipv6 --scheduler --persistent --netmask --pe --sched-flags --ops --real-server --gatewaying --ipip --masquerading --weight --u-threshold --l-threshold --tun-type --tun-port --tun-nocsum --tun-csum --tun-remcsum --mcast-interface --syncid --sync-maxlen --mcast-group --mcast-port --mcast-ttl --numeric --connection --timeout --daemon --stats --rate --thresholds --persistent-conn --tun-info --exact --nosort --sort --file --all --check --replace --dry-run --keep-weights --confirm diff realserver"
+            opts="-A -E -D -C -R -S -a -e -d -l -L -Z -h -v -t -u -f -6 -s -p -M -b -o -r -g -i -m -w -x -y -n -c -X --add-service --edit-service --delete-service --clear --restore --save --add-server --edit-server --delete-server --list --zero --set --start-daemon --stop-daemon --help --version --tcp-service --udp-service --sctp-service --fwmark-service --ipv6 --scheduler --persistent --netmask --pe --sched-flags --ops --real-server --gatewaying --ipip --masquerading --weight --u-threshold --l-threshold --tun-type --tun-port --tun-nocsum --tun-csum --tun-remcsum --mcast-interface --syncid --sync-maxlen --mcast-group --mcast-port --mcast-ttl --numeric --connection --timeout --daemon --stats --rate --thresholds --persistent-conn --tun-info --exact --nosort --sort --file --all --check --replace --dry-run --keep-weights --confirm diff doctor realserver"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -298,6 +301,32 @@ _ipvsadm__rs() {
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ipvsadm__subcmd__rs__subcmd__doctor)
+            opts="-a -j --role --probe --rules --all --json --pretty --color"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --role)
+                    COMPREPLY=($(compgen -W "director real-server auto" -- "${cur}"))
+                    return 0
+                    ;;
+                --rules)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

@@ -112,10 +112,22 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l replace -d 'With 
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l dry-run -d 'With --replace, print the changes instead of making them; status 1 if there are any'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l keep-weights -d 'With --replace, leave the weights of the real servers that are there'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "diff" -d 'Print what differs between a file of rules and the table'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "doctor" -d 'Tell what is wrong with this director or real server, and how to mend it'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "realserver" -d 'Make this host a real server for a VIP with direct routing, and take that back'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l color -d 'When to colour what is printed' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l role -d 'What this machine is; it can be both, and auto finds out' -r -f -a "director\t''
+real-server\t''
+auto\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l rules -d 'The saved rules, if they are not where distributions have them' -r -F
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l color -d 'When to colour what is printed' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l probe -d 'Ask on the segment who has the VIP (ARP, neighbour discovery) and listen for sync daemons, for a second'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -s a -l all -d 'Show what is well and what was skipped, too'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -s j -l json -d 'Print JSON'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l pretty -d 'Print JSON in lines, indented'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and not __fish_seen_subcommand_from start stop status" -f -a "start" -d 'Silence ARP for the VIPs, then add them'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and not __fish_seen_subcommand_from start stop status" -f -a "stop" -d 'Put back what was there before start'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and not __fish_seen_subcommand_from start stop status" -f -a "status" -d 'Print what a real server needs, with pass or fail; status 0 if it is ready, 3 if not'
