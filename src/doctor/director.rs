@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::facts::{Facts, Fate, Passage};
+use super::facts::{Blocked, Facts, Fate, Passage};
 use super::{Judged, Judgement, Skip, State, shell, unless_bad};
 use crate::host::route::{Link, Prefix, RouteKind};
 use crate::model::{Change, DaemonRole, Destination, Family, Forwarding, ServiceKey};
@@ -21,12 +21,16 @@ pub(super) fn ipvs(facts: &Facts) -> Judged {
         None => Judgement::fail("the module ip_vs is not loaded", from).command("modprobe ip_vs"),
         Some(blocked) => {
             Judgement::fail(format!("the module ip_vs is not loaded, and forbidden: {}", blocked.line), &blocked.file)
-                .command(format!(
-                    "sed -i '/^[[:space:]]*[a-z]*[[:space:]]*ip_vs\\b/d' {} && modprobe ip_vs",
-                    blocked.file
-                ))
+                .command(format!("{} && modprobe ip_vs", permit(blocked)))
         }
     }])
+}
+
+/// The command that takes away what forbids a module.
+fn permit(blocked: &Blocked) -> String {
+    // Files spell names with either.
+    let module = blocked.module.replace('_', "[-_]");
+    format!("sed -i '/^[[:space:]]*install[[:space:]]*{module}[[:space:]]/d' {}", shell(&blocked.file))
 }
 
 pub(super) fn vip_is_local(facts: &Facts) -> Judged {
@@ -264,7 +268,7 @@ pub(super) fn capacity(facts: &Facts) -> Judged {
             );
         }
     }
-    unless_bad(bad, format!("{} services, each with a server that takes connections", services.len()), TABLE)
+    unless_bad(bad, format!("each of {} has one", services.len()), TABLE)
 }
 
 /// A service's name for people.
@@ -319,7 +323,7 @@ pub(super) fn schedulers(facts: &Facts) -> Judged {
                     format!("line {line} of {path} asks for the {kind} {name}, but modprobe.d says: {}", blocked.line),
                     &blocked.file,
                 )
-                .command(format!("sed -i '/^[[:space:]]*[a-z]*[[:space:]]*{module}\\b/d' {}", blocked.file)),
+                .command(permit(blocked)),
             );
         } else if !modules.known.contains(&module) {
             let found = Judgement::fail(
@@ -434,13 +438,13 @@ pub(super) fn forwarding(facts: &Facts) -> Judged {
 }
 
 pub(super) fn firewall(facts: &Facts) -> Judged {
-    passages(&facts.scheduled)
+    passages(&facts.scheduled, "no service by address and port")
 }
 
 /// What the firewall does with packets, on either machine.
-pub(super) fn passages(all: &[Passage]) -> Judged {
+pub(super) fn passages(all: &[Passage], none: &str) -> Judged {
     let Some(first) = all.first() else {
-        return Err(Skip::does_not_apply("no address and port to try is known; name them as VIP:PORT"));
+        return Err(Skip::does_not_apply(none));
     };
     let mut bad = Vec::new();
     let mut let_in = Vec::new();
@@ -649,7 +653,7 @@ pub(super) fn saved(facts: &Facts) -> Judged {
         return Ok(vec![Judgement::ok(format!("the table is what {path} says"), from)]);
     }
     let all = if rules.whole { " --all" } else { "" };
-    let fact = format!("{} rules differ; ipvsadm-rs diff {path} shows them", rules.differences);
+    let fact = format!("rules that differ: {}; ipvsadm-rs diff {path} shows them", rules.differences);
     Ok(vec![Judgement::warn(fact, path).command(format!("ipvsadm-rs -S -n{all} --file {path}"))])
 }
 

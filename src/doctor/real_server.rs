@@ -100,7 +100,7 @@ fn arp_setting(facts: &Facts, name: &str, wanted: i64, rule: fn(&ArpPassage) -> 
 
 /// Whether rules for ARP stop this on all interfaces.
 fn silenced(facts: &Facts, vip: IpAddr, rule: fn(&ArpPassage) -> &Fact<Fate>) -> bool {
-    let mut of_vip = facts.arp.iter().filter(|passage| passage.vip == vip).peekable();
+    let mut of_vip = facts.arp.value().into_iter().flatten().filter(|passage| passage.vip == vip).peekable();
     of_vip.peek().is_some() && of_vip.all(|passage| matches!(rule(passage).value(), Some(Fate::Stopped { .. })))
 }
 
@@ -182,7 +182,7 @@ pub(super) fn boot(facts: &Facts) -> Judged {
         let vip = vips.iter().find(absent).unwrap_or(&vips[0]).address;
         let from = format!("{}, {}", facts.boot_settings.from(), facts.boot_addresses.from());
         bad.push(
-            Judgement::warn(format!("no file sets {} at boot", missing.join(", ")), from)
+            Judgement::warn(format!("at boot no file sets {}", missing.join(", ")), from)
                 .command(start(facts, vip).replacen(" start", " start --persist", 1)),
         );
     }
@@ -329,17 +329,17 @@ pub(super) fn listeners(facts: &Facts) -> Judged {
 }
 
 pub(super) fn firewall(facts: &Facts) -> Judged {
-    super::director::passages(&facts.delivered)
+    super::director::passages(&facts.delivered, "no program is known to serve clients; name its port as VIP:PORT")
 }
 
 pub(super) fn arp_rules(facts: &Facts) -> Judged {
     ipv4(facts)?;
-    let Some(first) = facts.arp.first() else {
+    let Some(first) = facts.arp.get()?.first() else {
         return Err(Skip::does_not_apply("no rule for ARP is about the VIP"));
     };
     let mut silent = Vec::new();
     let mut open = Vec::new();
-    for passage in &facts.arp {
+    for passage in facts.arp.get()? {
         for (what, fate) in [("questions for", &passage.incoming), ("words from", &passage.outgoing)] {
             let what = format!("{what} {} on {}", passage.vip, passage.interface);
             match fate.get()? {

@@ -138,7 +138,7 @@ fn machine() -> Facts {
         announced: Fact::known(Vec::new(), "scripts"),
         scheduled: vec![passage()],
         delivered: vec![passage()],
-        arp: Vec::new(),
+        arp: Fact::known(Vec::new(), "rules"),
         probe: None,
     };
     for which in ["all", "lo", "eth0"] {
@@ -309,6 +309,7 @@ fn what_cannot_be_read_is_skipped_and_never_a_failure() {
     facts.boot_settings = Fact::unreadable(no, "x");
     facts.boot_addresses = Fact::unreadable(no, "x");
     facts.announced = Fact::unreadable(no, "x");
+    facts.arp = Fact::unreadable(no, "x");
     facts.offload = vec![("eth0".to_owned(), Fact::unreadable(no, "x"))];
     let passage = Passage { fate: Fact::unreadable(no, "x"), ..passage() };
     (facts.scheduled, facts.delivered) = (vec![passage.clone()], vec![passage]);
@@ -503,7 +504,7 @@ fn d14_and_r9_firewall() {
         both(&mut facts, &Fate::Depends("the client".to_owned()), true);
         assert_skipped(id, &facts, "the client");
         (facts.scheduled, facts.delivered) = (Vec::new(), Vec::new());
-        assert_skipped(id, &facts, "VIP:PORT");
+        assert_skipped(id, &facts, "does not apply");
     }
 }
 
@@ -590,9 +591,9 @@ fn d21_managers() {
 fn d22_saved() {
     let mut facts = director();
     rules(&mut facts, |rules| rules.differences = 2);
-    assert_found("D22", &facts, State::Warn, "2 rules differ", "ipvsadm-rs -S -n --file /etc/ipvsadm.rules");
+    assert_found("D22", &facts, State::Warn, "rules that differ: 2", "ipvsadm-rs -S -n --file /etc/ipvsadm.rules");
     rules(&mut facts, |rules| (rules.whole, rules.path) = (true, "/a b".to_owned()));
-    assert_found("D22", &facts, State::Warn, "2 rules differ", "-S -n --all --file '/a b'");
+    assert_found("D22", &facts, State::Warn, "rules that differ: 2", "-S -n --all --file '/a b'");
     rules(&mut facts, |rules| rules.bad.push("3: wrong".to_owned()));
     assert_found("D22", &facts, State::Warn, "3: wrong", "--check");
     facts.rules = Fact::known(None, "rules");
@@ -666,15 +667,15 @@ fn rules_for_arp_do_the_work_of_the_settings() {
     let mut facts = real_server();
     set(&mut facts, "net/ipv4/conf/all/arp_ignore", 0);
     set(&mut facts, "net/ipv4/conf/all/arp_announce", 0);
-    facts.arp = vec![arp(true, true)];
+    facts.arp = Fact::known(vec![arp(true, true)], "rules");
     assert_skipped("R2", &facts, "R10");
     assert_skipped("R3", &facts, "R10");
     assert_found("R10", &facts, State::Ok, "arp f i: drop", "");
-    facts.arp = vec![arp(true, false)];
+    facts.arp = Fact::known(vec![arp(true, false)], "rules");
     assert_skipped("R2", &facts, "R10");
     assert_found("R3", &facts, State::Fail, "arp_announce is 0", "realserver start");
     assert_found("R10", &facts, State::Fail, "but not words from", "sysctl -w");
-    facts.arp = Vec::new();
+    facts.arp = Fact::known(Vec::new(), "rules");
     assert_skipped("R10", &facts, "no rule for ARP");
 }
 
