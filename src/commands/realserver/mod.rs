@@ -124,13 +124,15 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
 }
 
 fn start(matches: &ArgMatches) -> Result<u8> {
-    RealServer::open()?.start(&vips(matches), &options(matches))?;
+    for told in RealServer::open()?.start(&vips(matches), &options(matches))? {
+        say!("ipvsadm-rs realserver start: {told}");
+    }
     Ok(status::OK)
 }
 
 fn stop(matches: &ArgMatches) -> Result<u8> {
-    for left in RealServer::open()?.stop(&vips(matches), matches.get_flag("persist"))? {
-        say!("ipvsadm-rs realserver stop: {left}");
+    for told in RealServer::open()?.stop(&vips(matches), matches.get_flag("persist"))? {
+        say!("ipvsadm-rs realserver stop: {told}");
     }
     Ok(status::OK)
 }

@@ -49,6 +49,7 @@ impl Filter {
                 // Today's arptables is another face of nftables.
                 None => match (usable_nft(), find("arptables")) {
                     (Ok(()), _) => Ok(nftables(sources)),
+                    // The empty chains that it makes stay: without nft nothing takes them away.
                     (Err(_), Some(program)) => Ok(Self::Arptables { program, rules: rules(vip, &sources) }),
                     (Err(error), None) => Err(error),
                 },

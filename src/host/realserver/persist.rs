@@ -53,6 +53,20 @@ pub(super) fn is_written(vip: IpAddr) -> bool {
     link(vip).is_symlink()
 }
 
+/// Whether it is started at boot in this way.
+pub(super) fn is_written_as(vip: IpAddr, entry: &Entry) -> bool {
+    is_written(vip) && fs::read_to_string(drop_in(vip)).ok() == options(entry)
+}
+
+/// What the drop-in says, if there has to be one.
+fn options(entry: &Entry) -> Option<String> {
+    (entry.method != Method::ArpSysctl || entry.interface != "lo").then(|| {
+        // systemd's specifiers begin with a percent sign.
+        let interface = entry.interface.replace('%', "%%");
+        format!("[Service]\nEnvironment=\"OPTIONS=--method {} --interface {interface}\"\n", entry.method)
+    })
+}
+
 /// Whether anything of that is there.
 pub(super) fn is_there(vip: IpAddr) -> bool {
     is_written(vip) || settings_file(vip).exists() || drop_in(vip).exists()
@@ -86,9 +100,12 @@ pub(super) fn write(vip: IpAddr, entry: &Entry, settings: &BTreeMap<String, Sett
         }
         put(&settings_file(vip), &text)?;
     }
-    if entry.method != Method::ArpSysctl || entry.interface != "lo" {
-        let options = format!("--method {} --interface {}", entry.method, entry.interface.replace('%', "%%"));
-        put(&drop_in(vip), &format!("[Service]\nEnvironment=\"OPTIONS={options}\"\n"))?;
+    match options(entry) {
+        Some(text) => put(&drop_in(vip), &text)?,
+        None => take(&drop_in(vip))?,
+    }
+    if entry.method != Method::ArpSysctl {
+        take(&settings_file(vip))?;
     }
     if Path::new(RUNNING).is_dir() {
         return systemctl("enable", vip);
@@ -109,12 +126,7 @@ pub(super) fn remove(vip: IpAddr) -> Result<()> {
         systemctl("disable", vip)?;
     }
     for path in [link(vip), drop_in(vip), settings_file(vip)] {
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| path.display().to_string());
-            }
-            _ => {}
-        }
+        take(&path)?;
     }
     // The folders that were made for them go, if there is nothing else in them.
     for path in [link(vip), drop_in(vip)] {
@@ -131,6 +143,14 @@ fn put(path: &Path, text: &str) -> Result<()> {
     file::replace(path, |out| out.write_all(text.as_bytes()))
         .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o644)))
         .with_context(|| path.display().to_string())
+}
+
+/// Remove a file, if it is there.
+fn take(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).with_context(|| path.display().to_string()),
+        _ => Ok(()),
+    }
 }
 
 fn make_folder(of: &Path) -> Result<()> {

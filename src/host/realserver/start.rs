@@ -35,25 +35,31 @@ impl Plan {
 }
 
 impl RealServer {
-    /// Start these VIPs: all of them, or none. What an earlier start left undone is done.
+    /// Start these VIPs: all of them, or none. What an earlier start left undone is done. Returns what there is to be told.
     ///
     /// # Errors
-    /// One of them is started already, something is in the way, or a change fails; what was changed for these VIPs is taken
+    /// All of them are started already, something is in the way, or a change fails; what was changed for these VIPs is taken
     /// back then.
-    pub fn start(&mut self, vips: &[IpAddr], options: &Options) -> Result<()> {
+    pub fn start(&mut self, vips: &[IpAddr], options: &Options) -> Result<Vec<String>> {
         let facts = Facts::read(&mut self.client)?;
         let link = facts
             .link(&options.interface)
             .ok_or_else(|| wrong(format!("there is no interface {}; `ip link' lists them", options.interface)))?;
         // Everything is looked at before anything is changed.
+        let (mut wanted, mut told) = (Vec::new(), Vec::new());
         for &vip in vips {
             self.check(vip, options, link, &facts)?;
-            if self.plan(vip, options, link, &facts)?.is_empty() {
-                return Err(state(format!("{vip} is started already")));
+            match self.plan(vip, options, link, &facts)?.is_empty() {
+                true => told.push(format!("{vip} is started already")),
+                false => wanted.push(vip),
             }
         }
+        // Some may be: an earlier start was stopped between two VIPs.
+        if wanted.is_empty() {
+            return Err(state(told.join("; ")));
+        }
         let mut new = Vec::new();
-        for &vip in vips {
+        for vip in wanted {
             if !self.book.record.vips.contains_key(&vip) {
                 new.push((vip, options.persist && !persist::is_there(vip)));
             }
@@ -65,7 +71,7 @@ impl RealServer {
                 return Err(error);
             }
         }
-        Ok(())
+        Ok(told)
     }
 
     fn start_one(&mut self, vip: IpAddr, options: &Options) -> Result<()> {
@@ -132,7 +138,7 @@ impl RealServer {
             filter: false,
             address: !is_there,
             route: vip.is_ipv4() && !has_route,
-            persist: options.persist && !persist::is_written(vip),
+            persist: options.persist && !persist::is_written_as(vip, &entry),
             entry,
         };
         let IpAddr::V4(vip4) = vip else { return Ok(plan) };

@@ -10,23 +10,23 @@ use super::{Facts, RealServer, host_route, persist};
 use crate::host::{route, sysctl};
 
 impl RealServer {
-    /// Stop these VIPs, and with `persist` also take back that they are there after a reboot. Returns what was left as it is,
-    /// and why.
+    /// Stop these VIPs, and with `persist` also take back that they are there after a reboot. Returns what there is to be told:
+    /// what was left as it is, and why.
     ///
     /// # Errors
-    /// One of them is not started: then nothing is changed. Or a change fails: then stopping again goes on with it.
+    /// None of them is started. Or a change fails: then stopping again goes on with it.
     pub fn stop(&mut self, vips: &[IpAddr], persist: bool) -> Result<Vec<String>> {
-        for &vip in vips {
-            let is_started = self.book.record.vips.contains_key(&vip) || (persist && persist::is_there(vip));
-            if !is_started {
-                return Err(state(format!("{vip} is not started")));
-            }
+        let is_started = |vip: &IpAddr| self.book.record.vips.contains_key(vip) || (persist && persist::is_there(*vip));
+        let (started, others): (Vec<IpAddr>, Vec<IpAddr>) = vips.iter().partition(|vip| is_started(vip));
+        let mut told: Vec<String> = others.iter().map(|vip| format!("{vip} is not started")).collect();
+        // Some may not be: an earlier stop was stopped between two VIPs.
+        if started.is_empty() {
+            return Err(state(told.join("; ")));
         }
-        let mut left = Vec::new();
-        for &vip in vips {
-            left.extend(self.stop_one(vip, persist)?);
+        for vip in started {
+            told.extend(self.stop_one(vip, persist)?);
         }
-        Ok(left)
+        Ok(told)
     }
 
     pub(super) fn stop_one(&mut self, vip: IpAddr, persist: bool) -> Result<Vec<String>> {
