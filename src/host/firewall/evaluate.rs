@@ -21,7 +21,9 @@ const NAT_SOURCE: i32 = 100;
 const RTN_LOCAL: u8 = 2;
 /// Expressions that are looked at for one answer, at most. The kernel lets no chains go in circles; this is for what is
 /// not known too often.
-const STEPS: usize = 500_000;
+const STEPS: usize = 1_000_000;
+/// Ways that are put by at a time, at most.
+const WAYS: usize = 2_000;
 /// `NFT_JUMP_STACK_SIZE`
 const DEPTH: usize = 16;
 
@@ -130,7 +132,7 @@ enum Step {
 
 const GO: Step = Step::Go(Truth::Yes, None);
 
-/// Follow a packet through these hooks.
+/// Follow a packet through these hooks; in the one of `limit` only through chains up to that priority.
 pub fn evaluate(ruleset: &Ruleset, facts: Facts, hooks: &[Hook], limit: Option<(Hook, i32)>) -> Outcome {
     let stops = stops(ruleset, &facts, hooks, limit);
     let mut evaluation = Evaluation { ruleset, stops, left: STEPS, pending: Vec::new() };
@@ -143,7 +145,8 @@ fn stops(ruleset: &Ruleset, facts: &Facts, hooks: &[Hook], limit: Option<(Hook, 
     let mut stops = Vec::new();
     for &hook in hooks {
         let from = stops.len();
-        for (index, chain) in ruleset.chains.iter().enumerate() {
+        // Of chains of the same priority the newest comes first (`nf_hook_entries_grow`).
+        for (index, chain) in ruleset.chains.iter().enumerate().rev() {
             let Some(base) = chain.base.as_ref().filter(|base| base.hook == Some(hook)) else { continue };
             let asked = match hook {
                 Hook::Ingress if chain.family == TableFamily::Netdev || chain.family == TableFamily::Inet => {
@@ -152,12 +155,11 @@ fn stops(ruleset: &Ruleset, facts: &Facts, hooks: &[Hook], limit: Option<(Hook, 
                 _ => Truth::from(sees(chain.family, facts.family)),
             };
             let priority = priority(base, hook);
-            if asked == Truth::No || limit.is_some_and(|(last, below)| last == hook && priority >= below) {
+            if asked == Truth::No || limit.is_some_and(|(hooked, last)| hooked == hook && priority > last) {
                 continue;
             }
             stops.push(Stop { chain: index, hook, priority, nat: base.nat, drops: base.drops, asked });
         }
-        // Chains of the same priority stay in the kernel's order.
         stops[from..].sort_by_key(|stop| stop.priority);
     }
     stops
@@ -233,7 +235,7 @@ impl Evaluation<'_> {
                 next_rule(&mut way);
                 continue;
             };
-            if self.left == 0 {
+            if self.left == 0 || self.pending.len() > WAYS {
                 return Outcome::Unknown(Doubt::TooMany);
             }
             self.left -= 1;

@@ -208,6 +208,7 @@ impl<'a> Content<'a> {
                     _ => Base::Other,
                 };
                 let (offset, length) = (self.size(e::PAYLOAD_OFFSET)?, self.size(e::PAYLOAD_LEN)?);
+                (offset.max(length) <= usize::from(u16::MAX)).then_some(())?;
                 match self.find(e::PAYLOAD_SREG) {
                     Some(_) => {
                         Expression::PayloadWrite { source: self.register(e::PAYLOAD_SREG)?, base, offset, length }

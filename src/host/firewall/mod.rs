@@ -31,6 +31,8 @@ mod numbers;
 mod packet;
 mod read;
 mod ruleset;
+#[cfg(test)]
+mod tests;
 mod text;
 mod xt;
 
@@ -43,8 +45,9 @@ pub use packet::{Interface, Packet, State};
 pub use read::{Legacy, Unreadable};
 pub use ruleset::{Hook, Ruleset, TableFamily};
 
-/// IPVS schedules packets in the input hook, before what has this priority (`NF_IP_PRI_NAT_SRC - 2`).
-const IPVS: i32 = 98;
+/// IPVS schedules packets in the input hook at this priority (`NF_IP_PRI_NAT_SRC - 1`, in `ip_vs_ops4` and `ip_vs_ops6`).
+/// Chains of the same one come first if they are newer; so they count.
+const IPVS: i32 = 99;
 
 /// The packet filter of a network namespace, as it was when it was read.
 #[derive(Clone, Debug, Default)]
@@ -60,7 +63,8 @@ pub struct Firewall {
 pub enum Destiny {
     /// To a program on this machine, as on a real server: all of prerouting and input.
     Delivered,
-    /// To IPVS, as on a director: of input only what comes before IPVS.
+    /// To IPVS, as on a director: of input only what comes before IPVS. What IPVS sends on goes through output and
+    /// postrouting, [`Destiny::Sent`], mostly untracked (`net.ipv4.vs.conntrack` is 0).
     Scheduled,
     /// Through this machine, out by that interface: prerouting, forward, postrouting.
     Forwarded(Option<Interface>),

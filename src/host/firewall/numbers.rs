@@ -6,10 +6,15 @@ pub const SUBSYSTEM: u16 = 10 << 8;
 
 /// `NFT_MSG_*`.
 pub mod message {
+    pub const NEWTABLE: u16 = 0;
     pub const GETTABLE: u16 = 1;
+    pub const NEWCHAIN: u16 = 3;
     pub const GETCHAIN: u16 = 4;
+    pub const NEWRULE: u16 = 6;
     pub const GETRULE: u16 = 7;
+    pub const NEWSET: u16 = 9;
     pub const GETSET: u16 = 10;
+    pub const NEWSETELEM: u16 = 12;
     pub const GETSETELEM: u16 = 13;
     pub const GETGEN: u16 = 16;
 }

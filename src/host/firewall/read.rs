@@ -11,7 +11,7 @@ use super::ruleset::Ruleset;
 use crate::kernel::Error;
 use crate::kernel::socket::Socket;
 use crate::kernel::verdict::{Verdict, verdict};
-use crate::kernel::wire::{Messages, WireError, Writer};
+use crate::kernel::wire::{Message, Messages, WireError, Writer};
 
 /// Bytes read at once: the kernel's own limit for one part of a dump (`netlink_dump`).
 const PART: usize = 32 * 1024;
@@ -95,16 +95,13 @@ impl Reader {
     fn ruleset(&mut self) -> Result<Ruleset, Unreadable> {
         let before = self.generation()?;
         let mut ruleset = Ruleset::default();
-        self.dump(message::GETTABLE, |payload| ruleset.add_table(payload))?;
-        self.dump(message::GETCHAIN, |payload| ruleset.add_chain(payload))?;
-        self.dump(message::GETRULE, |payload| ruleset.add_rule(payload))?;
-        self.dump(message::GETSET, |payload| ruleset.add_set(payload))?;
+        for kind in [message::GETTABLE, message::GETCHAIN, message::GETRULE, message::GETSET] {
+            self.ask(kind, NlmF::DUMP, 0, &[], |message| ruleset.add(message))?;
+        }
         for (family, table, set) in ruleset.sets_in_use() {
             let attributes = [(elements::TABLE, table.as_bytes()), (elements::SET, set.as_bytes())];
-            let done = self.ask(message::GETSETELEM, NlmF::DUMP, family.number(), &attributes, |payload| {
-                ruleset.add_elements(payload)
-            });
-            match done {
+            let kind = message::GETSETELEM;
+            match self.ask(kind, NlmF::DUMP, family.number(), &attributes, |message| ruleset.add(message)) {
                 // It has gone since.
                 Err(Failure::Refused(Errno::ENOENT)) => return Err(Unreadable::Unsettled),
                 done => done?,
@@ -120,25 +117,21 @@ impl Reader {
     /// The number of the last change, as bytes.
     fn generation(&mut self) -> Result<Vec<u8>, Unreadable> {
         let mut generation = Vec::new();
-        self.ask(message::GETGEN, NlmF::ACK, 0, &[], |payload| {
-            generation = payload.to_vec();
+        self.ask(message::GETGEN, NlmF::ACK, 0, &[], |message| {
+            generation = message.payload.to_vec();
             Ok(())
         })?;
         Ok(generation)
     }
 
-    fn dump(&mut self, kind: u16, take: impl FnMut(&[u8]) -> Result<(), WireError>) -> Result<(), Unreadable> {
-        Ok(self.ask(kind, NlmF::DUMP, 0, &[], take)?)
-    }
-
-    /// Ask, and hand on the payload of every message of the answer.
+    /// Ask, and hand on every message of the answer.
     fn ask(
         &mut self,
         kind: u16,
         flags: NlmF,
         family: u8,
         attributes: &[(u16, &[u8])],
-        mut take: impl FnMut(&[u8]) -> Result<(), WireError>,
+        mut take: impl FnMut(&Message<'_>) -> Result<(), WireError>,
     ) -> Result<(), Failure> {
         self.sequence = self.sequence.wrapping_add(1);
         let mut writer = Writer::with_capacity(512);
@@ -161,7 +154,7 @@ impl Reader {
                 settled &= message.flags & NlmF::DUMP_INTR.bits() == 0;
                 match verdict(&message)? {
                     // A dump is read to its end all the same: the socket serves one at a time.
-                    Verdict::Payload => wrong = wrong.or(take(message.payload).err()),
+                    Verdict::Payload => wrong = wrong.or(take(&message).err()),
                     Verdict::Nothing => {}
                     Verdict::Refused { errno, .. } => return Err(Failure::Refused(errno)),
                     Verdict::End => {

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::expression::{Data, Expression, be32, text};
-use super::numbers::{chain as c, element as el, elements as els, family, hook as h, rule as r, set as s, table as t};
-use crate::kernel::wire::{Attribute, Attributes, WireError};
+use super::expression::{Data, Expression, REGISTERS, be32, text};
+use super::numbers::{
+    SUBSYSTEM, chain as c, element as el, elements as els, family, hook as h, message as m, rule as r, set as s,
+    table as t,
+};
+use crate::kernel::wire::{Attribute, Attributes, Message, WireError};
 
 /// The family of a table: which packets its chains see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -159,20 +162,32 @@ pub struct Ruleset {
     index: BTreeMap<SetKey, usize>,
 }
 
-/// The header before the attributes, `struct nfgenmsg`, begins with the family.
-fn family_of(payload: &[u8]) -> Option<TableFamily> {
-    payload.first().copied().and_then(TableFamily::from_number)
-}
-
 impl Ruleset {
-    /// Take in a table. Tables come before chains, chains before rules, sets before elements.
+    /// Take in what a message of nf_tables tells: a table, a chain, a rule, a set or elements of one. Tables come before
+    /// chains, chains before rules, sets before elements; [`Ruleset::finish`] comes last. Other messages, and those about
+    /// bridges, are passed over.
     ///
     /// # Errors
-    /// The payload is not what the kernel promises; so also for the others.
-    pub fn add_table(&mut self, payload: &[u8]) -> Result<(), WireError> {
-        let Some(family) = family_of(payload) else { return Ok(()) };
+    /// The message is not what the kernel promises.
+    pub fn add(&mut self, message: &Message<'_>) -> Result<(), WireError> {
+        let take = match message.kind.checked_sub(SUBSYSTEM) {
+            Some(m::NEWTABLE) => Self::add_table,
+            Some(m::NEWCHAIN) => Self::add_chain,
+            Some(m::NEWRULE) => Self::add_rule,
+            Some(m::NEWSET) => Self::add_set,
+            Some(m::NEWSETELEM) => Self::add_elements,
+            _ => return Ok(()),
+        };
+        // The header before the attributes, `struct nfgenmsg`, begins with the family.
+        match message.payload.first().copied().and_then(TableFamily::from_number) {
+            Some(family) => take(self, family, Attributes::generic(message.payload)?),
+            None => Ok(()),
+        }
+    }
+
+    fn add_table(&mut self, family: TableFamily, attributes: Attributes<'_>) -> Result<(), WireError> {
         let (mut name, mut flags) = (String::new(), 0);
-        for attribute in Attributes::generic(payload)? {
+        for attribute in attributes {
             let attribute = attribute?;
             match attribute.kind {
                 t::NAME => name = text(&attribute),
@@ -186,15 +201,10 @@ impl Ruleset {
         Ok(())
     }
 
-    /// Take in a chain.
-    ///
-    /// # Errors
-    /// As for [`Ruleset::add_table`].
-    pub fn add_chain(&mut self, payload: &[u8]) -> Result<(), WireError> {
-        let Some(family) = family_of(payload) else { return Ok(()) };
+    fn add_chain(&mut self, family: TableFamily, attributes: Attributes<'_>) -> Result<(), WireError> {
         let (mut table, mut name, mut kind) = (String::new(), String::new(), String::new());
         let (mut hook, mut drops) = (None, false);
-        for attribute in Attributes::generic(payload)? {
+        for attribute in attributes {
             let attribute = attribute?;
             match attribute.kind {
                 c::TABLE => table = text(&attribute),
@@ -216,14 +226,9 @@ impl Ruleset {
         Ok(())
     }
 
-    /// Take in a rule. The kernel sends the rules of a chain in order.
-    ///
-    /// # Errors
-    /// As for [`Ruleset::add_table`].
-    pub fn add_rule(&mut self, payload: &[u8]) -> Result<(), WireError> {
-        let Some(family) = family_of(payload) else { return Ok(()) };
+    fn add_rule(&mut self, family: TableFamily, attributes: Attributes<'_>) -> Result<(), WireError> {
         let (mut table, mut chain, mut handle, mut expressions) = (String::new(), String::new(), 0, Vec::new());
-        for attribute in Attributes::generic(payload)? {
+        for attribute in attributes {
             let attribute = attribute?;
             match attribute.kind {
                 r::TABLE => table = text(&attribute),
@@ -244,14 +249,9 @@ impl Ruleset {
         Ok(())
     }
 
-    /// Take in a set, without its elements.
-    ///
-    /// # Errors
-    /// As for [`Ruleset::add_table`].
-    pub fn add_set(&mut self, payload: &[u8]) -> Result<(), WireError> {
-        let Some(family) = family_of(payload) else { return Ok(()) };
+    fn add_set(&mut self, family: TableFamily, attributes: Attributes<'_>) -> Result<(), WireError> {
         let (mut table, mut name, mut set) = (String::new(), String::new(), Set::default());
-        for attribute in Attributes::generic(payload)? {
+        for attribute in attributes {
             let attribute = attribute?;
             match attribute.kind {
                 s::TABLE => table = text(&attribute),
@@ -265,14 +265,9 @@ impl Ruleset {
         Ok(())
     }
 
-    /// Take in elements of a set.
-    ///
-    /// # Errors
-    /// As for [`Ruleset::add_table`].
-    pub fn add_elements(&mut self, payload: &[u8]) -> Result<(), WireError> {
-        let Some(family) = family_of(payload) else { return Ok(()) };
+    fn add_elements(&mut self, family: TableFamily, attributes: Attributes<'_>) -> Result<(), WireError> {
         let (mut table, mut name, mut elements) = (String::new(), String::new(), Vec::new());
-        for attribute in Attributes::generic(payload)? {
+        for attribute in attributes {
             let attribute = attribute?;
             match attribute.kind {
                 els::TABLE => table = text(&attribute),
@@ -373,7 +368,8 @@ fn fields(description: &Attribute<'_>) -> Result<Vec<usize>, WireError> {
             for attribute in element?.nested() {
                 let attribute = attribute?;
                 if attribute.kind == s::FIELD_LEN {
-                    fields.extend(be32(&attribute).and_then(|length| usize::try_from(length).ok()));
+                    let length = attribute.array("the length of a key's part").map(u32::from_be_bytes)?;
+                    fields.push(length.min(REGISTERS as u32 * 4) as usize);
                 }
             }
         }

@@ -28,6 +28,8 @@ enum Kind {
     Protocol,
     /// `NFPROTO_*`.
     Family,
+    /// `ETH_P_*`, in network order.
+    EtherType,
     /// A name.
     Name,
     /// States of connections, bits in host order.
@@ -159,7 +161,8 @@ impl Speller {
             }
             Expression::Meta { target, key } => {
                 let (name, kind) = meta_key(*key);
-                self.hold(*target, Held { name, kind, length: 4, mask: None });
+                let length = if kind == Kind::Name { 16 } else { 4 };
+                self.hold(*target, Held { name, kind, length, mask: None });
             }
             Expression::MetaWrite { source, key } => {
                 let (name, kind) = meta_key(*key);
@@ -326,6 +329,8 @@ impl Speller {
         let piece = self.pieces.len();
         match (held.kind, data) {
             (Kind::Family, [family]) if equal => self.network = (*family, Some(piece)),
+            (Kind::EtherType, [0x08, 0x00]) if equal => self.network = (nfproto::IPV4, Some(piece)),
+            (Kind::EtherType, [0x86, 0xdd]) if equal => self.network = (nfproto::IPV6, Some(piece)),
             (Kind::Protocol, [protocol, ..]) if equal => {
                 // "ip protocol" says more than "tcp" and stays.
                 self.transport = (*protocol, (held.name == "meta l4proto").then_some(piece));
@@ -414,6 +419,12 @@ impl Speller {
             132 => "sctp",
             _ => "th",
         };
+        if protocol != "th"
+            && let xt::Match::Ports { .. } | xt::Match::AnyPort { .. } | xt::Match::TcpFlags { .. } = content
+        {
+            let piece = self.transport.1.take();
+            self.drop_piece(piece);
+        }
         let not = |inverted: bool| if inverted { "!= " } else { "" };
         let ports = |name: &str, range: &xt::PortRange| match (range.from, range.to, range.inverted) {
             (0, u16::MAX, false) => String::new(),
@@ -525,7 +536,7 @@ impl Speller {
 
 fn meta_key(key: u32) -> (String, Kind) {
     let (name, kind) = match key {
-        meta::PROTOCOL => ("meta protocol", Kind::Bytes),
+        meta::PROTOCOL => ("meta protocol", Kind::EtherType),
         meta::MARK => ("meta mark", Kind::Mark),
         meta::IIF => ("iif", Kind::HostNumber),
         meta::OIF => ("oif", Kind::HostNumber),
@@ -554,6 +565,18 @@ fn ct_key(key: u32) -> (String, Kind) {
         ct::DIRECTION => ("ct direction", Kind::Number),
         ct::STATUS => ("ct status", Kind::Mark),
         ct::MARK => ("ct mark", Kind::Mark),
+        5 => ("ct expiration", Kind::HostNumber),
+        6 => ("ct helper", Kind::Bytes),
+        7 => ("ct l3proto", Kind::Family),
+        8 | 19 | 21 => ("ct original saddr", Kind::Bytes),
+        9 | 20 | 22 => ("ct original daddr", Kind::Bytes),
+        10 => ("ct protocol", Kind::Protocol),
+        11 => ("ct original proto-src", Kind::Number),
+        12 => ("ct original proto-dst", Kind::Number),
+        13 => ("ct label", Kind::Bytes),
+        14 => ("ct packets", Kind::Bytes),
+        15 => ("ct bytes", Kind::Bytes),
+        17 => ("ct zone", Kind::HostNumber),
         key => return (format!("ct key {key}"), Kind::Bytes),
     };
     (name.to_owned(), kind)
@@ -714,6 +737,12 @@ fn spelled(kind: Kind, bytes: &[u8]) -> String {
             Some(&nfproto::IPV4) => "ipv4".to_owned(),
             Some(&nfproto::IPV6) => "ipv6".to_owned(),
             number => number.copied().unwrap_or(0).to_string(),
+        },
+        Kind::EtherType => match bytes {
+            [0x08, 0x00] => "ip".to_owned(),
+            [0x86, 0xdd] => "ip6".to_owned(),
+            [0x08, 0x06] => "arp".to_owned(),
+            bytes => spelled(Kind::Bytes, bytes),
         },
         Kind::Name => {
             let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
