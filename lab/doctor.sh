@@ -6,13 +6,14 @@ rules=/etc/ipvsadm.rules
 
 # All hosts share a copy of this machine's /etc: what they save there is gone with the lab.
 own_etc() {
-    local units=/etc/systemd/system
-    cp -a /etc "$state/etc"
-    mount --bind "$state/etc" /etc
+    local copy=${state:?}/etc
+    rm -rf "$copy"
+    cp -a /etc "$copy"
+    rm -rf "$copy/sysctl.d" "$copy/sysctl.conf"
+    mkdir -p "$copy/sysctl.d" "$copy/systemd/system"
+    cp "$lab/../dist/systemd/ipvsadm-rs-realserver@.service" "$copy/systemd/system"
+    mount --bind "$copy" /etc
     trap 'umount -l /etc' EXIT
-    rm -rf /etc/sysctl.d /etc/sysctl.conf
-    mkdir -p /etc/sysctl.d "$units"
-    cp "$lab/../dist/systemd/ipvsadm-rs-realserver@.service" "$units"
 }
 
 # As an administrator leaves a cluster that is meant to last: saved, and ready for the next boot.
@@ -35,7 +36,7 @@ examined() { # HOST OPTION...
     shift
     prompt "$examiner" ipvsadm-rs doctor "$@" "$vip"
     said=$(on "$examiner" ipvsadm-rs doctor --pretty "$@" "$vip") || status=$?
-    ((status <= 2)) && [[ $said == '{'* ]] || stopped "exit status $status of ipvsadm-rs doctor on $examiner"
+    [[ $status -le 2 && $said == '{'* ]] || stopped "exit status $status of ipvsadm-rs doctor on $examiner"
     found_fact=() found_mend=() found_machine=() found_advice=() named=() health=""
     while IFS= read -r line; do
         [[ $line =~ ^\ +\"([a-z]+)\":\ \"(.*)\",?$ ]] || continue
