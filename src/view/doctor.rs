@@ -227,7 +227,7 @@ mod tests {
             |line: &str| lines.iter().position(|one| *one == line).unwrap_or_else(|| panic!("no {line:?} in {text}"));
         assert_eq!(at("mend, on rs1:") + 1, at("x"));
         assert!(at("x") < at("ipvsadm-rs --set 7300 0 0") && at("ipvsadm-rs --set 7300 0 0") < at("mend: Do that."));
-        assert!(text.contains("\nok          D1\nskip        D20\n"), "{text}");
+        assert!(text.contains("\nok         D1\nskip       D20\n"), "{text}");
         assert!(text.ends_with("1 fail, 2 warn, 1 ok, 1 skip; --all tells why checks were skipped\n"), "{text}");
         assert!(!text.contains(" \n") && !text.contains('\x1b'), "{text}");
     }
