@@ -677,7 +677,7 @@ pub(super) fn answers(facts: &Facts) -> Judged {
             let mut names: Vec<_> = facts
                 .owners(&answer.hardware)
                 .into_iter()
-                .filter(|name| *name != vip)
+                .filter(|name| *name != vip && !matches!(name, IpAddr::V6(name) if name.is_unicast_link_local()))
                 .map(|name| name.to_string())
                 .collect();
             names.dedup();

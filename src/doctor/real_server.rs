@@ -142,14 +142,17 @@ fn at_boot<'l>(lines: &'l [SettingLine], key: &str) -> Option<&'l SettingLine> {
 }
 
 pub(super) fn boot(facts: &Facts) -> Judged {
-    let vips = ipv4(facts)?;
+    let vips = &facts.vips;
+    if vips.is_empty() {
+        return Err(no_vip());
+    }
     let lines = facts.boot_settings.get()?;
     let held = facts.boot_addresses.get()?;
     let mut bad = Vec::new();
     let mut missing = Vec::new();
     for (name, wanted, rule) in [("arp_ignore", 1, INCOMING), ("arp_announce", 2, OUTGOING)] {
         let by_unit = |vip: &Vip| held.iter().any(|one| one.address == vip.address && one.is_unit);
-        if vips.iter().all(|vip| by_unit(vip) || silenced(facts, vip.address, rule)) {
+        if vips.iter().all(|vip| vip.address.is_ipv6() || by_unit(vip) || silenced(facts, vip.address, rule)) {
             continue;
         }
         for link in facts.speaking()? {
@@ -176,7 +179,7 @@ pub(super) fn boot(facts: &Facts) -> Judged {
             }
         }
     }
-    let absent = |vip: &&&Vip| !held.iter().any(|one| one.address == vip.address);
+    let absent = |vip: &&Vip| !held.iter().any(|one| one.address == vip.address);
     missing.extend(vips.iter().filter(absent).map(|vip| vip.address.to_string()));
     if !missing.is_empty() {
         let vip = vips.iter().find(absent).unwrap_or(&vips[0]).address;
@@ -239,8 +242,11 @@ pub(super) fn way_back(facts: &Facts) -> Judged {
 }
 
 pub(super) fn reverse_path(facts: &Facts) -> Judged {
-    if ipv4(facts)?.is_empty() {
+    if facts.vips.is_empty() {
         return Err(no_vip());
+    }
+    if facts.vips.iter().all(|vip| vip.address.is_ipv6()) {
+        return Err(Skip::does_not_apply("IPv6 has no such setting"));
     }
     let mut bad = Vec::new();
     let mut good = Vec::new();

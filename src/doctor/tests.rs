@@ -708,6 +708,10 @@ fn r5_boot() {
     facts.boot_settings = Fact::known(good, "sysctl.d");
     facts.boot_addresses = Fact::known(Vec::new(), "etc");
     assert_found("R5", &facts, State::Warn, "no file sets 20.20.20.20", "--persist 20.20.20.20");
+    // Of an IPv6 VIP only the address matters.
+    facts.boot_settings = Fact::known(Vec::new(), "sysctl.d");
+    facts.vips = vec![Vip { address: ip(VIP6), port: None }];
+    assert_found("R5", &facts, State::Warn, "no file sets 2001:db8:20::20", "--persist 2001:db8:20::20");
 }
 
 #[test]
