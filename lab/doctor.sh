@@ -6,13 +6,14 @@ rules=/etc/ipvsadm.rules
 
 # All hosts share a copy of this machine's /etc: what they save there is gone with the lab.
 own_etc() {
-    local units=/etc/systemd/system
-    cp -a /etc "$state/etc"
-    mount --bind "$state/etc" /etc
+    local copy=${state:?}/etc
+    rm -rf "$copy"
+    cp -a /etc "$copy"
+    rm -rf "$copy/sysctl.d" "$copy/sysctl.conf"
+    mkdir -p "$copy/sysctl.d" "$copy/systemd/system"
+    cp "$lab/../dist/systemd/ipvsadm-rs-realserver@.service" "$copy/systemd/system"
+    mount --bind "$copy" /etc
     trap 'umount -l /etc' EXIT
-    rm -rf /etc/sysctl.d /etc/sysctl.conf
-    mkdir -p /etc/sysctl.d "$units"
-    cp "$lab/../dist/systemd/ipvsadm-rs-realserver@.service" "$units"
 }
 
 # As an administrator leaves a cluster that is meant to last: saved, and ready for the next boot.
@@ -35,7 +36,7 @@ examined() { # HOST OPTION...
     shift
     prompt "$examiner" ipvsadm-rs doctor "$@" "$vip"
     said=$(on "$examiner" ipvsadm-rs doctor --pretty "$@" "$vip") || status=$?
-    ((status <= 2)) && [[ $said == '{'* ]] || stopped "exit status $status of ipvsadm-rs doctor on $examiner"
+    [[ $status -le 2 && $said == '{'* ]] || stopped "exit status $status of ipvsadm-rs doctor on $examiner"
     found_fact=() found_mend=() found_machine=() found_advice=() named=() health=""
     while IFS= read -r line; do
         [[ $line =~ ^\ +\"([a-z]+)\":\ \"(.*)\",?$ ]] || continue
@@ -93,6 +94,11 @@ traffic_flows() {
 
 # fault ID WHAT HOST OPTION...: the fault has been made; the doctor on HOST must name the check, what it says must mend it.
 fault() {
+    named_and_mended "$@"
+    prove "  traffic flows" traffic_flows
+}
+
+named_and_mended() { # as fault
     local id=$1 what=$2 host=$3
     shift 3
     examined "$host" "$@"
@@ -100,7 +106,6 @@ fault() {
     prove "  the mend it prints can be typed" mended "$id"
     examined "$host" "$@"
     prove "  all is green again" all_green
-    prove "  traffic flows" traffic_flows
 }
 
 # The same where no command can mend it: MEND... is what the advice amounts to.

@@ -47,7 +47,6 @@ fn pages() -> Vec<String> {
     pages.sort();
     pages
 }
-
 fn man_page(page: &str) -> String {
     let deviations = read("tests/compliance/deviations.md");
     let template = format!("man/{page}.in");

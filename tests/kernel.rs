@@ -70,6 +70,7 @@ fn main() -> ExitCode {
             ("program: full disk", a_full_disk_is_an_error),
             ("program: called by its other names", the_other_names),
             ("program: --netns", another_namespace),
+            ("doctor: JSON, statuses, and nothing changed", the_doctor_tells_and_changes_nothing),
         ];
         let trial = |(name, run): (&str, Run)| {
             Trial::test(name, move || run().map_err(|error| Failed::from(format!("{error:#}"))))
@@ -1117,4 +1118,52 @@ fn another_namespace() -> Result<()> {
     });
     ip("delete")?;
     tried
+}
+
+// ---- doctor ---------------------------------------------------------------------------------------------------------
+
+fn the_doctor_tells_and_changes_nothing() -> Result<()> {
+    in_fresh_namespace(|| {
+        let none = run(&["doctor"], b"")?;
+        ensure!(none.status == "2" && none.stdout.is_empty() && none.stderr.contains("name the VIP"), "{none:?}");
+        for word in ["127.0.0.1", "224.0.0.81", "0.0.0.0:80", "255.255.255.255", "example", "192.0.2.1/32"] {
+            let refused = run(&["doctor", word], b"")?;
+            ensure!(
+                refused.status == "2" && refused.stdout.is_empty() && !refused.stderr.is_empty(),
+                "{word}: {refused:?}"
+            );
+        }
+        succeed(&["-A", "-t", "192.0.2.1:80", "-s", "rr"], b"")?;
+        let before = table()?;
+        let output = run(&["doctor", "--json"], b"")?;
+        ensure!(output.status == "2" && output.stderr.is_empty(), "{output:?}");
+        let document: serde_json::Value = serde_json::from_str(&output.stdout)?;
+        let report = &document["doctor"];
+        ensure!(document["schema"] == 1 && report["state"] == "fail", "{document}");
+        ensure!(report["roles"] == serde_json::json!(["director"]), "{report}");
+        ensure!(report["vips"] == serde_json::json!(["192.0.2.1"]), "{report}");
+        let findings = report["findings"].as_array().context("no findings")?;
+        let of = |id: &str| findings.iter().find(|finding| finding["id"] == id).with_context(|| format!("no {id}"));
+        let mut states: BTreeSet<String> = BTreeSet::new();
+        for finding in findings {
+            for key in ["id", "role", "title", "state", "fact", "why"] {
+                ensure!(finding[key].as_str().is_some_and(|text| !text.is_empty()), "{key}: {finding}");
+            }
+            for key in ["source", "mend", "machine", "advice"] {
+                ensure!(finding.get(key).is_some_and(|value| value.is_null() || value.is_string()), "{key}: {finding}");
+            }
+            states.extend(finding["state"].as_str().map(str::to_owned));
+            let bad = matches!(finding["state"].as_str(), Some("warn" | "fail"));
+            ensure!(!bad || finding["mend"].is_string() || finding["advice"].is_string(), "no way to mend {finding}");
+        }
+        ensure!(states == ["fail", "ok", "skip", "warn"].map(str::to_owned).into(), "{states:?}");
+        let mend = of("D2")?["mend"].as_str().unwrap_or_default();
+        ensure!(mend.starts_with("ip addr add 192.0.2.1/32 dev "), "{mend}");
+        ensure!(of("D7")?["state"] == "fail" && of("D19")?["mend"] == "ipvsadm-rs --set 7300 0 0", "{report}");
+        ensure_table(&before)?;
+        let text = run(&["doctor"], b"")?;
+        let (first, last) = (text.stdout.find("FAIL  D2"), text.stdout.find("WARN  D19"));
+        ensure!(text.status == "2" && first < last && first.is_some(), "{text:?}");
+        Ok(())
+    })
 }

@@ -6,7 +6,8 @@
 own_etc
 build dr
 well_kept -g
-for host in rs1 rs2; do typed "$host" ipvsadm-rs realserver start --persist "$vip"; done
+# rs2 has the same /etc.
+typed rs1 ipvsadm-rs realserver start --persist "$vip"
 fetch "http://$vip/?[1-4]"
 
 heading "Is all well, and does the doctor see it?"

@@ -96,11 +96,12 @@ fault D18 "the sync ids differ" director --probe
 gone "$master"
 typed director ipvsadm-rs -a -t "$vip:80" -r "$director_ip" -w 0
 saved
-fault D12 "a backup directs, though it is a real server" director
+# What is mended is that it directs, so it is not asked to.
+named_and_mended D12 "a backup directs, though it is a real server" director
 typed director ipvsadm-rs --stop-daemon backup
 typed director ipvsadm-rs -d -t "$vip:80" -r "$director_ip"
 saved
-prove "  traffic flows" traffic_flows
+prove "  traffic flows when it is no backup any more" traffic_flows
 typed director ipvsadm-rs --set 900 0 0
 fault D19 "IPVS forgets before keepalive" director
 typed director ipvsadm-rs -A -f 1 -s rr

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::facts::{Facts, Fate, Passage};
+use super::facts::{Blocked, Facts, Fate, Passage};
 use super::{Judged, Judgement, Skip, State, shell, unless_bad};
 use crate::host::route::{Link, Prefix, RouteKind};
 use crate::model::{Change, DaemonRole, Destination, Family, Forwarding, ServiceKey};
@@ -21,12 +21,16 @@ pub(super) fn ipvs(facts: &Facts) -> Judged {
         None => Judgement::fail("the module ip_vs is not loaded", from).command("modprobe ip_vs"),
         Some(blocked) => {
             Judgement::fail(format!("the module ip_vs is not loaded, and forbidden: {}", blocked.line), &blocked.file)
-                .command(format!(
-                    "sed -i '/^[[:space:]]*[a-z]*[[:space:]]*ip_vs\\b/d' {} && modprobe ip_vs",
-                    blocked.file
-                ))
+                .command(format!("{} && modprobe ip_vs", permit(blocked)))
         }
     }])
+}
+
+/// The command that takes away what forbids a module.
+fn permit(blocked: &Blocked) -> String {
+    // Files spell names with either.
+    let module = blocked.module.replace('_', "[-_]");
+    format!("sed -i '/^[[:space:]]*install[[:space:]]*{module}[[:space:]]/d' {}", shell(&blocked.file))
 }
 
 pub(super) fn vip_is_local(facts: &Facts) -> Judged {
@@ -93,16 +97,10 @@ pub(super) fn vip_prefix(facts: &Facts) -> Judged {
     unless_bad(bad, "no virtual address has a wide prefix", from)
 }
 
-/// The servers of these forwarding methods, each with a service it belongs to, and each address once.
-fn servers_by(
-    facts: &Facts,
-    of: impl Fn(Forwarding) -> bool,
-) -> Result<BTreeMap<IpAddr, (ServiceKey, Destination)>, Skip> {
-    let servers = facts.servers()?.into_iter().map(|(key, entry)| (key, entry.destination));
-    Ok(servers
-        .filter(|(_, server)| of(server.forwarding))
-        .map(|(key, server)| (server.key.address, (key, server)))
-        .collect())
+/// The servers of these forwarding methods, each address once.
+fn servers_by(facts: &Facts, of: impl Fn(Forwarding) -> bool) -> Result<BTreeSet<IpAddr>, Skip> {
+    let servers = facts.servers()?.into_iter().map(|(_, entry)| entry.destination);
+    Ok(servers.filter(|server| of(server.forwarding)).map(|server| server.key.address).collect())
 }
 
 pub(super) fn servers_on_link(facts: &Facts) -> Judged {
@@ -111,16 +109,14 @@ pub(super) fn servers_on_link(facts: &Facts) -> Judged {
         return Err(Skip::does_not_apply("no service with direct routing (-g)"));
     }
     let mut bad = Vec::new();
-    for (address, (key, server)) in servers {
+    for address in servers {
         match facts.path(address)? {
             None => bad.push(
                 Judgement::fail(format!("there is no route to {address}"), ROUTES)
                     .advice("Give this machine an address in the real server's network."),
             ),
-            Some(route) if route.kind == RouteKind::Local => bad.push(
-                Judgement::fail(format!("{address} is this machine itself"), ROUTES)
-                    .changes([Change::EditDestination(key, server)]),
-            ),
+            // This director is a real server of its own; the kernel sees to that.
+            Some(route) if route.kind == RouteKind::Local => {}
             Some(route) => {
                 let Some(gateway) = route.gateway else { continue };
                 let found = Judgement::fail(format!("{address} is behind the gateway {gateway}"), ROUTES);
@@ -153,7 +149,7 @@ pub(super) fn neighbours(facts: &Facts) -> Judged {
     let mut bad = Vec::new();
     let mut macs: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
     let mut seen = 0;
-    for address in servers_by(facts, |forwarding| forwarding != Forwarding::Local)?.into_keys() {
+    for address in servers_by(facts, |forwarding| forwarding != Forwarding::Local)? {
         let Some(route) = facts.path(address)? else { continue };
         if route.gateway.is_some() {
             continue;
@@ -272,7 +268,7 @@ pub(super) fn capacity(facts: &Facts) -> Judged {
             );
         }
     }
-    unless_bad(bad, format!("{} services, each with a server that takes connections", services.len()), TABLE)
+    unless_bad(bad, format!("each of {} has one", services.len()), TABLE)
 }
 
 /// A service's name for people.
@@ -327,7 +323,7 @@ pub(super) fn schedulers(facts: &Facts) -> Judged {
                     format!("line {line} of {path} asks for the {kind} {name}, but modprobe.d says: {}", blocked.line),
                     &blocked.file,
                 )
-                .command(format!("sed -i '/^[[:space:]]*[a-z]*[[:space:]]*{module}\\b/d' {}", blocked.file)),
+                .command(permit(blocked)),
             );
         } else if !modules.known.contains(&module) {
             let found = Judgement::fail(
@@ -397,12 +393,17 @@ pub(super) fn backup_only(facts: &Facts) -> Judged {
     if !is_backup {
         return Err(Skip::does_not_apply("no backup daemon runs here"));
     }
-    let serves = facts.servers()?.iter().any(|(_, entry)| entry.destination.forwarding == Forwarding::Local)
-        || facts.vips.iter().any(|vip| {
-            facts
-                .holders(vip.address)
-                .is_ok_and(|holders| holders.iter().any(|(link, _)| super::real_server::is_quiet(link)))
-        });
+    let is_local =
+        |address| facts.path(address).is_ok_and(|path| path.is_some_and(|route| route.kind == RouteKind::Local));
+    // Newer kernels do not say Local, but find out packet by packet.
+    let serves = facts.servers()?.iter().map(|(_, entry)| entry.destination).any(|server| {
+        server.forwarding == Forwarding::Local
+            || (server.forwarding == Forwarding::DirectRoute && is_local(server.key.address))
+    }) || facts.vips.iter().any(|vip| {
+        facts
+            .holders(vip.address)
+            .is_ok_and(|holders| holders.iter().any(|(link, _)| super::real_server::is_quiet(link)))
+    });
     if !serves {
         return Err(Skip::does_not_apply("this director is no real server"));
     }
@@ -416,12 +417,12 @@ pub(super) fn forwarding(facts: &Facts) -> Judged {
     }
     let mut found = Vec::new();
     for (family, key) in [(Family::Ipv4, "net/ipv4/ip_forward"), (Family::Ipv6, "net/ipv6/conf/all/forwarding")] {
-        if servers.keys().any(|address| Family::of(*address) == family) {
+        if servers.iter().any(|address| Family::of(*address) == family) {
             found.extend(setting(facts, key, 1, State::Fail)?);
         }
     }
     let mut outputs = BTreeSet::new();
-    for address in servers.keys().filter(|address| address.is_ipv4()) {
+    for address in servers.iter().filter(|address| address.is_ipv4()) {
         outputs.extend(facts.path(*address)?.and_then(|route| route.output));
     }
     for name in outputs.into_iter().map(|index| facts.interface(index)) {
@@ -437,13 +438,13 @@ pub(super) fn forwarding(facts: &Facts) -> Judged {
 }
 
 pub(super) fn firewall(facts: &Facts) -> Judged {
-    passages(&facts.scheduled)
+    passages(&facts.scheduled, "no service by address and port")
 }
 
 /// What the firewall does with packets, on either machine.
-pub(super) fn passages(all: &[Passage]) -> Judged {
+pub(super) fn passages(all: &[Passage], none: &str) -> Judged {
     let Some(first) = all.first() else {
-        return Err(Skip::does_not_apply("no address and port to try is known; name them as VIP:PORT"));
+        return Err(Skip::does_not_apply(none));
     };
     let mut bad = Vec::new();
     let mut let_in = Vec::new();
@@ -652,7 +653,7 @@ pub(super) fn saved(facts: &Facts) -> Judged {
         return Ok(vec![Judgement::ok(format!("the table is what {path} says"), from)]);
     }
     let all = if rules.whole { " --all" } else { "" };
-    let fact = format!("{} rules differ; ipvsadm-rs diff {path} shows them", rules.differences);
+    let fact = format!("rules that differ: {}; ipvsadm-rs diff {path} shows them", rules.differences);
     Ok(vec![Judgement::warn(fact, path).command(format!("ipvsadm-rs -S -n{all} --file {path}"))])
 }
 
@@ -676,7 +677,7 @@ pub(super) fn answers(facts: &Facts) -> Judged {
             let mut names: Vec<_> = facts
                 .owners(&answer.hardware)
                 .into_iter()
-                .filter(|name| *name != vip)
+                .filter(|name| *name != vip && !matches!(name, IpAddr::V6(name) if name.is_unicast_link_local()))
                 .map(|name| name.to_string())
                 .collect();
             names.dedup();

@@ -26,12 +26,12 @@ impl<T> Fact<T> {
 
     /// Something that could not be read, and why.
     pub fn unreadable(why: impl ToString, from: impl Into<Cow<'static, str>>) -> Self {
-        Self { read: Err(why.to_string()), from: from.into() }
+        Self { read: Err(words(why)), from: from.into() }
     }
 
     /// What was read, or what was not.
     pub fn of<E: ToString>(read: Result<T, E>, from: impl Into<Cow<'static, str>>) -> Self {
-        Self { read: read.map_err(|error| error.to_string()), from: from.into() }
+        Self { read: read.map_err(words), from: from.into() }
     }
 
     /// The value.
@@ -50,6 +50,15 @@ impl<T> Fact<T> {
     /// Where it was read.
     pub fn from(&self) -> &str {
         &self.from
+    }
+}
+
+/// An error as a reason, without the number that the standard library adds to what the C library says.
+fn words(error: impl ToString) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" (os error ") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
     }
 }
 
@@ -279,7 +288,7 @@ pub struct Facts {
     /// What it does with packets to programs that serve clients.
     pub delivered: Vec<Passage>,
     /// What the rules for ARP do; nothing if none is about a virtual address.
-    pub arp: Vec<ArpPassage>,
+    pub arp: Fact<Vec<ArpPassage>>,
     /// What asking on the wire gave, if that was wanted.
     pub probe: Option<Probe>,
 }

@@ -100,7 +100,7 @@ fn arp_setting(facts: &Facts, name: &str, wanted: i64, rule: fn(&ArpPassage) -> 
 
 /// Whether rules for ARP stop this on all interfaces.
 fn silenced(facts: &Facts, vip: IpAddr, rule: fn(&ArpPassage) -> &Fact<Fate>) -> bool {
-    let mut of_vip = facts.arp.iter().filter(|passage| passage.vip == vip).peekable();
+    let mut of_vip = facts.arp.value().into_iter().flatten().filter(|passage| passage.vip == vip).peekable();
     of_vip.peek().is_some() && of_vip.all(|passage| matches!(rule(passage).value(), Some(Fate::Stopped { .. })))
 }
 
@@ -142,14 +142,17 @@ fn at_boot<'l>(lines: &'l [SettingLine], key: &str) -> Option<&'l SettingLine> {
 }
 
 pub(super) fn boot(facts: &Facts) -> Judged {
-    let vips = ipv4(facts)?;
+    let vips = &facts.vips;
+    if vips.is_empty() {
+        return Err(no_vip());
+    }
     let lines = facts.boot_settings.get()?;
     let held = facts.boot_addresses.get()?;
     let mut bad = Vec::new();
     let mut missing = Vec::new();
     for (name, wanted, rule) in [("arp_ignore", 1, INCOMING), ("arp_announce", 2, OUTGOING)] {
         let by_unit = |vip: &Vip| held.iter().any(|one| one.address == vip.address && one.is_unit);
-        if vips.iter().all(|vip| by_unit(vip) || silenced(facts, vip.address, rule)) {
+        if vips.iter().all(|vip| vip.address.is_ipv6() || by_unit(vip) || silenced(facts, vip.address, rule)) {
             continue;
         }
         for link in facts.speaking()? {
@@ -176,13 +179,13 @@ pub(super) fn boot(facts: &Facts) -> Judged {
             }
         }
     }
-    let absent = |vip: &&&Vip| !held.iter().any(|one| one.address == vip.address);
+    let absent = |vip: &&Vip| !held.iter().any(|one| one.address == vip.address);
     missing.extend(vips.iter().filter(absent).map(|vip| vip.address.to_string()));
     if !missing.is_empty() {
         let vip = vips.iter().find(absent).unwrap_or(&vips[0]).address;
         let from = format!("{}, {}", facts.boot_settings.from(), facts.boot_addresses.from());
         bad.push(
-            Judgement::warn(format!("no file sets {} at boot", missing.join(", ")), from)
+            Judgement::warn(format!("at boot no file sets {}", missing.join(", ")), from)
                 .command(start(facts, vip).replacen(" start", " start --persist", 1)),
         );
     }
@@ -239,8 +242,11 @@ pub(super) fn way_back(facts: &Facts) -> Judged {
 }
 
 pub(super) fn reverse_path(facts: &Facts) -> Judged {
-    if ipv4(facts)?.is_empty() {
+    if facts.vips.is_empty() {
         return Err(no_vip());
+    }
+    if facts.vips.iter().all(|vip| vip.address.is_ipv6()) {
+        return Err(Skip::does_not_apply("IPv6 has no such setting"));
     }
     let mut bad = Vec::new();
     let mut good = Vec::new();
@@ -329,17 +335,17 @@ pub(super) fn listeners(facts: &Facts) -> Judged {
 }
 
 pub(super) fn firewall(facts: &Facts) -> Judged {
-    super::director::passages(&facts.delivered)
+    super::director::passages(&facts.delivered, "no program is known to serve clients; name its port as VIP:PORT")
 }
 
 pub(super) fn arp_rules(facts: &Facts) -> Judged {
     ipv4(facts)?;
-    let Some(first) = facts.arp.first() else {
+    let Some(first) = facts.arp.get()?.first() else {
         return Err(Skip::does_not_apply("no rule for ARP is about the VIP"));
     };
     let mut silent = Vec::new();
     let mut open = Vec::new();
-    for passage in &facts.arp {
+    for passage in facts.arp.get()? {
         for (what, fate) in [("questions for", &passage.incoming), ("words from", &passage.outgoing)] {
             let what = format!("{what} {} on {}", passage.vip, passage.interface);
             match fate.get()? {

@@ -138,7 +138,7 @@ fn machine() -> Facts {
         announced: Fact::known(Vec::new(), "scripts"),
         scheduled: vec![passage()],
         delivered: vec![passage()],
-        arp: Vec::new(),
+        arp: Fact::known(Vec::new(), "rules"),
         probe: None,
     };
     for which in ["all", "lo", "eth0"] {
@@ -309,6 +309,7 @@ fn what_cannot_be_read_is_skipped_and_never_a_failure() {
     facts.boot_settings = Fact::unreadable(no, "x");
     facts.boot_addresses = Fact::unreadable(no, "x");
     facts.announced = Fact::unreadable(no, "x");
+    facts.arp = Fact::unreadable(no, "x");
     facts.offload = vec![("eth0".to_owned(), Fact::unreadable(no, "x"))];
     let passage = Passage { fate: Fact::unreadable(no, "x"), ..passage() };
     (facts.scheduled, facts.delivered) = (vec![passage.clone()], vec![passage]);
@@ -361,7 +362,7 @@ fn d4_servers_on_link() {
     facts.addresses = Fact::known(vec![address(ETH0, VIP, 32)], "addresses");
     assert_found("D4", &facts, State::Fail, "behind the gateway", "tunnelling");
     facts.paths.extend([path("30.30.30.30", RouteKind::Local, None)]);
-    assert_found("D4", &facts, State::Fail, "this machine itself", "EditDestination");
+    assert_found("D4", &facts, State::Ok, "no gateway", "");
     facts.paths.insert(ip("30.30.30.30"), Fact::known(None, "routes"));
     assert_found("D4", &facts, State::Fail, "no route", "network");
 }
@@ -464,6 +465,9 @@ fn d12_backup_only() {
     assert_skipped("D12", &facts, "no backup daemon");
     facts.daemons = Fact::known(vec![daemon(DaemonRole::Backup, 1)], "daemons");
     assert_skipped("D12", &facts, "no real server");
+    let mut local = facts.clone();
+    local.paths.extend([path("30.30.30.30", RouteKind::Local, None)]);
+    assert_found("D12", &local, State::Fail, "backup_only = 0", "sysctl -w net.ipv4.vs.backup_only=1");
     table(&mut facts, |service| service.destinations[0].destination.forwarding = Forwarding::Local);
     assert_found("D12", &facts, State::Fail, "backup_only = 0", "sysctl -w net.ipv4.vs.backup_only=1");
 }
@@ -500,7 +504,7 @@ fn d14_and_r9_firewall() {
         both(&mut facts, &Fate::Depends("the client".to_owned()), true);
         assert_skipped(id, &facts, "the client");
         (facts.scheduled, facts.delivered) = (Vec::new(), Vec::new());
-        assert_skipped(id, &facts, "VIP:PORT");
+        assert_skipped(id, &facts, "does not apply");
     }
 }
 
@@ -587,9 +591,9 @@ fn d21_managers() {
 fn d22_saved() {
     let mut facts = director();
     rules(&mut facts, |rules| rules.differences = 2);
-    assert_found("D22", &facts, State::Warn, "2 rules differ", "ipvsadm-rs -S -n --file /etc/ipvsadm.rules");
+    assert_found("D22", &facts, State::Warn, "rules that differ: 2", "ipvsadm-rs -S -n --file /etc/ipvsadm.rules");
     rules(&mut facts, |rules| (rules.whole, rules.path) = (true, "/a b".to_owned()));
-    assert_found("D22", &facts, State::Warn, "2 rules differ", "-S -n --all --file '/a b'");
+    assert_found("D22", &facts, State::Warn, "rules that differ: 2", "-S -n --all --file '/a b'");
     rules(&mut facts, |rules| rules.bad.push("3: wrong".to_owned()));
     assert_found("D22", &facts, State::Warn, "3: wrong", "--check");
     facts.rules = Fact::known(None, "rules");
@@ -663,15 +667,15 @@ fn rules_for_arp_do_the_work_of_the_settings() {
     let mut facts = real_server();
     set(&mut facts, "net/ipv4/conf/all/arp_ignore", 0);
     set(&mut facts, "net/ipv4/conf/all/arp_announce", 0);
-    facts.arp = vec![arp(true, true)];
+    facts.arp = Fact::known(vec![arp(true, true)], "rules");
     assert_skipped("R2", &facts, "R10");
     assert_skipped("R3", &facts, "R10");
     assert_found("R10", &facts, State::Ok, "arp f i: drop", "");
-    facts.arp = vec![arp(true, false)];
+    facts.arp = Fact::known(vec![arp(true, false)], "rules");
     assert_skipped("R2", &facts, "R10");
     assert_found("R3", &facts, State::Fail, "arp_announce is 0", "realserver start");
     assert_found("R10", &facts, State::Fail, "but not words from", "sysctl -w");
-    facts.arp = Vec::new();
+    facts.arp = Fact::known(Vec::new(), "rules");
     assert_skipped("R10", &facts, "no rule for ARP");
 }
 
@@ -704,6 +708,10 @@ fn r5_boot() {
     facts.boot_settings = Fact::known(good, "sysctl.d");
     facts.boot_addresses = Fact::known(Vec::new(), "etc");
     assert_found("R5", &facts, State::Warn, "no file sets 20.20.20.20", "--persist 20.20.20.20");
+    // Of an IPv6 VIP only the address matters.
+    facts.boot_settings = Fact::known(Vec::new(), "sysctl.d");
+    facts.vips = vec![Vip { address: ip(VIP6), port: None }];
+    assert_found("R5", &facts, State::Warn, "no file sets 2001:db8:20::20", "--persist 2001:db8:20::20");
 }
 
 #[test]

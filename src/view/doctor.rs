@@ -189,3 +189,62 @@ fn text(line: &Line<'_>) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::{CHECKS, Judgement};
+    use crate::model::Timeouts;
+
+    fn finding(id: &str, state: State, mend: Option<Mend>) -> Finding {
+        let check = CHECKS.iter().find(|check| check.id == id).unwrap();
+        Finding { check, judgement: Judgement { state, fact: "a fact".to_owned(), from: "/proc".to_owned(), mend } }
+    }
+
+    fn findings() -> [Finding; 5] {
+        let timeouts = Timeouts { tcp: 7300, ..Timeouts::default() };
+        [
+            finding("D1", State::Ok, None),
+            finding("D19", State::Warn, Some(Mend::Changes(vec![Change::SetTimeouts(timeouts)]))),
+            finding("D20", State::Skip, None),
+            finding("D23", State::Fail, Some(Mend::Elsewhere { machine: "rs1".to_owned(), command: "x".to_owned() })),
+            finding("R8", State::Warn, Some(Mend::Advice("Do that.".to_owned()))),
+        ]
+    }
+
+    fn text(style: Style) -> String {
+        let findings = findings();
+        let mut out = Vec::new();
+        write(&mut out, &Report::new(&[Role::Director], &[], &findings), style).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn failures_come_first_and_commands_have_lines_of_their_own() {
+        let text = text(Style { all: false, colored: false });
+        let lines: Vec<_> = text.lines().map(str::trim).collect();
+        let at =
+            |line: &str| lines.iter().position(|one| *one == line).unwrap_or_else(|| panic!("no {line:?} in {text}"));
+        assert_eq!(at("mend, on rs1:") + 1, at("x"));
+        assert!(at("x") < at("ipvsadm-rs --set 7300 0 0") && at("ipvsadm-rs --set 7300 0 0") < at("mend: Do that."));
+        assert!(text.contains("\nok         D1\nskip       D20\n"), "{text}");
+        assert!(text.ends_with("1 fail, 2 warn, 1 ok, 1 skip; --all tells why checks were skipped\n"), "{text}");
+        assert!(!text.contains(" \n") && !text.contains('\x1b'), "{text}");
+    }
+
+    #[test]
+    fn all_is_shown_on_demand_and_coloured_on_demand() {
+        assert_eq!(text(Style { all: true, colored: false }).matches("a fact (/proc)").count(), 5);
+        assert!(text(Style { all: false, colored: true }).contains("\x1b[31;1mFAIL\x1b[0m  D23  "));
+    }
+
+    #[test]
+    fn programs_get_every_field() {
+        let findings = findings();
+        let json = serde_json::to_value(Report::new(&[Role::Director], &[], &findings)).unwrap();
+        assert_eq!(json["state"], "fail");
+        assert_eq!(json["findings"][1]["mend"], "ipvsadm-rs --set 7300 0 0");
+        assert_eq!((&json["findings"][3]["mend"], &json["findings"][3]["machine"]), (&"x".into(), &"rs1".into()));
+        assert_eq!((&json["findings"][4]["mend"], &json["findings"][4]["advice"]), (&().into(), &"Do that.".into()));
+    }
+}

@@ -4,11 +4,13 @@
 //! - `@COMMANDS@`: an entry for each command.
 //! - `@OPTIONS FIRST LAST@`: an entry for each option from `--FIRST` to `--LAST`, in the table's order.
 //! - `@MORE OPTIONS@`: a section with the options that are in none of these lists, if there are any.
+//! - `@CHECKS ROLE@`: an entry for each of the doctor's checks of this role (`director`, `real-server`).
 //! - `@SUBCOMMAND WORD...@`: an entry for each argument and option of this subcommand (`diff`).
 //! - `@DEVIATIONS@`: an entry for each heading of `tests/compliance/deviations.md`.
 //!
 //! `@VERSION@` stands for the version anywhere.
 
+use ipvsadm_rs::doctor::CHECKS;
 use ipvsadm_rs::grammar::table::{COMMANDS, Completion, OPTIONS, OptionSpec, Value};
 
 /// The page, or what is wrong with the template.
@@ -32,6 +34,7 @@ pub fn page(name: &str, template: &str, deviations: &str) -> Result<String, Stri
                 rest.for_each(|spec| option(&mut page, spec));
             }
             Some("DEVIATIONS") => deviations.split("\n## ").skip(1).try_for_each(|text| deviation(&mut page, text))?,
+            Some(list) if list.starts_with("CHECKS ") => checks(&mut page, list)?,
             Some(list) if list.starts_with("SUBCOMMAND ") => subcommand(&mut page, list)?,
             Some(list) => {
                 for spec in range(list).ok_or_else(|| format!("the line @{list}@ makes no sense"))? {
@@ -63,6 +66,21 @@ fn option(page: &mut String, spec: &OptionSpec) {
     let letter = spec.short.map(|letter| format!("-{}", char::from(letter)));
     let names: Vec<String> = letter.into_iter().chain(spec.long.map(|long| format!("--{long}"))).collect();
     entry(page, &names, spec.value, &[], spec.help);
+}
+
+/// Append the checks of `CHECKS ROLE`.
+fn checks(page: &mut String, list: &str) -> Result<(), String> {
+    let role = list.split(' ').nth(1).unwrap_or_default();
+    let of_role: Vec<_> = CHECKS.iter().filter(|check| check.role.name() == role).collect();
+    if of_role.is_empty() {
+        return Err(format!("@{list}@: there is no such role"));
+    }
+    for check in of_role {
+        let title = check.title[..1].to_uppercase() + &check.title[1..];
+        // Sentences begin on lines of their own.
+        page.push_str(&format!(".TP\n\\fB{}\\fR\n{}.\n{}\n", check.id, markdown(&title), markdown(check.why)));
+    }
+    Ok(())
 }
 
 /// Append the arguments and options of `SUBCOMMAND WORD...`.

@@ -105,8 +105,11 @@ impl Filter {
     }
 
     /// What the rules for ARP do about virtual addresses, if any is about one.
-    pub(super) fn arp(&self, vips: &[IpAddr]) -> Vec<ArpPassage> {
-        let Ok(firewall) = &self.firewall else { return Vec::new() };
+    pub(super) fn arp(&self, vips: &[IpAddr]) -> Fact<Vec<ArpPassage>> {
+        let firewall = match &self.firewall {
+            Ok(firewall) => firewall,
+            Err(error) => return Fact::unreadable(error, FROM),
+        };
         let mut passages = Vec::new();
         let mut any = false;
         for vip in vips {
@@ -133,7 +136,10 @@ impl Filter {
                 });
             }
         }
-        if any { passages } else { Vec::new() }
+        if !any {
+            passages.clear();
+        }
+        Fact::known(passages, FROM)
     }
 
     fn unreadable(&self, packet: String) -> Passage {
