@@ -18,6 +18,7 @@ mod output;
 mod progress;
 mod restore;
 mod save;
+mod terminal;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -154,7 +155,7 @@ fn as_subcommand(subcommand: &Subcommand, arguments: &[OsString], output: &mut O
 fn request_of(request: Request, output: &mut Output) -> Result<u8> {
     match request {
         Request::Help => help::help(output),
-        Request::Version => help::version(output),
+        Request::Version(json) => help::version(json, output),
         Request::Change(change) => change::run(&change),
         Request::List(listing) => list::run(&listing, output),
         Request::Save(save) => save::run(&save, output),

@@ -12,5 +12,8 @@ mod values;
 
 pub use error::Error;
 pub use parse::{Parsed, parse, parse_noting};
-pub use request::{Columns, Listing, Replace, Request, Restore, RestoreMode, Save, Subject};
+pub use request::{
+    ColorWhen, Columns, ConnectionKey, ConnectionView, Connections, Format, Json, Listing, Replace, Request, Restore,
+    RestoreMode, Save, Subject,
+};
 pub use values::{Names, number};

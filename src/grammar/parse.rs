@@ -9,7 +9,7 @@ mod finish;
 use std::net::IpAddr;
 
 use super::error::Error;
-use super::request::{Listing, Request};
+use super::request::{ColorWhen, ConnectionKey, Json, Listing, Request};
 use super::table::{self, Classes, Command, CommandSpec, Flag, Value, Word};
 use super::values::{self, Names};
 use crate::model::{
@@ -65,6 +65,7 @@ pub fn parse_noting<'w>(words: impl IntoIterator<Item = &'w [u8]>, names: &impl 
             _ => reader.leave_over(word),
         }
         if let Some(Command::Help | Command::Version) = reader.command() {
+            words.for_each(|word| reader.after_version(word));
             break;
         }
     }
@@ -107,6 +108,11 @@ struct Reader<'w, 'n, N> {
     daemon: Daemon,
     file: Option<&'w [u8]>,
     confirm: u32,
+    sort_by: Option<ConnectionKey>,
+    count_by: Option<ConnectionKey>,
+    color: ColorWhen,
+    /// What `-v` has to say as JSON, if it has.
+    version_json: Option<Json>,
     replaced_port: Option<u16>,
 
     /// Values that cannot be read before the service is known.
@@ -165,6 +171,10 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
             },
             file: None,
             confirm: 0,
+            sort_by: None,
+            count_by: None,
+            color: ColorWhen::Auto,
+            version_json: None,
             replaced_port: None,
             early_server: None,
             early_netmask: None,
@@ -240,10 +250,26 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
             };
             self.take(meaning, word, value)?;
             if let Some(Command::Help | Command::Version) = self.command() {
+                if letters.contains(&b'j') {
+                    self.version_json.get_or_insert_default();
+                }
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// The original does not look at what follows `-v`, whatever it is; we look for `--json` and `--pretty`.
+    fn after_version(&mut self, word: &[u8]) {
+        match word {
+            b"-j" | b"--json" => {
+                self.version_json.get_or_insert_default();
+            }
+            b"--pretty" => {
+                self.version_json = Some(Json { pretty: true });
+            }
+            _ => {}
+        }
     }
 
     /// The next word, as a value. A required value eats whatever comes; an optional one stops at a dash.
@@ -383,6 +409,21 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
             Flag::Confirm => {
                 self.confirm = number(1, TIMEOUT_MAXIMUM, "illegal number of seconds specified for --confirm")?;
             }
+            Flag::SortBy => {
+                self.sort_by = Some(connection_key(text).ok_or_else(|| {
+                    usage(format!("--sort-by takes state, server, client or expires, not `{}'", lossy(text)))
+                })?);
+            }
+            Flag::CountBy => {
+                let key = connection_key(text).filter(|&key| key != ConnectionKey::Expires);
+                self.count_by = Some(key.ok_or_else(|| {
+                    usage(format!("--count-by takes state, server or client, not `{}'", lossy(text)))
+                })?);
+            }
+            Flag::Color => {
+                self.color = ColorWhen::named(text)
+                    .ok_or_else(|| usage(format!("--color takes auto, always or never, not `{}'", lossy(text))))?;
+            }
             Flag::TunnelNoChecksum
             | Flag::TunnelChecksum
             | Flag::TunnelRemoteChecksum
@@ -398,6 +439,10 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
             | Flag::Exact
             | Flag::NoSort
             | Flag::Sort
+            | Flag::Json
+            | Flag::Pretty
+            | Flag::Table
+            | Flag::Wide
             | Flag::All
             | Flag::Check
             | Flag::Replace
@@ -455,6 +500,16 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
             }
         });
         Ok(())
+    }
+}
+
+fn connection_key(text: &[u8]) -> Option<ConnectionKey> {
+    match text {
+        b"state" => Some(ConnectionKey::State),
+        b"server" => Some(ConnectionKey::Server),
+        b"client" => Some(ConnectionKey::Client),
+        b"expires" => Some(ConnectionKey::Expires),
+        _ => None,
     }
 }
 

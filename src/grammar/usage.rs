@@ -64,11 +64,12 @@ ipvsadm-rs -A|-E -t|-u|--sctp-service|-f SERVICE [-s SCHEDULER] [-p [SECONDS]] [
        ipvsadm-rs -S [-n] [--all] [--file PATH]
        ipvsadm-rs -a|-e -t|-u|--sctp-service|-f SERVICE -r SERVER [-g|-i|-m] [-w WEIGHT] [-x N] [-y N] [TUNNEL]
        ipvsadm-rs -d -t|-u|--sctp-service|-f SERVICE -r SERVER
-       ipvsadm-rs -L|-l [-t|-u|--sctp-service|-f SERVICE | -c | --timeout | --daemon] [-n] [COLUMNS]
+       ipvsadm-rs -L|-l [-t|-u|--sctp-service|-f SERVICE | --timeout | --daemon] [-n] [COLUMNS] [FORM]
+       ipvsadm-rs -L|-l -c [-t|-u|--sctp-service SERVICE] [-r SERVER] [-n] [--sort-by|--count-by KEY] [FORM]
        ipvsadm-rs -Z [-t|-u|--sctp-service|-f SERVICE]
        ipvsadm-rs --set TCP TCPFIN UDP
        ipvsadm-rs --start-daemon master|backup [DAEMON]
        ipvsadm-rs --stop-daemon master|backup [--syncid ID]
-       ipvsadm-rs diff [--color WHEN] FILE
+       ipvsadm-rs diff [--color WHEN] [--json [--pretty]] FILE
        ipvsadm-rs -h
-       ipvsadm-rs -v";
+       ipvsadm-rs -v [--json [--pretty]]";

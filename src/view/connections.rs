@@ -1,14 +1,16 @@
-//! `-L -c`: the connections, read from the kernel's file line by line and written as they come.
+//! `-L -c`: the connections, read from the kernel's file line by line and written as they come; sorted and counted.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, BufRead, Write};
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::Labels;
 use super::append::{Append, Field};
-use crate::grammar::number;
-use crate::model::Protocol;
+use crate::grammar::{ConnectionKey, Connections, number};
+use crate::model::{Protocol, ServiceKey};
 
 /// The kernel's list of connections, of the network namespace we are in.
 pub const PATH: &str = "/proc/net/ip_vs_conn";
@@ -30,34 +32,80 @@ impl fmt::Display for BadLine {
 
 impl std::error::Error for BadLine {}
 
-/// One connection.
-#[derive(Debug, PartialEq, Eq)]
-struct Connection<'l> {
-    protocol: Cow<'l, str>,
-    source: (IpAddr, u16),
-    virtual_address: (IpAddr, u16),
-    destination: (IpAddr, u16),
-    state: Cow<'l, str>,
+/// One connection, or what persistence remembers of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection<'l> {
+    /// `TCP`, `UDP`, `SCTP`; `IP` for what persistence remembers of a firewall mark.
+    pub protocol: Cow<'l, str>,
+    /// The client's address and port.
+    pub source: (IpAddr, u16),
+    /// Where the client connected to.
+    pub virtual_address: (IpAddr, u16),
+    /// The real server's address and port.
+    pub destination: (IpAddr, u16),
+    /// The kernel's name of its state.
+    pub state: Cow<'l, str>,
     /// Seconds until it is forgotten.
-    expires: u64,
+    pub expires: u64,
     /// Name and data of the persistence engine.
-    engine: Option<(Cow<'l, str>, Cow<'l, str>)>,
+    pub engine: Option<(Cow<'l, str>, Cow<'l, str>)>,
 }
 
-/// Write the list: its header, and a line for each of the kernel's.
+/// Write the list: its header, and a line for each of the kernel's that is wanted.
 ///
 /// # Errors
 /// Reading or writing fails, or a line makes no sense ([`BadLine`] inside).
-pub fn list(mut source: impl BufRead, out: &mut impl Write, labels: &mut Labels, engine_data: bool) -> io::Result<()> {
+pub fn list(
+    source: impl BufRead,
+    out: &mut impl Write,
+    labels: &mut Labels,
+    engine_data: bool,
+    wanted: &Connections,
+) -> io::Result<()> {
+    header(out, engine_data)?;
+    let mut text = String::with_capacity(256);
+    read(source, |connection| {
+        if !connection.is_of(wanted) {
+            return Ok(());
+        }
+        text.clear();
+        connection.write(&mut text, labels, engine_data);
+        out.write_all(text.as_bytes())
+    })
+}
+
+/// Write a list of connections held already.
+///
+/// # Errors
+/// Writing fails.
+pub fn list_of(
+    connections: &[Connection<'_>],
+    out: &mut impl Write,
+    labels: &mut Labels,
+    engine_data: bool,
+) -> io::Result<()> {
+    header(out, engine_data)?;
+    connections
+        .iter()
+        .try_for_each(|connection| labels.line(out, |line, labels| connection.write_bare(line, labels, engine_data)))
+}
+
+fn header(out: &mut impl Write, engine_data: bool) -> io::Result<()> {
     out.write_all(b"IPVS connection entries\n")?;
     out.write_all(if engine_data {
         b"pro expire state       source             virtual            destination        pe name          pe_data\n"
     } else {
         b"pro expire state       source             virtual            destination\n".as_slice()
-    })?;
+    })
+}
+
+/// Read the kernel's list: each connection, in its order. Only one line of it is held.
+///
+/// # Errors
+/// Reading or `each` fails, or a line makes no sense ([`BadLine`] inside).
+pub fn read(mut source: impl BufRead, mut each: impl FnMut(&Connection<'_>) -> io::Result<()>) -> io::Result<()> {
     // A persistence engine's data comes from strangers and is as long as they like: lines are read whole.
     let mut line = Vec::new();
-    let mut text = String::with_capacity(256);
     for number in 1.. {
         line.clear();
         if source
@@ -74,11 +122,151 @@ pub fn list(mut source: impl BufRead, out: &mut impl Write, labels: &mut Labels,
         let connection = Connection::parse_columns(&line)
             .map_or_else(|| Connection::parse(&line), Ok)
             .map_err(|field| io::Error::new(io::ErrorKind::InvalidData, BadLine { number, field }))?;
-        text.clear();
-        connection.write(&mut text, labels, engine_data);
-        out.write_all(text.as_bytes())?;
+        each(&connection)?;
     }
     Ok(())
+}
+
+/// How many connections there are of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// What they have in common.
+    pub of: Counted,
+    /// How many.
+    pub connections: u64,
+}
+
+/// What connections that are counted together have in common.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Counted {
+    /// Their state.
+    State(String),
+    /// The client's address.
+    Client(IpAddr),
+    /// The real server's address and port.
+    Server(IpAddr, u16),
+}
+
+/// Counts, kept while connections are read.
+#[derive(Debug)]
+pub struct Counter {
+    key: ConnectionKey,
+    counts: HashMap<Counted, u64>,
+}
+
+impl Counter {
+    /// Nothing counted yet.
+    #[must_use]
+    pub fn by(key: ConnectionKey) -> Self {
+        Self { key, counts: HashMap::new() }
+    }
+
+    /// Count one.
+    pub fn add(&mut self, connection: &Connection<'_>) {
+        let of = match self.key {
+            ConnectionKey::Client => Counted::Client(connection.source.0),
+            ConnectionKey::Server => Counted::Server(connection.destination.0, connection.destination.1),
+            ConnectionKey::State | ConnectionKey::Expires => Counted::State(connection.state.as_ref().to_owned()),
+        };
+        *self.counts.entry(of).or_default() += 1;
+    }
+
+    /// What was counted, the most first, and of as many in order.
+    #[must_use]
+    pub fn counts(self) -> Vec<Count> {
+        let mut counts: Vec<Count> =
+            self.counts.into_iter().map(|(of, connections)| Count { of, connections }).collect();
+        counts.sort_unstable_by(|a, b| b.connections.cmp(&a.connections).then_with(|| a.of.cmp(&b.of)));
+        counts
+    }
+}
+
+impl Counted {
+    /// The address, if it is one.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        match *self {
+            Self::State(_) => None,
+            Self::Client(address) | Self::Server(address, _) => Some(address),
+        }
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn text(&self, labels: &mut Labels) -> String {
+        let mut text = String::new();
+        match self {
+            Self::State(state) => text.push_str(state),
+            Self::Client(address) => labels.write_host(&mut text, *address),
+            Self::Server(address, port) => labels.write(&mut text, *address, *port, None),
+        }
+        text
+    }
+}
+
+/// Write counts: the number, as wide as the largest, and what was counted.
+///
+/// # Errors
+/// Writing fails.
+pub fn list_counts(counts: &[Count], out: &mut impl Write, labels: &mut Labels) -> io::Result<()> {
+    let width = counts.first().map_or(1, |most| most.connections.to_string().len());
+    counts.iter().try_for_each(|count| writeln!(out, "{:>width$} {}", count.connections, count.of.text(labels)))
+}
+
+impl Connection<'_> {
+    /// Whether it is one of these.
+    #[must_use]
+    pub fn is_of(&self, wanted: &Connections) -> bool {
+        let of_service = match wanted.service {
+            Some(ServiceKey::Address { protocol, address, port }) => {
+                self.virtual_address.0 == address
+                    && (port == 0 || self.virtual_address.1 == port)
+                    && self.protocol == protocol.name()
+            }
+            // The parser lets no mark pass: connections do not tell theirs.
+            Some(ServiceKey::Mark { .. }) => false,
+            None => true,
+        };
+        let of_server = wanted.server.is_none_or(|(address, port)| {
+            self.destination.0 == address && port.is_none_or(|port| self.destination.1 == port)
+        });
+        of_service && of_server
+    }
+
+    /// The same, with a life of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Connection<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Connection {
+            protocol: owned(self.protocol),
+            source: self.source,
+            virtual_address: self.virtual_address,
+            destination: self.destination,
+            state: owned(self.state),
+            expires: self.expires,
+            engine: self.engine.map(|(name, data)| (owned(name), owned(data))),
+        }
+    }
+
+    /// The order by this key; what is equal by it comes in order of client, virtual address and server.
+    #[must_use]
+    pub fn order(&self, other: &Self, key: ConnectionKey) -> Ordering {
+        let rest = |c: &Self| (c.source, c.virtual_address, c.destination);
+        match key {
+            ConnectionKey::State => self.state.cmp(&other.state),
+            ConnectionKey::Server => self.destination.cmp(&other.destination),
+            ConnectionKey::Client => Ordering::Equal,
+            ConnectionKey::Expires => self.expires.cmp(&other.expires),
+        }
+        .then_with(|| rest(self).cmp(&rest(other)))
+    }
+
+    /// Append minutes and seconds until it is forgotten.
+    pub(super) fn write_expiry(&self, text: &mut String) {
+        push_two_digits(text, self.expires / 60);
+        text.push(':');
+        push_two_digits(text, self.expires % 60);
+    }
 }
 
 impl<'l> Connection<'l> {
@@ -136,15 +324,19 @@ impl<'l> Connection<'l> {
     }
 
     fn write(&self, text: &mut String, labels: &mut Labels, engine_data: bool) {
+        self.write_bare(text, labels, engine_data);
+        text.push('\n');
+    }
+
+    /// Without the end of the line.
+    fn write_bare(&self, text: &mut String, labels: &mut Labels, engine_data: bool) {
         // Only names of ports depend on it.
         let protocol = if labels.are_numeric() { None } else { Protocol::named(&self.protocol) };
         let start = text.len();
         text.push_str(&self.protocol);
         text.pad(start, 3);
         text.push(' ');
-        push_two_digits(text, self.expires / 60);
-        text.push(':');
-        push_two_digits(text, self.expires % 60);
+        self.write_expiry(text);
         text.push_str("  ");
         let start = text.len();
         text.push_str(&self.state);
@@ -162,7 +354,6 @@ impl<'l> Connection<'l> {
             }
             _ => labels.write(text, self.destination.0, self.destination.1, protocol),
         }
-        text.push('\n');
     }
 }
 
@@ -224,7 +415,7 @@ mod tests {
     fn listed(lines: &str, engine_data: bool) -> String {
         let mut out = Vec::new();
         let source = format!("{HEADER}{lines}");
-        list(source.as_bytes(), &mut out, &mut Labels::numeric(), engine_data).unwrap();
+        list(source.as_bytes(), &mut out, &mut Labels::numeric(), engine_data, &Connections::default()).unwrap();
         let text = String::from_utf8(out).unwrap();
         text.lines().skip(2).map(|line| format!("{line}\n")).collect()
     }
@@ -278,7 +469,9 @@ mod tests {
             ("TCP 0A010101 D4FC 0A010102\n", "the virtual address"),
         ] {
             let source = format!("{HEADER}{line}");
-            let error = list(source.as_bytes(), &mut Vec::new(), &mut Labels::numeric(), false).unwrap_err();
+            let error =
+                list(source.as_bytes(), &mut Vec::new(), &mut Labels::numeric(), false, &Connections::default())
+                    .unwrap_err();
             assert_eq!(error.to_string(), format!("{PATH}:2: {field} cannot be read"));
         }
     }

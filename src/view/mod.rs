@@ -1,10 +1,14 @@
 //! Every rendering of what the kernel reports, to any [`std::io::Write`].
 
 mod append;
+pub mod boxed;
+mod columns;
 pub mod connections;
 mod endpoint;
 pub mod json;
+mod marks;
 pub mod rules;
 pub mod text;
+pub mod wide;
 
 pub use endpoint::Labels;

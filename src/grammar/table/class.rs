@@ -47,11 +47,18 @@ pub enum Class {
     DryRun,
     KeepWeights,
     Confirm,
+    Json,
+    Pretty,
+    Table,
+    Wide,
+    Color,
+    SortBy,
+    CountBy,
 }
 
 impl Class {
     /// All classes, in the order of checks.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 48] = [
         Self::Numeric,
         Self::Connection,
         Self::ServiceAddress,
@@ -93,6 +100,13 @@ impl Class {
         Self::DryRun,
         Self::KeepWeights,
         Self::Confirm,
+        Self::Json,
+        Self::Pretty,
+        Self::Table,
+        Self::Wide,
+        Self::Color,
+        Self::SortBy,
+        Self::CountBy,
     ];
 
     /// The name in messages.
@@ -140,6 +154,13 @@ impl Class {
             Self::DryRun => "dry-run",
             Self::KeepWeights => "keep-weights",
             Self::Confirm => "confirm",
+            Self::Json => "json",
+            Self::Pretty => "pretty",
+            Self::Table => "table",
+            Self::Wide => "wide",
+            Self::Color => "color",
+            Self::SortBy => "sort-by",
+            Self::CountBy => "count-by",
         }
     }
 }
@@ -187,6 +208,12 @@ impl Classes {
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// These without those.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// What is in both.
