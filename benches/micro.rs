@@ -6,7 +6,7 @@ use std::io;
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use ipvsadm_rs::grammar::{self, Columns, Listing, Subject};
+use ipvsadm_rs::grammar::{self, Columns, Connections, Listing, Subject};
 use ipvsadm_rs::host::SystemNames;
 use ipvsadm_rs::kernel::decode;
 use ipvsadm_rs::kernel::wire::{Mark, Writer};
@@ -233,10 +233,9 @@ fn list_connections(bencher: Bencher<'_, '_>) {
         );
     }
     let mut labels = Labels::numeric();
-    bencher
-        .counter(ItemsCount::new(1000usize))
-        .counter(BytesCount::of_str(&file))
-        .bench_local(|| connections::list(black_box(file.as_bytes()), &mut io::sink(), &mut labels, false));
+    bencher.counter(ItemsCount::new(1000usize)).counter(BytesCount::of_str(&file)).bench_local(|| {
+        connections::list(black_box(file.as_bytes()), &mut io::sink(), &mut labels, false, &Connections::default())
+    });
 }
 
 #[divan::bench]

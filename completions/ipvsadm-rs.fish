@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_ipvsadm_rs_global_optspecs
-    string join \n A/add-service E/edit-service D/delete-service C/clear R/restore S/save a/add-server e/edit-server d/delete-server L/list Z/zero set= start-daemon= stop-daemon= h/help v/version t/tcp-service= u/udp-service= sctp-service= f/fwmark-service= 6/ipv6 s/scheduler= p/persistent= M/netmask= pe= b/sched-flags= o/ops r/real-server= g/gatewaying i/ipip m/masquerading w/weight= x/u-threshold= y/l-threshold= tun-type= tun-port= tun-nocsum tun-csum tun-remcsum mcast-interface= syncid= sync-maxlen= mcast-group= mcast-port= mcast-ttl= n/numeric c/connection timeout daemon stats rate thresholds persistent-conn tun-info X/exact nosort sort file= all check replace dry-run keep-weights confirm= drain= force resolve-timeout= netns=
+    string join \n A/add-service E/edit-service D/delete-service C/clear R/restore S/save a/add-server e/edit-server d/delete-server L/list Z/zero set= start-daemon= stop-daemon= h/help v/version t/tcp-service= u/udp-service= sctp-service= f/fwmark-service= 6/ipv6 s/scheduler= p/persistent= M/netmask= pe= b/sched-flags= o/ops r/real-server= g/gatewaying i/ipip m/masquerading w/weight= x/u-threshold= y/l-threshold= tun-type= tun-port= tun-nocsum tun-csum tun-remcsum mcast-interface= syncid= sync-maxlen= mcast-group= mcast-port= mcast-ttl= n/numeric c/connection timeout daemon stats rate thresholds persistent-conn tun-info X/exact nosort sort sort-by= count-by= j/json pretty table wide color= file= all check replace dry-run keep-weights confirm= drain= force resolve-timeout= netns=
 end
 
 function __fish_ipvsadm_rs_needs_command
@@ -71,6 +71,16 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l sync-maxlen -d 'T
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l mcast-group -d 'The multicast group; 224.0.0.81 if not given' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l mcast-port -d 'The UDP port of the group; 8848 if not given' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l mcast-ttl -d 'The time to live of the packets, 1 to 255; 1 if not given' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l sort-by -d 'With -c, in order of state, server, client or expires' -r -f -a "state\t''
+server\t''
+client\t''
+expires\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l count-by -d 'With -c, how many connections there are of each state, server or client, the most first' -r -f -a "state\t''
+server\t''
+client\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l color -d 'When --table and --wide have colours: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l file -d 'With -R, read this file; with -S, write it, as a whole or not at all' -r -F
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l confirm -d 'With --replace, go back unless you say yes at the terminal within so many seconds' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l drain -d 'With -d, -D and -e -w 0, take weight 0 and wait until connections are gone, so many seconds at most' -r -f
@@ -109,6 +119,10 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l tun-info -d 'List
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s X -l exact -d 'Numbers in full, not in K, M, G, T'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l nosort -d 'In the kernel\'s order'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l sort -d 'In order of family, protocol, address and port, marks last; always so, unless --nosort'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s j -l json -d 'As JSON, everything that is known, as numbers; -v, too, takes it'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l pretty -d 'With --json, on indented lines'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l table -d 'As a table for reading, with shares as bars, as wide as the terminal'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l wide -d 'As ever, but with columns as wide as what is in them, and nothing cut'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l all -d 'With -S, save timeouts and synchronisation daemons, too'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l check -d 'With -R, only say what is wrong with the rules; needs neither root nor IPVS'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l replace -d 'With -R, make the table equal to the rules by the fewest changes, all or none'
@@ -124,6 +138,8 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l color -d 
 always\t''
 never\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -s j -l json -d 'As JSON'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l pretty -d 'With --json, on indented lines'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l interval -d 'Read the table every so many seconds, 1 to 3600' -r
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l count -d 'Print plain lines, so many times' -r
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l color -d 'When to colour what is printed' -r -f -a "auto\t''

@@ -5,7 +5,7 @@
 use std::io::BufReader;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ipvsadm_rs::grammar::{self, Names, Request};
+use ipvsadm_rs::grammar::{self, Connections, Names, Request};
 use ipvsadm_rs::kernel::decode;
 use ipvsadm_rs::kernel::wire::{Attributes, Messages};
 use ipvsadm_rs::model::{Change, Family, Name, Protocol};
@@ -131,7 +131,7 @@ pub fn connections(bytes: &[u8]) {
     let listed = |pieces: usize, engine_data: bool| {
         let mut out = Vec::new();
         let source = BufReader::with_capacity(pieces, bytes);
-        let outcome = connections::list(source, &mut out, &mut Labels::numeric(), engine_data);
+        let outcome = connections::list(source, &mut out, &mut Labels::numeric(), engine_data, &Connections::default());
         (out, outcome.map_err(|error| error.to_string()))
     };
     for engine_data in [false, true] {

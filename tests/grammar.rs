@@ -7,7 +7,7 @@ mod strategies;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ipvsadm_rs::grammar::table::{self, COMMANDS, Class, Classes, OPTIONS, Value, Word};
+use ipvsadm_rs::grammar::table::{self, COMMANDS, Class, Classes, Completion, OPTIONS, Value, Word};
 use ipvsadm_rs::grammar::{Names, Request, parse};
 use ipvsadm_rs::model::{Change, Daemon, DaemonRole, InterfaceName, Protocol};
 use ipvsadm_rs::rules::{self, Line, ReadError};
@@ -252,7 +252,7 @@ proptest! {
             (Err(ReadError::Bad(bad)), Err(error)) => prop_assert_eq!(&bad[0].message, &error.to_string()),
             (
                 Err(ReadError::Bad(_)),
-                Ok(Request::Restore(_) | Request::Help | Request::Version | Request::Save(_) | Request::Drain(_)),
+                Ok(Request::Restore(_) | Request::Help | Request::Version(_) | Request::Save(_) | Request::Drain(_)),
             ) => {}
             (read, parsed) => prop_assert!(false, "{:?}\n{:?}", read, parsed),
         }
@@ -284,7 +284,7 @@ fn respelling_reaches_every_form() {
 }
 
 /// The names that messages call options by: COMPAT's list, then ours.
-const NAMES: [&str; 44] = [
+const NAMES: [&str; 51] = [
     "numeric",
     "connection",
     "service-address",
@@ -329,6 +329,13 @@ const NAMES: [&str; 44] = [
     "drain",
     "force",
     "resolve-timeout",
+    "json",
+    "pretty",
+    "table",
+    "wide",
+    "color",
+    "sort-by",
+    "count-by",
 ];
 
 #[test]
@@ -363,9 +370,11 @@ fn every_option_given_twice_is_told_by_the_name_of_its_class() {
         let value = match spec.value {
             Value::None => None,
             _ if class == Class::ServiceAddress && word != "--fwmark-service" => Some("1.2.3.4:1"),
-            _ if class == Class::TunnelType => Some("gre"),
             _ if class == Class::MulticastGroup => Some("224.0.0.1"),
-            _ => Some("1"),
+            _ => match spec.completion {
+                Completion::Words(words) => words.first().copied(),
+                _ => Some("1"),
+            },
         };
         let word = match (spec.value, value) {
             (Value::Attached(_), Some(value)) => format!("{word}={value}"),

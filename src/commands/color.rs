@@ -4,6 +4,8 @@ use std::io::IsTerminal;
 
 use clap::{Arg, ArgMatches};
 
+use crate::grammar::ColorWhen;
+
 /// `--color WHEN`, for subcommands.
 pub(super) fn argument() -> Arg {
     Arg::new("color")
@@ -14,12 +16,20 @@ pub(super) fn argument() -> Arg {
         .help("When to colour what is printed")
 }
 
+/// What `--color` says.
+pub(super) fn when(matches: &ArgMatches) -> ColorWhen {
+    let word = matches.get_one::<String>("color").map(String::as_bytes);
+    word.and_then(ColorWhen::named).unwrap_or_default()
+}
+
 /// Whether standard output is to be coloured.
-pub(super) fn wanted(matches: &ArgMatches) -> bool {
-    match matches.get_one::<String>("color").map(String::as_str) {
-        Some("always") => true,
-        Some("never") => false,
+pub(super) fn wanted(when: ColorWhen) -> bool {
+    match when {
+        ColorWhen::Always => true,
+        ColorWhen::Never => false,
         // https://no-color.org: set, and not to nothing.
-        _ => std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stdout().is_terminal(),
+        ColorWhen::Auto => {
+            std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stdout().is_terminal()
+        }
     }
 }

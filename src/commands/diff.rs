@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgMatches, Command, value_parser};
-
 use anyhow::Result;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use serde::Serialize;
 
 use super::list::labels;
 use super::restore::{Source, Wanted, read_state};
@@ -13,6 +13,7 @@ use super::{Output, Told, color, status, tell};
 use crate::kernel::Client;
 use crate::model::Change;
 use crate::plan::{self, Options, State};
+use crate::view::json::{self, KeyDocument, ServerKeyDocument};
 use crate::view::rules::write_change;
 
 /// The subcommand as clap knows it.
@@ -25,6 +26,14 @@ pub(crate) fn command() -> Command {
              something does, 2 on trouble.",
         )
         .arg(color::argument())
+        .arg(Arg::new("json").short('j').long("json").action(ArgAction::SetTrue).help("As JSON"))
+        .arg(
+            Arg::new("pretty")
+                .long("pretty")
+                .action(ArgAction::SetTrue)
+                .requires("json")
+                .help("With --json, on indented lines"),
+        )
         .arg(Arg::new("file").value_name("FILE").required(true).value_parser(value_parser!(PathBuf)).help("The rules"))
 }
 
@@ -49,7 +58,13 @@ fn differing(matches: &ArgMatches, output: &mut Output) -> Result<bool> {
     }
     let have = read_state(&mut Client::connect()?, &want)?;
     let steps = plan::difference(&have, &want, Options::default());
-    let mut lines = Lines { output, colored: color::wanted(matches) };
+    if matches.get_flag("json") {
+        let changes: Vec<ChangeDocument> = steps.iter().map(|step| ChangeDocument::new(&have, &step.change)).collect();
+        let document = DiffDocument { equal: changes.is_empty(), changes };
+        json::write(output, "diff", &document, matches.get_flag("pretty"))?;
+        return Ok(!steps.is_empty());
+    }
+    let mut lines = Lines { output, colored: color::wanted(color::when(matches)) };
     for step in &steps {
         lines.change(&have, &step.change)?;
     }
@@ -62,39 +77,87 @@ struct Lines<'o> {
 }
 
 impl Lines<'_> {
-    /// A change as the rules that it takes away and brings. Taking a change back gives what stands there now: of an
-    /// edit the old values, of a deletion what is deleted.
+    /// A change as the rules that it takes away and brings.
     fn change(&mut self, have: &State, change: &Change) -> Result<()> {
-        for old in plan::undo(have, std::iter::once(*change)) {
-            if !matches!(old, Change::DeleteService(_) | Change::DeleteDestination(..) | Change::StopDaemon(_)) {
-                self.line('-', "31", &old)?;
-            }
-        }
-        if !matches!(change, Change::DeleteService(_) | Change::DeleteDestination(..) | Change::StopDaemon(_)) {
-            self.line('+', "32", change)?;
-        }
-        Ok(())
+        let (removed, added) = sides(have, change);
+        removed.iter().try_for_each(|rule| self.line('-', "31", rule))?;
+        added.iter().try_for_each(|rule| self.line('+', "32", rule))
     }
 
-    fn line(&mut self, sign: char, color: &str, change: &Change) -> Result<()> {
-        // Both sides are what a file would hold: rules that add.
-        let rule = match *change {
-            Change::EditService(service) => Change::AddService(service),
-            Change::EditDestination(key, destination) => Change::AddDestination(key, destination),
-            other => other,
-        };
+    fn line(&mut self, sign: char, color: &str, rule: &str) -> Result<()> {
         let mut line = String::new();
         if self.colored {
             line.push_str(&format!("\x1b[{color}m"));
         }
         line.push(sign);
         line.push(' ');
-        write_change(&mut line, &mut labels(true), &rule);
+        line.push_str(rule);
         if self.colored {
             line.push_str("\x1b[0m");
         }
         line.push('\n');
         self.output.write_all(line.as_bytes())?;
         Ok(())
+    }
+}
+
+/// The rules that a change takes away, and those that it brings. Taking a change back gives what stands there now: of an
+/// edit the old values, of a deletion what is deleted.
+fn sides(have: &State, change: &Change) -> (Vec<String>, Vec<String>) {
+    let rules = |changes: &[Change]| changes.iter().filter_map(rule).collect();
+    (rules(&plan::undo(have, std::iter::once(*change))), rules(&[*change]))
+}
+
+/// What a file would hold for a change: rules that add.
+fn rule(change: &Change) -> Option<String> {
+    let rule = match *change {
+        Change::DeleteService(_) | Change::DeleteDestination(..) | Change::StopDaemon(_) => return None,
+        Change::EditService(service) => Change::AddService(service),
+        Change::EditDestination(key, destination) => Change::AddDestination(key, destination),
+        other => other,
+    };
+    let mut line = String::new();
+    write_change(&mut line, &mut labels(true), &rule);
+    Some(line)
+}
+
+/// `diff --json`
+#[derive(Serialize)]
+struct DiffDocument {
+    equal: bool,
+    changes: Vec<ChangeDocument>,
+}
+
+/// A change that would make the table equal to the file.
+#[derive(Serialize)]
+struct ChangeDocument {
+    action: &'static str,
+    service: Option<KeyDocument>,
+    server: Option<ServerKeyDocument>,
+    /// Rules of the table that the file has not.
+    removed: Vec<String>,
+    /// Rules of the file that the table has not.
+    added: Vec<String>,
+}
+
+impl ChangeDocument {
+    fn new(have: &State, change: &Change) -> Self {
+        let (action, service, server) = match change {
+            Change::AddService(service) => ("add_service", Some(service.key), None),
+            Change::EditService(service) => ("edit_service", Some(service.key), None),
+            Change::DeleteService(key) => ("delete_service", Some(*key), None),
+            Change::AddDestination(key, server) => ("add_server", Some(*key), Some(server.key)),
+            Change::EditDestination(key, server) => ("edit_server", Some(*key), Some(server.key)),
+            Change::DeleteDestination(key, server) => ("delete_server", Some(*key), Some(*server)),
+            Change::SetTimeouts(_) => ("set_timeouts", None, None),
+            Change::StartDaemon(_) => ("start_daemon", None, None),
+            Change::StopDaemon(_) => ("stop_daemon", None, None),
+            // No difference is made of these.
+            Change::Flush => ("clear", None, None),
+            Change::Zero(key) => ("zero", *key, None),
+        };
+        let (removed, added) = sides(have, change);
+        let (service, server) = (service.as_ref().map(KeyDocument::from), server.as_ref().map(ServerKeyDocument::from));
+        Self { action, service, server, removed, added }
     }
 }

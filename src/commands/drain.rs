@@ -279,9 +279,9 @@ fn longest_template(service: &ServiceKey, servers: &[DestinationKey]) -> Option<
         ServiceKey::Mark { mark, family: Family::Ipv6 } => Some(IpAddr::V6(Ipv6Addr::from(u128::from(mark)))),
     };
     let mut last = None;
-    let read = connections::each(BufReader::with_capacity(64 * 1024, file), |connection| {
+    let read = connections::read(BufReader::with_capacity(64 * 1024, file), |connection| {
         let of_mark = mark.is_none_or(|mark| connection.virtual_address.0 == mark);
-        if connection.is_template() && of_mark && connection.is_of(service, servers) {
+        if connection.is_template() && of_mark && connection.belongs_to(service, servers) {
             last = last.max(Some(connection.expires));
         }
         Ok(())

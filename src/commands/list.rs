@@ -1,20 +1,20 @@
 //! `-L`
 
-use std::fs::File;
-use std::io::BufReader;
+mod connections;
+mod json;
+mod people;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::{Output, status};
-use crate::grammar::{Columns, Listing, RESOLVE_TIMEOUT_DEFAULT, Subject};
+use crate::grammar::{Columns, Format, Listing, RESOLVE_TIMEOUT_DEFAULT, Subject};
 use crate::kernel::{Client, Error};
 use crate::model::{ServiceEntry, TableService};
-use crate::view::{Labels, connections, text};
+use crate::view::{Labels, text};
 
-/// Bytes of the kernel's list of connections read at once.
-const CONNECTIONS_BUFFER: usize = 64 * 1024;
 /// Services whose destinations are held at once.
 const SERVICES_AT_ONCE: usize = 16;
 /// Services of a table that is read so. The kernel's own table of services has 256 buckets up to Linux 7.0
@@ -23,7 +23,8 @@ const SERVICES_AT_MOST: usize = 16 * 1024;
 
 pub(super) fn run(listing: &Listing, output: &mut Output) -> Result<u8> {
     let mut client = Client::connect()?;
-    if !matches!(listing.columns, Columns::Stats | Columns::Rate) {
+    let has_counters = matches!(listing.format, Format::Json(_) | Format::Table);
+    if !has_counters && !matches!(listing.columns, Columns::Stats | Columns::Rate) {
         client.skip_counters();
     }
     match listing_with(&mut client, listing, output) {
@@ -38,6 +39,11 @@ pub(super) fn run(listing: &Listing, output: &mut Output) -> Result<u8> {
 
 /// The listing, over a client that is there already.
 pub(super) fn listing_with(client: &mut Client, listing: &Listing, output: &mut Output) -> Result<()> {
+    match listing.format {
+        Format::Classic => {}
+        Format::Json(json) => return json::list(client, listing, json, output),
+        Format::Wide | Format::Table => return people::list(client, listing, output),
+    }
     let mut labels = labels_within(listing.numeric, listing.resolve_timeout);
     match listing.subject {
         Subject::Timeouts => text::timeouts(output, &client.timeouts()?)?,
@@ -46,13 +52,7 @@ pub(super) fn listing_with(client: &mut Client, listing: &Listing, output: &mut 
                 text::daemon(output, &daemon)?;
             }
         }
-        Subject::Connections => {
-            // Anybody may read the file; ipvsadm asks the kernel first, which answers root only.
-            client.info()?;
-            let file = File::open(connections::PATH).context(connections::PATH)?;
-            let source = BufReader::with_capacity(CONNECTIONS_BUFFER, file);
-            connections::list(source, output, &mut labels, listing.engine_data)?;
-        }
+        Subject::Connections(wanted) => connections::list(client, listing, &wanted, output)?,
         Subject::Service(key) => {
             let entry = client.service(&key)?;
             write_services(client, vec![entry], listing, &mut labels, output)?;
@@ -76,22 +76,39 @@ pub(super) fn labels_within(numeric: bool, resolve_timeout: u32) -> Labels {
     if numeric { Labels::numeric() } else { Labels::with_names(Duration::from_secs(resolve_timeout.into())) }
 }
 
-/// The services with their destinations, which are read a few services at a time and not held longer than it takes to print
+/// The lines of the services and their destinations.
+fn write_services(
+    client: &mut Client,
+    entries: Vec<ServiceEntry>,
+    listing: &Listing,
+    labels: &mut Labels,
+    output: &mut Output,
+) -> Result<()> {
+    text::header(output, listing.columns)?;
+    for_services(client, entries, listing, labels, |labels, TableService { entry, destinations }| {
+        text::service(output, labels, listing, entry)?;
+        for destination in destinations {
+            text::destination(output, labels, listing, &entry.service.key, destination)?;
+        }
+        Ok(())
+    })
+}
+
+/// The services with their destinations, which are read a few services at a time and not held longer than it takes to use
 /// them. For names everything is read first, so that they are looked up together; and of a very large table, because the
 /// kernel finds services quickest in its own order.
-fn write_services(
+fn for_services(
     client: &mut Client,
     mut entries: Vec<ServiceEntry>,
     listing: &Listing,
     labels: &mut Labels,
-    output: &mut Output,
+    mut each: impl FnMut(&mut Labels, &TableService) -> Result<()>,
 ) -> Result<()> {
     let few_at_once = listing.numeric && entries.len() <= SERVICES_AT_MOST;
     if listing.sorted && few_at_once {
         entries.sort_unstable_by_key(|entry| entry.service.key);
     }
     let at_once = if few_at_once { SERVICES_AT_ONCE } else { entries.len().max(1) };
-    text::header(output, listing.columns)?;
     for entries in entries.chunks(at_once) {
         let mut services = Vec::with_capacity(entries.len());
         for &entry in entries {
@@ -105,12 +122,7 @@ fn write_services(
             services.sort_unstable_by_key(|service| service.entry.service.key);
         }
         labels.look_up(services.iter().flat_map(addresses));
-        for TableService { entry, destinations } in &services {
-            text::service(output, labels, listing, entry)?;
-            for destination in destinations {
-                text::destination(output, labels, listing, &entry.service.key, destination)?;
-            }
-        }
+        services.iter().try_for_each(|service| each(labels, service))?;
     }
     Ok(())
 }

@@ -23,6 +23,7 @@ mod restore;
 mod save;
 mod service;
 mod signals;
+mod terminal;
 mod top;
 
 use std::borrow::Cow;
@@ -184,7 +185,7 @@ fn as_subcommand(subcommand: &Subcommand, arguments: &[OsString], output: &mut O
 fn request_of(request: Request, output: &mut Output) -> Result<u8> {
     match request {
         Request::Help => help::help(output),
-        Request::Version => help::version(output),
+        Request::Version(json) => help::version(json, output),
         Request::Change(change) => change::run(&change),
         Request::Drain(drain) => drain::run(&drain),
         Request::List(listing) => list::run(&listing, output),

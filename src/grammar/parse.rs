@@ -9,7 +9,7 @@ mod finish;
 use std::net::IpAddr;
 
 use super::error::Error;
-use super::request::{Listing, RESOLVE_TIMEOUT_DEFAULT, Request};
+use super::request::{ColorWhen, ConnectionKey, Json, Listing, RESOLVE_TIMEOUT_DEFAULT, Request};
 use super::table::{self, Classes, Command, CommandSpec, Flag, Value, Word};
 use super::values::{self, Names};
 use crate::model::{
@@ -67,6 +67,7 @@ pub fn parse_noting<'w>(words: impl IntoIterator<Item = &'w [u8]>, names: &impl 
             _ => reader.leave_over(word),
         }
         if let Some(Command::Help | Command::Version) = reader.command() {
+            words.for_each(|word| reader.after_version(word));
             break;
         }
     }
@@ -112,6 +113,11 @@ struct Reader<'w, 'n, N> {
     /// Seconds that a drain may take.
     drain: Option<u32>,
     resolve_timeout: u32,
+    sort_by: Option<ConnectionKey>,
+    count_by: Option<ConnectionKey>,
+    color: ColorWhen,
+    /// What `-v` has to say as JSON, if it has.
+    version_json: Option<Json>,
     replaced_port: Option<u16>,
 
     /// Values that cannot be read before the service is known.
@@ -172,6 +178,10 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
             confirm: 0,
             drain: None,
             resolve_timeout: RESOLVE_TIMEOUT_DEFAULT,
+            sort_by: None,
+            count_by: None,
+            color: ColorWhen::Auto,
+            version_json: None,
             replaced_port: None,
             early_server: None,
             early_netmask: None,
@@ -247,10 +257,26 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
             };
             self.take(meaning, word, value)?;
             if let Some(Command::Help | Command::Version) = self.command() {
+                if letters.contains(&b'j') {
+                    self.version_json.get_or_insert_default();
+                }
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// The original does not look at what follows `-v`, whatever it is; we look for `--json` and `--pretty`.
+    fn after_version(&mut self, word: &[u8]) {
+        match word {
+            b"-j" | b"--json" => {
+                self.version_json.get_or_insert_default();
+            }
+            b"--pretty" => {
+                self.version_json = Some(Json { pretty: true });
+            }
+            _ => {}
+        }
     }
 
     /// The next word, as a value. A required value eats whatever comes; an optional one stops at a dash.
@@ -402,6 +428,21 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
             }
             // On a command line it has been taken away before.
             Flag::NetworkNamespace => return Err(usage("--netns has no place in a rules file")),
+            Flag::SortBy => {
+                self.sort_by = Some(connection_key(text).ok_or_else(|| {
+                    usage(format!("--sort-by takes state, server, client or expires, not `{}'", lossy(text)))
+                })?);
+            }
+            Flag::CountBy => {
+                let key = connection_key(text).filter(|&key| key != ConnectionKey::Expires);
+                self.count_by = Some(key.ok_or_else(|| {
+                    usage(format!("--count-by takes state, server or client, not `{}'", lossy(text)))
+                })?);
+            }
+            Flag::Color => {
+                self.color = ColorWhen::named(text)
+                    .ok_or_else(|| usage(format!("--color takes auto, always or never, not `{}'", lossy(text))))?;
+            }
             Flag::Force
             | Flag::TunnelNoChecksum
             | Flag::TunnelChecksum
@@ -418,6 +459,10 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
             | Flag::Exact
             | Flag::NoSort
             | Flag::Sort
+            | Flag::Json
+            | Flag::Pretty
+            | Flag::Table
+            | Flag::Wide
             | Flag::All
             | Flag::Check
             | Flag::Replace
@@ -475,6 +520,16 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
             }
         });
         Ok(())
+    }
+}
+
+fn connection_key(text: &[u8]) -> Option<ConnectionKey> {
+    match text {
+        b"state" => Some(ConnectionKey::State),
+        b"server" => Some(ConnectionKey::Server),
+        b"client" => Some(ConnectionKey::Client),
+        b"expires" => Some(ConnectionKey::Expires),
+        _ => None,
     }
 }
 

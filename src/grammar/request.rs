@@ -1,5 +1,6 @@
 //! What a command line asks for, once it is understood.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::model::{Change, Destination, DestinationKey, ServiceKey};
@@ -22,8 +23,8 @@ pub enum Request {
     Restore(Box<Restore>),
     /// The help text.
     Help,
-    /// The version.
-    Version,
+    /// The version, as text or as JSON.
+    Version(Option<Json>),
 }
 
 /// `--drain`, with the command that it was given to.
@@ -111,6 +112,55 @@ pub struct Listing {
     pub sorted: bool,
     /// With the persistence engine's data, for connections (`--persistent-conn`).
     pub engine_data: bool,
+    /// In which form.
+    pub format: Format,
+    /// When to colour, in the forms that have colours.
+    pub color: ColorWhen,
+}
+
+/// The form of a listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The original's, to the byte.
+    Classic,
+    /// The original's, with columns as wide as what is in them (`--wide`).
+    Wide,
+    /// A table for reading (`--table`).
+    Table,
+    /// For programs (`--json`).
+    Json(Json),
+}
+
+/// How JSON is laid out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Json {
+    /// On indented lines (`--pretty`).
+    pub pretty: bool,
+}
+
+/// When to colour what is printed (`--color`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ColorWhen {
+    /// On a terminal, unless the environment says otherwise.
+    #[default]
+    Auto,
+    /// In any case.
+    Always,
+    /// In no case.
+    Never,
+}
+
+impl ColorWhen {
+    /// What this word means.
+    #[must_use]
+    pub fn named(word: &[u8]) -> Option<Self> {
+        match word {
+            b"auto" => Some(Self::Auto),
+            b"always" => Some(Self::Always),
+            b"never" => Some(Self::Never),
+            _ => None,
+        }
+    }
 }
 
 /// What a listing is of.
@@ -121,11 +171,47 @@ pub enum Subject {
     /// One service.
     Service(ServiceKey),
     /// Connections.
-    Connections,
+    Connections(Connections),
     /// Timeouts.
     Timeouts,
     /// Sync daemons.
     Daemons,
+}
+
+/// Which connections, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Only those to this virtual service, which has an address; port 0 is any port.
+    pub service: Option<ServiceKey>,
+    /// Only those to this real server, at this port or at any.
+    pub server: Option<(IpAddr, Option<u16>)>,
+    /// What becomes of them.
+    pub view: ConnectionView,
+}
+
+/// What becomes of the connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConnectionView {
+    /// They are listed in the kernel's order.
+    #[default]
+    AsTheyCome,
+    /// They are listed in this order (`--sort-by`).
+    Sorted(ConnectionKey),
+    /// They are counted (`--count-by`).
+    Counted(ConnectionKey),
+}
+
+/// What connections are sorted or counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionKey {
+    /// The kernel's state of it.
+    State,
+    /// The real server's address and port.
+    Server,
+    /// The client's address; sorted, with its port.
+    Client,
+    /// The time until it is forgotten. Nothing is counted by it.
+    Expires,
 }
 
 /// The columns of a listing of services.
@@ -155,5 +241,7 @@ impl Listing {
         exact: false,
         sorted: true,
         engine_data: false,
+        format: Format::Classic,
+        color: ColorWhen::Auto,
     };
 }

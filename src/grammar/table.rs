@@ -89,6 +89,13 @@ pub enum Flag {
     Exact,
     NoSort,
     Sort,
+    SortBy,
+    CountBy,
+    Json,
+    Pretty,
+    Table,
+    Wide,
+    Color,
     File,
     All,
     Check,
@@ -213,7 +220,14 @@ const OF_LISTS: Classes = Classes::of(&[
     Class::ResolveTimeout,
     // Without a meaning, but the original takes it.
     Class::SyncId,
+    Class::Json,
+    Class::Pretty,
+    Class::Table,
+    Class::Wide,
+    Class::Color,
 ]);
+/// What only connections take; which of them came with `-c` the parser looks at.
+const OF_CONNECTIONS: Classes = Classes::of(&[Class::RealServer, Class::SortBy, Class::CountBy]);
 const LISTABLE: Classes = Classes::of(&[Class::Connection, Class::ServiceAddress, Class::Timeout, Class::Daemon]);
 const OF_DAEMONS: Classes = Classes::of(&[
     Class::MulticastInterface,
@@ -342,7 +356,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         short: b"Ll",
         long: "list",
         name: "list",
-        allowed: OF_LISTS.with(LISTABLE),
+        allowed: OF_LISTS.with(LISTABLE).with(OF_CONNECTIONS),
         exclusive: LISTABLE,
         help: "List the table, one service, connections, timeouts or daemons",
         ..PLAIN
@@ -739,6 +753,62 @@ pub const OPTIONS: &[OptionSpec] = &[
         flag: Flag::Sort,
         long: Some("sort"),
         help: "In order of family, protocol, address and port, marks last; always so, unless --nosort",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::SortBy,
+        class: Some(Class::SortBy),
+        long: Some("sort-by"),
+        value: Value::Required("KEY"),
+        completion: Completion::Words(&["state", "server", "client", "expires"]),
+        help: "With -c, in order of state, server, client or expires",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::CountBy,
+        class: Some(Class::CountBy),
+        long: Some("count-by"),
+        value: Value::Required("KEY"),
+        completion: Completion::Words(&["state", "server", "client"]),
+        help: "With -c, how many connections there are of each state, server or client, the most first",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Json,
+        class: Some(Class::Json),
+        short: Some(b'j'),
+        long: Some("json"),
+        help: "As JSON, everything that is known, as numbers; -v, too, takes it",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Pretty,
+        class: Some(Class::Pretty),
+        long: Some("pretty"),
+        help: "With --json, on indented lines",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Table,
+        class: Some(Class::Table),
+        long: Some("table"),
+        help: "As a table for reading, with shares as bars, as wide as the terminal",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Wide,
+        class: Some(Class::Wide),
+        long: Some("wide"),
+        help: "As ever, but with columns as wide as what is in them, and nothing cut",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::Color,
+        class: Some(Class::Color),
+        long: Some("color"),
+        value: Value::Required("WHEN"),
+        completion: Completion::Words(&["auto", "always", "never"]),
+        help: "When --table and --wide have colours: auto, always or never",
         ..BARE
     },
     OptionSpec {

@@ -76,13 +76,17 @@ ipvsadm-rs -A|-E -t|-u|--sctp-service|-f SERVICE [-s SCHEDULER] [-p [SECONDS]] [
        ipvsadm-rs -a|-e -t|-u|--sctp-service|-f SERVICE -r SERVER [-g|-i|-m] [-w WEIGHT] [-x N] [-y N] [TUNNEL]
        ipvsadm-rs -e -t|-u|--sctp-service|-f SERVICE -r SERVER [-g|-i|-m] -w 0 --drain[=SECONDS]
        ipvsadm-rs -d -t|-u|--sctp-service|-f SERVICE -r SERVER [--drain[=SECONDS] [--force]]
-       ipvsadm-rs -L|-l [-t|-u|--sctp-service|-f SERVICE | -c | --timeout | --daemon] [-n] [COLUMNS]
+       ipvsadm-rs -L|-l [-t|-u|--sctp-service|-f SERVICE | --timeout | --daemon] [-n] [COLUMNS] [FORM]
+       ipvsadm-rs -L|-l -c [-t|-u|--sctp-service SERVICE] [-r SERVER] [-n] [--sort-by|--count-by KEY] [FORM]
        ipvsadm-rs -Z [-t|-u|--sctp-service|-f SERVICE]
        ipvsadm-rs --set TCP TCPFIN UDP
        ipvsadm-rs --start-daemon master|backup [DAEMON]
        ipvsadm-rs --stop-daemon master|backup [--syncid ID]
-       ipvsadm-rs diff [--color WHEN] FILE
+       ipvsadm-rs diff [--color WHEN] [--json [--pretty]] FILE
+       ipvsadm-rs service start|stop|restart|reload|save|status|...
+       ipvsadm-rs realserver start|stop|status VIP...
+       ipvsadm-rs doctor [--probe] [--json] [VIP...]
        ipvsadm-rs top [--interval SECONDS] [--once | --count NUMBER]
        ipvsadm-rs --netns NAME|PATH ...
        ipvsadm-rs -h
-       ipvsadm-rs -v";
+       ipvsadm-rs -v [--json [--pretty]]";

@@ -117,7 +117,7 @@ fn request(line: &[u8], names: &impl Names) -> Result<Option<Parsed>, String> {
     }
     let parsed = grammar::parse_noting(words, names).map_err(|error| error.to_string())?;
     match &parsed.request {
-        Request::Restore(_) | Request::Help | Request::Version => {
+        Request::Restore(_) | Request::Help | Request::Version(_) => {
             Err("-R, -h and -v have no place in a rules file".to_owned())
         }
         Request::Drain(_) => Err("--drain has no place in a rules file".to_owned()),

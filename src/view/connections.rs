@@ -1,14 +1,16 @@
-//! `-L -c`: the connections, read from the kernel's file line by line and written as they come.
+//! `-L -c`: the connections, read from the kernel's file line by line and written as they come; sorted and counted.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, BufRead, Write};
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::Labels;
 use super::append::{Append as _, Field};
-use crate::grammar::number;
+use crate::grammar::{ConnectionKey, Connections, number};
 use crate::model::{DestinationKey, Protocol, ServiceKey};
 
 /// The kernel's list of connections, of the network namespace we are in.
@@ -34,8 +36,8 @@ impl fmt::Display for BadLine {
 
 impl std::error::Error for BadLine {}
 
-/// One connection.
-#[derive(Debug, PartialEq, Eq)]
+/// One connection, or what persistence remembers of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection<'l> {
     /// The kernel's name of the protocol; `IP` for a persistence template of all protocols and ports.
     pub protocol: Cow<'l, str>,
@@ -53,15 +55,15 @@ pub struct Connection<'l> {
     pub engine: Option<(Cow<'l, str>, Cow<'l, str>)>,
 }
 
-/// Read the kernel's list and give each connection to `take`.
+/// Read the kernel's list and give each connection to `take`, in its order. Only one line of it is held.
 ///
 /// # Errors
 /// Reading fails, `take` does, or a line makes no sense ([`BadLine`] inside).
-pub fn each(source: impl BufRead, take: impl FnMut(&Connection<'_>) -> io::Result<()>) -> io::Result<()> {
+pub fn read(source: impl BufRead, take: impl FnMut(&Connection<'_>) -> io::Result<()>) -> io::Result<()> {
     lines(source, |_| Ok(false), take)
 }
 
-/// As [`each`]; but a line as long as the usual ones goes to `usual` first, which says whether that does for it.
+/// As [`read`]; but a line as long as the usual ones goes to `usual` first, which says whether that does for it.
 fn lines(
     mut source: impl BufRead,
     mut usual: impl FnMut(&[u8; LINE]) -> io::Result<bool>,
@@ -99,26 +101,31 @@ fn lines(
     }
 }
 
-/// Write the list: its header, and a line for each of the kernel's.
+/// Write the list: its header, and a line for each of the kernel's that is wanted.
 ///
 /// # Errors
 /// Reading or writing fails, or a line makes no sense ([`BadLine`] inside).
-pub fn list(source: impl BufRead, out: &mut impl Write, labels: &mut Labels, engine_data: bool) -> io::Result<()> {
-    out.write_all(b"IPVS connection entries\n")?;
-    out.write_all(if engine_data {
-        b"pro expire state       source             virtual            destination        pe name          pe_data\n"
-    } else {
-        b"pro expire state       source             virtual            destination\n".as_slice()
-    })?;
+pub fn list(
+    source: impl BufRead,
+    out: &mut impl Write,
+    labels: &mut Labels,
+    engine_data: bool,
+    wanted: &Connections,
+) -> io::Result<()> {
+    header(out, engine_data)?;
     let mut text = String::with_capacity(256);
     if labels.are_numeric() {
+        let all = *wanted == Connections::default();
         // Two that write: the one must be done with the output before the other has it.
         let out = RefCell::new(out);
         let usual = |line: &[u8; LINE]| match translate(line) {
-            Some(translated) => out.borrow_mut().write_all(translated.bytes()).map(|()| true),
-            None => Ok(false),
+            Some(translated) if all => out.borrow_mut().write_all(translated.bytes()).map(|()| true),
+            _ => Ok(false),
         };
         return lines(source, usual, |connection| {
+            if !connection.is_of(wanted) {
+                return Ok(());
+            }
             text.clear();
             connection.write(&mut text, labels, engine_data);
             out.borrow_mut().write_all(text.as_bytes())
@@ -134,11 +141,180 @@ pub fn list(source: impl BufRead, out: &mut impl Write, labels: &mut Labels, eng
             out.write_all(text.as_bytes())
         })
     };
-    each(source, |connection| {
-        waiting.push(connection.to_owned());
+    read(source, |connection| {
+        if connection.is_of(wanted) {
+            waiting.push(connection.clone().into_owned());
+        }
         if waiting.len() < LOOKED_UP_TOGETHER { Ok(()) } else { write_waiting(&mut waiting, labels) }
     })?;
     write_waiting(&mut waiting, labels)
+}
+
+/// Write a list of connections held already.
+///
+/// # Errors
+/// Writing fails.
+pub fn list_of(
+    connections: &[Connection<'_>],
+    out: &mut impl Write,
+    labels: &mut Labels,
+    engine_data: bool,
+) -> io::Result<()> {
+    header(out, engine_data)?;
+    connections
+        .iter()
+        .try_for_each(|connection| labels.line(out, |line, labels| connection.write_bare(line, labels, engine_data)))
+}
+
+fn header(out: &mut impl Write, engine_data: bool) -> io::Result<()> {
+    out.write_all(b"IPVS connection entries\n")?;
+    out.write_all(if engine_data {
+        b"pro expire state       source             virtual            destination        pe name          pe_data\n"
+    } else {
+        b"pro expire state       source             virtual            destination\n".as_slice()
+    })
+}
+
+/// How many connections there are of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// What they have in common.
+    pub of: Counted,
+    /// How many.
+    pub connections: u64,
+}
+
+/// What connections that are counted together have in common.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Counted {
+    /// Their state.
+    State(String),
+    /// The client's address.
+    Client(IpAddr),
+    /// The real server's address and port.
+    Server(IpAddr, u16),
+}
+
+/// Counts, kept while connections are read.
+#[derive(Debug)]
+pub struct Counter {
+    key: ConnectionKey,
+    counts: HashMap<Counted, u64>,
+}
+
+impl Counter {
+    /// Nothing counted yet.
+    #[must_use]
+    pub fn by(key: ConnectionKey) -> Self {
+        Self { key, counts: HashMap::new() }
+    }
+
+    /// Count one.
+    pub fn add(&mut self, connection: &Connection<'_>) {
+        let of = match self.key {
+            ConnectionKey::Client => Counted::Client(connection.source.0),
+            ConnectionKey::Server => Counted::Server(connection.destination.0, connection.destination.1),
+            ConnectionKey::State | ConnectionKey::Expires => Counted::State(connection.state.as_ref().to_owned()),
+        };
+        *self.counts.entry(of).or_default() += 1;
+    }
+
+    /// What was counted, the most first, and of as many in order.
+    #[must_use]
+    pub fn counts(self) -> Vec<Count> {
+        let mut counts: Vec<Count> =
+            self.counts.into_iter().map(|(of, connections)| Count { of, connections }).collect();
+        counts.sort_unstable_by(|a, b| b.connections.cmp(&a.connections).then_with(|| a.of.cmp(&b.of)));
+        counts
+    }
+}
+
+impl Counted {
+    /// The address, if it is one.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        match *self {
+            Self::State(_) => None,
+            Self::Client(address) | Self::Server(address, _) => Some(address),
+        }
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn text(&self, labels: &mut Labels) -> String {
+        let mut text = String::new();
+        match self {
+            Self::State(state) => text.push_str(state),
+            Self::Client(address) => labels.write_host(&mut text, *address),
+            Self::Server(address, port) => labels.write(&mut text, *address, *port, None),
+        }
+        text
+    }
+}
+
+/// Write counts: the number, as wide as the largest, and what was counted.
+///
+/// # Errors
+/// Writing fails.
+pub fn list_counts(counts: &[Count], out: &mut impl Write, labels: &mut Labels) -> io::Result<()> {
+    let width = counts.first().map_or(1, |most| most.connections.to_string().len());
+    counts.iter().try_for_each(|count| writeln!(out, "{:>width$} {}", count.connections, count.of.text(labels)))
+}
+
+impl Connection<'_> {
+    /// Whether it is one of these.
+    #[must_use]
+    pub fn is_of(&self, wanted: &Connections) -> bool {
+        let of_service = match wanted.service {
+            Some(ServiceKey::Address { protocol, address, port }) => {
+                self.virtual_address.0 == address
+                    && (port == 0 || self.virtual_address.1 == port)
+                    && self.protocol == protocol.name()
+            }
+            // The parser lets no mark pass: connections do not tell theirs.
+            Some(ServiceKey::Mark { .. }) => false,
+            None => true,
+        };
+        let of_server = wanted.server.is_none_or(|(address, port)| {
+            self.destination.0 == address && port.is_none_or(|port| self.destination.1 == port)
+        });
+        of_service && of_server
+    }
+
+    /// The same, with a life of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Connection<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Connection {
+            protocol: owned(self.protocol),
+            source: self.source,
+            virtual_address: self.virtual_address,
+            destination: self.destination,
+            state: owned(self.state),
+            expires: self.expires,
+            engine: self.engine.map(|(name, data)| (owned(name), owned(data))),
+        }
+    }
+
+    /// The order by this key; what is equal by it comes in order of client, virtual address and server.
+    #[must_use]
+    pub fn order(&self, other: &Self, key: ConnectionKey) -> Ordering {
+        let rest = |c: &Self| (c.source, c.virtual_address, c.destination);
+        match key {
+            ConnectionKey::State => self.state.cmp(&other.state),
+            ConnectionKey::Server => self.destination.cmp(&other.destination),
+            ConnectionKey::Client => Ordering::Equal,
+            ConnectionKey::Expires => self.expires.cmp(&other.expires),
+        }
+        .then_with(|| rest(self).cmp(&rest(other)))
+    }
+
+    /// Append minutes and seconds until it is forgotten.
+    pub(super) fn write_expiry(&self, text: &mut String) {
+        push_two_digits(text, self.expires / 60);
+        text.push(':');
+        push_two_digits(text, self.expires % 60);
+    }
 }
 
 /// Bytes of an IPv4 line as the kernel lays it out (`ip_vs_conn_seq_show`: `%-3s %08X %04X %08X %04X %08X %04X %-11s %7u`),
@@ -189,16 +365,6 @@ fn is_padded_word(bytes: &[u8]) -> bool {
 }
 
 impl<'l> Connection<'l> {
-    fn to_owned(&self) -> Connection<'static> {
-        let owned = |text: &Cow<'_, str>| Cow::Owned(text.clone().into_owned());
-        Connection {
-            protocol: owned(&self.protocol),
-            state: owned(&self.state),
-            engine: self.engine.as_ref().map(|(name, data)| (owned(name), owned(data))),
-            ..*self
-        }
-    }
-
     fn addresses(&self) -> [IpAddr; 3] {
         [self.source.0, self.virtual_address.0, self.destination.0]
     }
@@ -213,7 +379,7 @@ impl<'l> Connection<'l> {
     /// Whether it belongs to this service, as far as can be told: what came by a mark has only the server to go by, one
     /// of `servers`.
     #[must_use]
-    pub fn is_of(&self, service: &ServiceKey, servers: &[DestinationKey]) -> bool {
+    pub fn belongs_to(&self, service: &ServiceKey, servers: &[DestinationKey]) -> bool {
         let (address, port) = self.destination;
         let to_server =
             servers.iter().any(|key| key.address == address && (key.port == port || key.port == 0 || port == 0));
@@ -254,15 +420,19 @@ impl<'l> Connection<'l> {
     }
 
     fn write(&self, text: &mut String, labels: &mut Labels, engine_data: bool) {
+        self.write_bare(text, labels, engine_data);
+        text.push('\n');
+    }
+
+    /// Without the end of the line.
+    fn write_bare(&self, text: &mut String, labels: &mut Labels, engine_data: bool) {
         // Only names of ports depend on it.
         let protocol = if labels.are_numeric() { None } else { Protocol::named(&self.protocol) };
         let start = text.len();
         text.push_str(&self.protocol);
         text.pad(start, 3);
         text.push(' ');
-        push_two_digits(text, self.expires / 60);
-        text.push(':');
-        push_two_digits(text, self.expires % 60);
+        self.write_expiry(text);
         text.push_str("  ");
         let start = text.len();
         text.push_str(&self.state);
@@ -280,7 +450,6 @@ impl<'l> Connection<'l> {
             }
             _ => labels.write(text, self.destination.0, self.destination.1, protocol),
         }
-        text.push('\n');
     }
 }
 
@@ -340,7 +509,7 @@ mod tests {
     fn listed(lines: &str, engine_data: bool) -> String {
         let mut out = Vec::new();
         let source = format!("{HEADER}{lines}");
-        list(source.as_bytes(), &mut out, &mut Labels::numeric(), engine_data).unwrap();
+        list(source.as_bytes(), &mut out, &mut Labels::numeric(), engine_data, &Connections::default()).unwrap();
         let text = String::from_utf8(out).unwrap();
         text.lines().skip(2).map(|line| format!("{line}\n")).collect()
     }
@@ -392,7 +561,7 @@ mod tests {
         for size in 1..200 {
             let mut out = Vec::new();
             let source = io::BufReader::with_capacity(size, source.as_bytes());
-            list(source, &mut out, &mut Labels::numeric(), false).unwrap();
+            list(source, &mut out, &mut Labels::numeric(), false, &Connections::default()).unwrap();
             assert!(String::from_utf8(out).unwrap().ends_with(&expected), "{size}");
         }
     }
@@ -414,7 +583,9 @@ mod tests {
             ("TCP 0A010101 D4FC 0A010102\n", "the virtual address"),
         ] {
             let source = format!("{HEADER}{line}");
-            let error = list(source.as_bytes(), &mut Vec::new(), &mut Labels::numeric(), false).unwrap_err();
+            let error =
+                list(source.as_bytes(), &mut Vec::new(), &mut Labels::numeric(), false, &Connections::default())
+                    .unwrap_err();
             assert_eq!(error.to_string(), format!("{PATH}:2: {field} cannot be read"));
         }
     }

@@ -71,6 +71,24 @@ impl Labels {
         written
     }
 
+    /// The name of this address, if names are wanted and it has one.
+    fn host(&mut self, address: IpAddr) -> Option<&str> {
+        self.names.as_ref()?;
+        if !self.hosts.contains_key(&address) {
+            self.look_up([address]);
+        }
+        self.hosts.get(&address).and_then(Option::as_deref)
+    }
+
+    /// Append an address without a port, and so without brackets.
+    pub fn write_host(&mut self, text: &mut String, address: IpAddr) {
+        match (self.host(address), address) {
+            (Some(host), _) => text.push_str(host),
+            (None, IpAddr::V4(address)) => text.push_ipv4(address),
+            (None, IpAddr::V6(address)) => write_ipv6(text, address),
+        }
+    }
+
     /// Append `address:port` to the text, an IPv6 address in brackets. Without a protocol the port has no name.
     pub fn write(&mut self, text: &mut String, address: IpAddr, port: u16, protocol: Option<Protocol>) {
         if let (None, IpAddr::V4(address)) = (&self.names, address) {
@@ -79,15 +97,7 @@ impl Labels {
             text.push_field(&field);
             return;
         }
-        let host = match self.names {
-            None => None,
-            Some(_) => {
-                if !self.hosts.contains_key(&address) {
-                    self.look_up([address]);
-                }
-                self.hosts.get(&address).and_then(Option::as_deref)
-            }
-        };
+        let host = self.host(address);
         match (address, host) {
             (IpAddr::V4(_), Some(host)) => text.push_str(host),
             (IpAddr::V6(_), Some(host)) => {

@@ -1,9 +1,17 @@
-//! JSON, for programs.
+//! JSON, for programs. `schema/ipvsadm-rs.schema.json` describes every document; the manual page promises what stays.
+
+mod connections;
+mod table;
+mod whole;
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+
+pub use connections::{ConnectionCounts, ConnectionDocument};
+pub use table::{KeyDocument, ServerKeyDocument, ServiceDocument, TableHead};
+pub use whole::{DaemonDocument, TimeoutsDocument, VersionDocument};
 
 /// The version of all documents. Within a version fields are only added, never renamed, removed or given another meaning.
 pub const SCHEMA: u32 = 1;
@@ -25,4 +33,100 @@ pub fn write(mut out: impl Write, kind: &str, body: &impl Serialize, pretty: boo
         document(&mut serde_json::Serializer::new(&mut out), kind, body)?;
     }
     out.write_all(b"\n")
+}
+
+/// A document whose last part is a list that is written element by element: none of it is held. If it is not ended, what
+/// was written is no JSON, so that nobody takes half a list for a whole one.
+#[derive(Debug)]
+pub struct Stream<W: Write> {
+    out: W,
+    /// What an element's lines begin with, if it has lines.
+    indent: Option<String>,
+    /// What follows the list.
+    end: String,
+    /// What the next element is parted by.
+    separator: &'static str,
+    element: Vec<u8>,
+}
+
+impl<W: Write> Stream<W> {
+    /// Begin a document: of this body the last list, which must be empty and the last thing in it, is the one to be written.
+    ///
+    /// # Errors
+    /// `out` fails.
+    pub fn begin(mut out: W, kind: &str, body: &impl Serialize, pretty: bool) -> io::Result<Self> {
+        const LIST: &str = "[]";
+        let mut document = Vec::new();
+        write(&mut document, kind, body, pretty)?;
+        let document = String::from_utf8(document).map_err(io::Error::other)?;
+        let (begin, end) = document.rsplit_once(LIST).ok_or_else(|| io::Error::other("a document without a list"))?;
+        let line = begin.rsplit('\n').next().unwrap_or_default();
+        let blanks = line.len() - line.trim_start_matches(' ').len();
+        out.write_all(begin.as_bytes())?;
+        out.write_all(b"[")?;
+        let indent = pretty.then(|| " ".repeat(blanks + 2));
+        Ok(Self { out, indent, end: end.to_owned(), separator: "", element: Vec::new() })
+    }
+
+    /// Write an element.
+    ///
+    /// # Errors
+    /// `out` fails.
+    pub fn element(&mut self, element: &impl Serialize) -> io::Result<()> {
+        self.element.clear();
+        self.element.extend_from_slice(self.separator.as_bytes());
+        self.separator = ",";
+        match &self.indent {
+            None => serde_json::to_writer(&mut self.element, element)?,
+            // There are no line feeds within JSON's strings.
+            Some(indent) => {
+                for line in serde_json::to_string_pretty(element)?.split('\n') {
+                    self.element.push(b'\n');
+                    self.element.extend_from_slice(indent.as_bytes());
+                    self.element.extend_from_slice(line.as_bytes());
+                }
+            }
+        }
+        self.out.write_all(&self.element)
+    }
+
+    /// Write what follows the list.
+    ///
+    /// # Errors
+    /// `out` fails.
+    pub fn end(mut self) -> io::Result<()> {
+        if let Some(indent) = self.indent.filter(|_| !self.separator.is_empty()) {
+            self.out.write_all(b"\n")?;
+            self.out.write_all(&indent.as_bytes()[2..])?;
+        }
+        self.out.write_all(b"]")?;
+        self.out.write_all(self.end.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is streamed is what would be written in one piece.
+    #[test]
+    fn a_streamed_document_is_the_document() {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            name: &'a str,
+            list: &'a [(u64, &'a str)],
+        }
+        for pretty in [false, true] {
+            for list in [&[][..], &[(u64::MAX, "[]\n")], &[(1, ""), (2, "x"), (3, "[]")]] {
+                let mut streamed = Vec::new();
+                let body = Body { name: "[] and more", list: &[] };
+                let mut stream = Stream::begin(&mut streamed, "kind", &body, pretty).unwrap();
+                list.iter().for_each(|element| stream.element(element).unwrap());
+                stream.end().unwrap();
+                let mut whole = Vec::new();
+                write(&mut whole, "kind", &Body { list, ..body }, pretty).unwrap();
+                assert_eq!(String::from_utf8(streamed).unwrap(), String::from_utf8(whole).unwrap());
+            }
+        }
+    }
 }

@@ -8,8 +8,8 @@ use super::append::{Append, Field};
 use super::{Labels, rules};
 use crate::grammar::{Columns, Listing};
 use crate::model::{
-    Checksum, Daemon, DestinationEntry, Family, Forwarding, Info, ServiceEntry, ServiceKey, Statistics, Timeouts,
-    Tunnel,
+    Checksum, Daemon, DestinationEntry, Family, Forwarding, Info, Service, ServiceEntry, ServiceKey, Statistics,
+    Timeouts, Tunnel,
 };
 
 /// The room for a name: IPv4 names are cut to it, IPv6 names only by [`IPV6_NAME`].
@@ -22,8 +22,13 @@ const IPV6_NAME: usize = 59;
 /// # Errors
 /// The output fails.
 pub fn version_line(out: &mut impl Write, info: &Info) -> io::Result<()> {
+    writeln!(out, "IP Virtual Server version {} (size={})", version(info), info.connection_table_size)
+}
+
+/// The version of IPVS, such as `1.2.1`.
+pub(super) fn version(info: &Info) -> String {
     let [_, major, minor, patch] = info.version.to_be_bytes();
-    writeln!(out, "IP Virtual Server version {major}.{minor}.{patch} (size={})", info.connection_table_size)
+    format!("{major}.{minor}.{patch}")
 }
 
 /// The two lines that name the columns.
@@ -68,15 +73,18 @@ pub fn service(out: &mut impl Write, labels: &mut Labels, listing: &Listing, ent
     labels.line(out, |line, labels| write_service(line, labels, listing, entry))
 }
 
+/// Append what a mark's service is called.
+pub(super) fn write_mark(line: &mut String, mark: u32, family: Family) {
+    let _ = write!(line, "FWM  {mark}");
+    if family == Family::Ipv6 {
+        line.push_str(" IPv6");
+    }
+}
+
 fn write_service(line: &mut String, labels: &mut Labels, listing: &Listing, entry: &ServiceEntry) {
     let service = &entry.service;
     match service.key {
-        ServiceKey::Mark { mark, family } => {
-            let _ = write!(line, "FWM  {mark}");
-            if family == Family::Ipv6 {
-                line.push_str(" IPv6");
-            }
-        }
+        ServiceKey::Mark { mark, family } => write_mark(line, mark, family),
         ServiceKey::Address { protocol, address, port } => {
             line.push_str(protocol.name());
             line.pad(0, 5);
@@ -91,26 +99,31 @@ fn write_service(line: &mut String, labels: &mut Labels, listing: &Listing, entr
         }
         _ => {
             line.push(' ');
-            line.push_str(&service.scheduler.text());
-            if service.flags.scheduler() != 0 {
-                line.push_str(" (");
-                rules::write_scheduler_flags(line, service.scheduler, service.flags);
-                line.push(')');
-            }
-            if let Some(persistence) = &service.persistence {
-                let _ = write!(line, " persistent {}", persistence.timeout);
-                if !persistence.netmask.is_host() {
-                    line.push_str(" mask ");
-                    rules::write_netmask(line, persistence.netmask);
-                }
-                if !service.engine.is_empty() {
-                    let _ = write!(line, " pe {}", service.engine);
-                }
-            }
-            if service.flags.one_packet() {
-                line.push_str(" ops");
-            }
+            write_scheduling(line, service);
         }
+    }
+}
+
+/// Append the scheduler and everything that goes with it.
+pub(super) fn write_scheduling(line: &mut String, service: &Service) {
+    line.push_str(&service.scheduler.text());
+    if service.flags.scheduler() != 0 {
+        line.push_str(" (");
+        rules::write_scheduler_flags(line, service.scheduler, service.flags);
+        line.push(')');
+    }
+    if let Some(persistence) = &service.persistence {
+        let _ = write!(line, " persistent {}", persistence.timeout);
+        if !persistence.netmask.is_host() {
+            line.push_str(" mask ");
+            rules::write_netmask(line, persistence.netmask);
+        }
+        if !service.engine.is_empty() {
+            let _ = write!(line, " pe {}", service.engine);
+        }
+    }
+    if service.flags.one_packet() {
+        line.push_str(" ops");
     }
 }
 
@@ -209,7 +222,7 @@ fn write_name(line: &mut String, labels: &mut Labels, address: IpAddr, port: u16
     }
 }
 
-fn numbers(columns: Columns, statistics: &Statistics) -> [u64; 5] {
+pub(super) fn numbers(columns: Columns, statistics: &Statistics) -> [u64; 5] {
     let (c, r) = (&statistics.counters, &statistics.rates);
     if columns == Columns::Stats {
         [c.connections, c.incoming_packets, c.outgoing_packets, c.incoming_bytes, c.outgoing_bytes]
@@ -234,7 +247,7 @@ fn write_number(line: &mut String, number: u64, exact: bool) {
     };
 }
 
-fn forwarding_name(forwarding: Forwarding) -> &'static str {
+pub(super) fn forwarding_name(forwarding: Forwarding) -> &'static str {
     match forwarding {
         Forwarding::Masquerade => "Masq",
         Forwarding::Local => "Local",
@@ -244,7 +257,7 @@ fn forwarding_name(forwarding: Forwarding) -> &'static str {
     }
 }
 
-fn tunnel_info(forwarding: Forwarding) -> String {
+pub(super) fn tunnel_info(forwarding: Forwarding) -> String {
     let Forwarding::Tunnel(tunnel) = forwarding else { return "n/a".to_owned() };
     match tunnel {
         Tunnel::Ipip => "ipip".to_owned(),

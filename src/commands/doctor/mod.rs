@@ -105,7 +105,7 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     if matches.get_flag("json") || matches.get_flag("pretty") {
         view::json::write(&mut *output, "doctor", &report, matches.get_flag("pretty"))?;
     } else {
-        let style = view::doctor::Style { all: matches.get_flag("all"), colored: color::wanted(matches) };
+        let style = view::doctor::Style { all: matches.get_flag("all"), colored: color::wanted(color::when(matches)) };
         view::doctor::write(output, &report, style)?;
     }
     Ok(match findings.iter().map(|finding| finding.judgement.state).max() {

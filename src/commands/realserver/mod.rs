@@ -150,7 +150,7 @@ fn show(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     } else if vips.is_empty() {
         writeln!(output, "no VIP is started")?;
     } else {
-        let colored = color::wanted(matches);
+        let colored = color::wanted(color::when(matches));
         for vip in vips {
             text(&vip, colored, output)?;
         }

@@ -48,6 +48,6 @@ fn other(client: &mut Client, request: &Request, output: &mut Output) -> Result<
         Request::List(listing) => listing_with(client, listing, output),
         Request::Save(save) => save_with(client, save, output),
         // The reader lets none of these pass.
-        Request::Change(_) | Request::Drain(_) | Request::Restore(_) | Request::Help | Request::Version => Ok(()),
+        Request::Change(_) | Request::Drain(_) | Request::Restore(_) | Request::Help | Request::Version(_) => Ok(()),
     }
 }

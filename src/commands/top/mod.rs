@@ -60,7 +60,7 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     let count = if matches.get_flag("once") { Some(1) } else { matches.get_one("count").copied() };
     let mut reader = Reader::new()?;
     if count.is_none() && stdin().is_terminal() && stdout().is_terminal() {
-        return screen::run(&mut reader, App::new(interval, color::wanted(matches)), interval);
+        return screen::run(&mut reader, App::new(interval, color::wanted(color::when(matches))), interval);
     }
     plain(&mut reader, interval, count, output)
 }
@@ -129,8 +129,8 @@ fn count(service: &ServiceKey, servers: &[DestinationKey]) -> std::io::Result<Co
     let file = File::open(connections::PATH)?;
     let mut by_state: HashMap<String, u64> = HashMap::new();
     let mut by_client: HashMap<IpAddr, u64> = HashMap::new();
-    connections::each(BufReader::with_capacity(64 * 1024, file), |connection| {
-        if !connection.is_of(service, servers) {
+    connections::read(BufReader::with_capacity(64 * 1024, file), |connection| {
+        if !connection.belongs_to(service, servers) {
             return Ok(());
         }
         let state = if connection.is_template() { "persistent" } else { &connection.state };

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use super::{Reader, SCHEDULER_DEFAULT, TunnelType, lossy, timeout, usage};
 use crate::grammar::error::Error;
 use crate::grammar::request::{
-    Columns, Drain, Drained, Listing, Replace, Request, Restore, RestoreMode, Save, Subject,
+    Columns, ConnectionView, Connections, Drain, Drained, Format, Json, Listing, Replace, Request, Restore,
+    RestoreMode, Save, Subject,
 };
 use crate::grammar::table::{Class, Classes, Command, CommandSpec};
 use crate::grammar::values::Names;
@@ -21,7 +22,7 @@ impl<N: Names> Reader<'_, '_, N> {
         let Some(spec) = self.spec else { return Err(Error::NoCommand) };
         match spec.command {
             Command::Help => return Ok(Request::Help),
-            Command::Version => return Ok(Request::Version),
+            Command::Version => return Ok(Request::Version(self.version_json)),
             _ => {}
         }
         if let Some(text) = self.early_server.take() {
@@ -38,7 +39,7 @@ impl<N: Names> Reader<'_, '_, N> {
         }
         match spec.command {
             Command::Help => Ok(Request::Help),
-            Command::Version => Ok(Request::Version),
+            Command::Version => Ok(Request::Version(self.version_json)),
             Command::Restore => self.restore().map(|restore| Request::Restore(Box::new(restore))),
             Command::Save => Ok(Request::Save(Box::new(Save {
                 numeric: self.given.has(Class::Numeric),
@@ -250,12 +251,53 @@ impl<N: Names> Reader<'_, '_, N> {
         Ok(Restore { file: self.file(), mode })
     }
 
+    /// What goes together in a listing in each of its forms.
+    fn format(&self) -> Result<Format, Error> {
+        const FORMATS: Classes = Classes::of(&[Class::Json, Class::Table, Class::Wide]);
+        let given = self.given;
+        if given.and(FORMATS).count() > 1 {
+            check("command", "list", given.and(FORMATS), Classes::NONE, FORMATS, FORMATS)?;
+        }
+        Ok(if given.has(Class::Json) {
+            Format::Json(Json { pretty: given.has(Class::Pretty) })
+        } else if given.has(Class::Pretty) {
+            return Err(usage("You need to supply the 'json' option for the 'pretty' option"));
+        } else if given.has(Class::Table) {
+            Format::Table
+        } else if given.has(Class::Wide) {
+            Format::Wide
+        } else {
+            Format::Classic
+        })
+    }
+
+    /// What goes with `-c` only, and only by itself.
+    fn connections(&self) -> Result<Connections, Error> {
+        const ORDERS: Classes = Classes::of(&[Class::NoSort, Class::SortBy, Class::CountBy]);
+        let orders = self.given.and(ORDERS);
+        if self.given.has(Class::SortBy) || self.given.has(Class::CountBy) {
+            check("command", "list", orders, Classes::NONE, ORDERS, ORDERS)?;
+        }
+        if let Some(ServiceKey::Mark { .. }) = self.service {
+            return Err(usage(
+                "The kernel does not tell which connections came by a firewall mark: choose them by -t, -u, \
+                 --sctp-service or -r",
+            ));
+        }
+        let view = match (self.sort_by, self.count_by) {
+            (Some(key), _) => ConnectionView::Sorted(key),
+            (_, Some(key)) => ConnectionView::Counted(key),
+            _ => ConnectionView::AsTheyCome,
+        };
+        Ok(Connections { service: self.service, server: self.server, view })
+    }
+
     fn listing(&self) -> Result<Listing, Error> {
         const COUNTED: Classes = Classes::of(&[Class::Stats, Class::Rate, Class::Thresholds]);
         const OF_SERVERS: Classes = COUNTED.with(Classes::of(&[Class::PersistentConnections]));
         let given = self.given;
         let subject = if given.has(Class::Connection) {
-            Subject::Connections
+            Subject::Connections(self.connections()?)
         } else if given.has(Class::Timeout) {
             Subject::Timeouts
         } else if given.has(Class::Daemon) {
@@ -264,13 +306,19 @@ impl<N: Names> Reader<'_, '_, N> {
             self.service.map_or(Subject::Table, Subject::Service)
         };
         let senseless = match subject {
-            Subject::Connections => COUNTED,
+            Subject::Connections(_) => COUNTED,
             Subject::Timeouts | Subject::Daemons => OF_SERVERS,
             Subject::Table | Subject::Service(_) => Classes::NONE,
         };
         if given.and(senseless).count() > 0 {
             return Err(usage("options conflicts in the list command"));
         }
+        if let (Subject::Table | Subject::Service(_) | Subject::Timeouts | Subject::Daemons, Some(class)) =
+            (subject, [Class::SortBy, Class::CountBy].into_iter().find(|&class| given.has(class)))
+        {
+            return Err(usage(format!("You need to supply the 'connection' option for the '{}' option", class.name())));
+        }
+        let format = self.format()?;
         let columns = if given.has(Class::Stats) {
             Columns::Stats
         } else if given.has(Class::Rate) {
@@ -287,18 +335,30 @@ impl<N: Names> Reader<'_, '_, N> {
         Ok(Listing {
             subject,
             columns,
-            numeric: given.has(Class::Numeric),
             resolve_timeout: self.resolve_timeout,
+            numeric: given.has(Class::Numeric) || matches!(format, Format::Json(_)),
             exact: given.has(Class::Exact),
             sorted: !given.has(Class::NoSort),
             engine_data: given.has(Class::PersistentConnections),
+            format,
+            color: self.color,
         })
     }
 }
 
 /// What the command requires, forbids, and allows only one of.
 fn check_classes(spec: &CommandSpec, given: Classes) -> Result<(), Error> {
-    check("command", spec.name, given, spec.required, spec.allowed.with(spec.required), spec.exclusive)
+    let mut allowed = spec.allowed.with(spec.required);
+    let mut exclusive = spec.exclusive;
+    if spec.command == Command::List {
+        // With -c, a service and a server choose among the connections.
+        if given.has(Class::Connection) {
+            exclusive = exclusive.without(Classes::of(&[Class::ServiceAddress]));
+        } else {
+            allowed = allowed.without(Classes::of(&[Class::RealServer]));
+        }
+    }
+    check("command", spec.name, given, spec.required, allowed, exclusive)
 }
 
 /// The first mistake in the order of classes.

@@ -50,11 +50,18 @@ pub enum Class {
     Drain,
     Force,
     ResolveTimeout,
+    Json,
+    Pretty,
+    Table,
+    Wide,
+    Color,
+    SortBy,
+    CountBy,
 }
 
 impl Class {
     /// All classes, in the order of checks.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 51] = [
         Self::Numeric,
         Self::Connection,
         Self::ServiceAddress,
@@ -99,6 +106,13 @@ impl Class {
         Self::Drain,
         Self::Force,
         Self::ResolveTimeout,
+        Self::Json,
+        Self::Pretty,
+        Self::Table,
+        Self::Wide,
+        Self::Color,
+        Self::SortBy,
+        Self::CountBy,
     ];
 
     /// The name in messages.
@@ -149,6 +163,13 @@ impl Class {
             Self::Drain => "drain",
             Self::Force => "force",
             Self::ResolveTimeout => "resolve-timeout",
+            Self::Json => "json",
+            Self::Pretty => "pretty",
+            Self::Table => "table",
+            Self::Wide => "wide",
+            Self::Color => "color",
+            Self::SortBy => "sort-by",
+            Self::CountBy => "count-by",
         }
     }
 }
@@ -196,6 +217,12 @@ impl Classes {
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// These without those.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// What is in both.

@@ -1,0 +1,35 @@
+//! `-L --json`: everything that is known, whatever columns are asked for.
+
+use anyhow::Result;
+
+use super::for_services;
+use crate::commands::Output;
+use crate::grammar::{Json, Listing, Subject};
+use crate::kernel::Client;
+use crate::view::Labels;
+use crate::view::json::{self, DaemonDocument, ServiceDocument, TableHead, TimeoutsDocument};
+
+pub(super) fn list(client: &mut Client, listing: &Listing, json: Json, output: &mut Output) -> Result<()> {
+    let pretty = json.pretty;
+    match listing.subject {
+        Subject::Timeouts => json::write(output, "timeouts", &TimeoutsDocument::from(&client.timeouts()?), pretty)?,
+        Subject::Daemons => {
+            let daemons: Vec<DaemonDocument> = client.daemons()?.iter().map(DaemonDocument::from).collect();
+            json::write(output, "daemons", &daemons, pretty)?;
+        }
+        Subject::Connections(wanted) => super::connections::list(client, listing, &wanted, output)?,
+        Subject::Table | Subject::Service(_) => {
+            let info = client.info()?;
+            let entries = match listing.subject {
+                Subject::Service(key) => vec![client.service(&key)?],
+                _ => client.services()?,
+            };
+            let mut services = json::Stream::begin(output, "table", &TableHead::of(&info), pretty)?;
+            for_services(client, entries, listing, &mut Labels::numeric(), |_, service| {
+                Ok(services.element(&ServiceDocument::from(service))?)
+            })?;
+            services.end()?;
+        }
+    }
+    Ok(())
+}

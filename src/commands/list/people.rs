@@ -1,0 +1,41 @@
+//! `-L --table` and `-L --wide`: what is shown is read first, because the columns are as wide as what is in them.
+
+use anyhow::Result;
+
+use super::{for_services, labels};
+use crate::commands::Output;
+use crate::commands::terminal;
+use crate::grammar::{Format, Listing, Subject};
+use crate::kernel::Client;
+use crate::view::{boxed, text, wide};
+
+pub(super) fn list(client: &mut Client, listing: &Listing, output: &mut Output) -> Result<()> {
+    let canvas = terminal::canvas(listing.color);
+    let boxed = listing.format == Format::Table;
+    match listing.subject {
+        Subject::Timeouts if boxed => boxed::timeouts(output, &client.timeouts()?, canvas)?,
+        Subject::Timeouts => text::timeouts(output, &client.timeouts()?)?,
+        Subject::Daemons if boxed => boxed::daemons(output, &client.daemons()?, canvas)?,
+        // Their lines have no columns.
+        Subject::Daemons => client.daemons()?.iter().try_for_each(|daemon| text::daemon(output, daemon))?,
+        Subject::Connections(wanted) => super::connections::list(client, listing, &wanted, output)?,
+        Subject::Table | Subject::Service(_) => {
+            let mut labels = labels(listing.numeric);
+            let (info, entries) = match listing.subject {
+                Subject::Service(key) => (None, vec![client.service(&key)?]),
+                _ => (Some(client.info()?), client.services()?),
+            };
+            let mut services = Vec::with_capacity(entries.len());
+            for_services(client, entries, listing, &mut labels, |_, service| {
+                services.push(service.clone());
+                Ok(())
+            })?;
+            if boxed {
+                boxed::services(output, &mut labels, listing, info.as_ref(), &services, canvas)?;
+            } else {
+                wide::services(output, &mut labels, listing, info.as_ref(), &services, canvas.color)?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! Connections: each by itself, or counted.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::grammar::ConnectionKey;
+use crate::view::connections::{Connection, Count, Counted};
+
+/// A connection.
+#[derive(Debug, Serialize)]
+pub struct ConnectionDocument<'l> {
+    protocol: String,
+    state: &'l str,
+    expires_seconds: u64,
+    client_address: IpAddr,
+    client_port: u16,
+    virtual_address: IpAddr,
+    virtual_port: u16,
+    server_address: IpAddr,
+    server_port: u16,
+    persistence_engine: Option<EngineDocument<'l>>,
+}
+
+#[derive(Debug, Serialize)]
+struct EngineDocument<'l> {
+    name: &'l str,
+    data: &'l str,
+}
+
+impl<'l> From<&'l Connection<'_>> for ConnectionDocument<'l> {
+    fn from(connection: &'l Connection<'_>) -> Self {
+        Self {
+            protocol: connection.protocol.to_ascii_lowercase(),
+            state: &connection.state,
+            expires_seconds: connection.expires,
+            client_address: connection.source.0,
+            client_port: connection.source.1,
+            virtual_address: connection.virtual_address.0,
+            virtual_port: connection.virtual_address.1,
+            server_address: connection.destination.0,
+            server_port: connection.destination.1,
+            persistence_engine: connection.engine.as_ref().map(|(name, data)| EngineDocument { name, data }),
+        }
+    }
+}
+
+/// How many connections there are of each kind.
+#[derive(Debug, Serialize)]
+pub struct ConnectionCounts<'c> {
+    by: &'static str,
+    total: u64,
+    counts: Vec<CountDocument<'c>>,
+}
+
+/// What they have in common, and how many.
+#[derive(Debug, Serialize)]
+struct CountDocument<'c> {
+    #[serde(flatten)]
+    of: CountedDocument<'c>,
+    connections: u64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum CountedDocument<'c> {
+    State { state: &'c str },
+    Client { client_address: IpAddr },
+    Server { server_address: IpAddr, server_port: u16 },
+}
+
+impl<'c> ConnectionCounts<'c> {
+    /// These, counted by this key.
+    #[must_use]
+    pub fn new(key: ConnectionKey, counts: &'c [Count]) -> Self {
+        Self {
+            by: match key {
+                ConnectionKey::State | ConnectionKey::Expires => "state",
+                ConnectionKey::Server => "server",
+                ConnectionKey::Client => "client",
+            },
+            total: counts.iter().map(|count| count.connections).sum(),
+            counts: counts
+                .iter()
+                .map(|count| CountDocument { of: (&count.of).into(), connections: count.connections })
+                .collect(),
+        }
+    }
+}
+
+impl<'c> From<&'c Counted> for CountedDocument<'c> {
+    fn from(of: &'c Counted) -> Self {
+        match of {
+            Counted::State(state) => Self::State { state },
+            Counted::Client(address) => Self::Client { client_address: *address },
+            Counted::Server(address, port) => Self::Server { server_address: *address, server_port: *port },
+        }
+    }
+}

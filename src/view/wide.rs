@@ -1,0 +1,195 @@
+//! `--wide`: the listings of ipvsadm with columns as wide as what is in them. Nothing is cut and no number shortened.
+
+use std::io::{self, Write};
+
+use super::columns::{Column, Line, Text, lines};
+use super::connections::Connection;
+use super::marks::Mark;
+use super::{Labels, text};
+use crate::grammar::{Columns, Listing};
+use crate::model::{DestinationEntry, Info, Protocol, ServiceEntry, ServiceKey, TableService};
+
+/// A listing of services.
+///
+/// # Errors
+/// The output fails.
+pub fn services(
+    out: &mut impl Write,
+    labels: &mut Labels,
+    listing: &Listing,
+    info: Option<&Info>,
+    services: &[TableService],
+    color: bool,
+) -> io::Result<()> {
+    if let Some(info) = info {
+        text::version_line(out, info)?;
+    }
+    let columns = columns(listing.columns);
+    // The lines of services have no columns but those of numbers; they are put in afterwards.
+    let mut rows = Vec::new();
+    let mut flags = Vec::new();
+    for service in services {
+        rows.push(service_row(labels, listing, &service.entry));
+        flags.push(Some(scheduling(listing, &service.entry)));
+        for server in &service.destinations {
+            rows.push(server_row(labels, listing, &service.entry.service.key, server));
+            flags.push(None);
+        }
+    }
+    if !has_numbers(listing.columns) {
+        return without_numbers(out, &columns, &rows, &flags, color);
+    }
+    let mut lines = lines(&columns, &rows)?.into_iter();
+    writeln!(out, "{}\n  -> RemoteAddress:Port", lines.next().unwrap_or_default().text)?;
+    lines.try_for_each(|line| writeln!(out, "{}", painted(&line, color)))
+}
+
+/// The lines of services are free text here, and widen no column.
+fn without_numbers(
+    out: &mut impl Write,
+    columns: &[Column],
+    rows: &[Vec<Text>],
+    flags: &[Option<String>],
+    color: bool,
+) -> io::Result<()> {
+    let servers: Vec<Vec<Text>> =
+        rows.iter().zip(flags).filter(|(_, flags)| flags.is_none()).map(|(row, _)| row.clone()).collect();
+    let mut servers = lines(columns, &servers)?.into_iter();
+    let header = servers.next().unwrap_or_default();
+    writeln!(out, "Prot LocalAddress:Port Scheduler Flags\n{}", header.text)?;
+    for (row, flags) in rows.iter().zip(flags) {
+        match flags {
+            Some(flags) => writeln!(out, "{} {flags}", row[0].text)?,
+            None => writeln!(out, "{}", painted(&servers.next().unwrap_or_default(), color))?,
+        }
+    }
+    Ok(())
+}
+
+fn painted(line: &Line, color: bool) -> String {
+    if color { line.paint(&line.text, 0) } else { line.text.clone() }
+}
+
+const fn has_numbers(columns: Columns) -> bool {
+    matches!(columns, Columns::Stats | Columns::Rate)
+}
+
+fn columns(columns: Columns) -> Vec<Column> {
+    const REMOTE: Column = Column::left("  -> RemoteAddress:Port");
+    const LOCAL: Column = Column::left("Prot LocalAddress:Port");
+    const FORWARD: Column = Column::left("Forward");
+    const WEIGHT: Column = Column::right("Weight");
+    const ACTIVE: Column = Column::right("ActiveConn");
+    const INACTIVE: Column = Column::right("InActConn");
+    let right = Column::right;
+    match columns {
+        Columns::Plain => vec![REMOTE, FORWARD, WEIGHT, ACTIVE, INACTIVE],
+        Columns::Stats => {
+            vec![LOCAL, right("Conns"), right("InPkts"), right("OutPkts"), right("InBytes"), right("OutBytes")]
+        }
+        Columns::Rate => vec![LOCAL, right("CPS"), right("InPPS"), right("OutPPS"), right("InBPS"), right("OutBPS")],
+        Columns::Thresholds => vec![REMOTE, right("Uthreshold"), right("Lthreshold"), ACTIVE, INACTIVE],
+        Columns::PersistentConnections => vec![REMOTE, WEIGHT, right("PersistConn"), ACTIVE, INACTIVE],
+        Columns::TunnelInfo => vec![REMOTE, FORWARD, Column::left("TunnelInfo"), WEIGHT, ACTIVE, INACTIVE],
+    }
+}
+
+fn service_row(labels: &mut Labels, listing: &Listing, entry: &ServiceEntry) -> Vec<Text> {
+    let mut row = vec![Text::plain(service_name(labels, &entry.service.key))];
+    if has_numbers(listing.columns) {
+        row.extend(text::numbers(listing.columns, &entry.statistics).map(|number| Text::plain(number.to_string())));
+    }
+    row
+}
+
+/// `TCP  20.20.20.20:80`, whole.
+pub(super) fn service_name(labels: &mut Labels, key: &ServiceKey) -> String {
+    let mut name = String::new();
+    match *key {
+        ServiceKey::Mark { mark, family } => text::write_mark(&mut name, mark, family),
+        ServiceKey::Address { protocol, address, port } => {
+            name.push_str(protocol.name());
+            name.push_str(if protocol == Protocol::Sctp { " " } else { "  " });
+            labels.write(&mut name, address, port, Some(protocol));
+        }
+    }
+    name
+}
+
+fn scheduling(listing: &Listing, entry: &ServiceEntry) -> String {
+    let mut line = String::new();
+    if !has_numbers(listing.columns) {
+        text::write_scheduling(&mut line, &entry.service);
+    }
+    line
+}
+
+fn server_row(labels: &mut Labels, listing: &Listing, key: &ServiceKey, entry: &DestinationEntry) -> Vec<Text> {
+    let server = &entry.destination;
+    let mut name = "  -> ".to_owned();
+    labels.write(&mut name, server.key.address, server.key.port, key.protocol());
+    let number = |number: u32| Text::plain(number.to_string());
+    let forward = Text::plain(text::forwarding_name(server.forwarding));
+    let mut row = vec![Text::colored(name, Mark::of(entry).color())];
+    match listing.columns {
+        Columns::Plain => row.extend([forward, number(server.weight)]),
+        Columns::TunnelInfo => {
+            row.extend([forward, Text::plain(text::tunnel_info(server.forwarding)), number(server.weight)]);
+        }
+        Columns::Thresholds => row.extend([number(server.upper_threshold), number(server.lower_threshold)]),
+        Columns::PersistentConnections => row.extend([number(server.weight), number(entry.persistent_connections)]),
+        Columns::Stats | Columns::Rate => {
+            let numbers = text::numbers(listing.columns, &entry.statistics);
+            row.extend(numbers.map(|number| Text::plain(number.to_string())));
+            return row;
+        }
+    }
+    row.extend([number(entry.active_connections), number(entry.inactive_connections)]);
+    row
+}
+
+/// A listing of connections.
+///
+/// # Errors
+/// The output fails.
+pub fn connections(
+    out: &mut impl Write,
+    labels: &mut Labels,
+    connections: &[Connection<'_>],
+    engine_data: bool,
+) -> io::Result<()> {
+    const COLUMNS: [Column; 8] = [
+        Column::left("pro"),
+        Column::left("expire"),
+        Column::left("state"),
+        Column::left("source"),
+        Column::left("virtual"),
+        Column::left("destination"),
+        Column::left("pe name"),
+        Column::left("pe_data"),
+    ];
+    let columns = &COLUMNS[..if engine_data { 8 } else { 6 }];
+    let rows: Vec<Vec<Text>> =
+        connections.iter().map(|connection| connection_row(labels, connection, engine_data)).collect();
+    writeln!(out, "IPVS connection entries")?;
+    lines(columns, &rows)?.iter().try_for_each(|line| writeln!(out, "{}", line.text))
+}
+
+/// The texts of a connection, as many as there are columns.
+pub(super) fn connection_row(labels: &mut Labels, connection: &Connection<'_>, engine_data: bool) -> Vec<Text> {
+    let protocol = Protocol::named(&connection.protocol);
+    let mut expiry = String::new();
+    connection.write_expiry(&mut expiry);
+    let mut row =
+        vec![Text::plain(connection.protocol.as_ref()), Text::plain(expiry), Text::plain(connection.state.as_ref())];
+    for (address, port) in [connection.source, connection.virtual_address, connection.destination] {
+        let mut text = String::new();
+        labels.write(&mut text, address, port, protocol);
+        row.push(Text::plain(text));
+    }
+    if engine_data {
+        let (name, data) = connection.engine.as_ref().map_or(("", ""), |(name, data)| (name, data));
+        row.extend([Text::plain(name), Text::plain(data)]);
+    }
+    row
+}

@@ -1,0 +1,713 @@
+//! The forms of listings, without a kernel: which options go together, `--table` and `--wide` to the character, JSON by its
+//! schema and read back.
+
+#[path = "support/schema.rs"]
+mod schema;
+#[path = "support/strategies.rs"]
+mod strategies;
+
+use std::cell::Cell;
+use std::io::{self, BufReader, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::rc::Rc;
+
+use ipvsadm_rs::grammar::{
+    ColorWhen, Columns, ConnectionKey, ConnectionView, Connections, Error, Format, Json, Listing, Names, Request,
+    Subject, parse,
+};
+use ipvsadm_rs::model::{
+    Checksum, Counters, Daemon, DaemonRole, Destination, DestinationEntry, DestinationKey, Forwarding, Info,
+    InterfaceName, Netmask, Persistence, Protocol, Rates, SchedulerName, Service, ServiceEntry, ServiceFlags,
+    ServiceKey, Statistics, TableService, Timeouts, Tunnel,
+};
+use ipvsadm_rs::view::boxed::{self, Canvas};
+use ipvsadm_rs::view::connections::{self, Connection, Counter};
+use ipvsadm_rs::view::json::{
+    self, ConnectionCounts, ConnectionDocument, DaemonDocument, ServiceDocument, Stream, TableHead, TimeoutsDocument,
+};
+use ipvsadm_rs::view::{Labels, wide};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use schema::Schema;
+use strategies::{Reach, Rules};
+
+// ---- options --------------------------------------------------------------------------------------------------------
+
+/// Nobody is called anything.
+struct NoNames;
+
+impl Names for NoNames {
+    fn ipv4(&self, _: &str) -> Option<Ipv4Addr> {
+        None
+    }
+
+    fn ipv6(&self, _: &str) -> Option<Ipv6Addr> {
+        None
+    }
+
+    fn port(&self, _: &str, _: Protocol) -> Option<u16> {
+        None
+    }
+}
+
+fn parsed(line: &str) -> Result<Request, Error> {
+    parse(line.split(' ').map(str::as_bytes), &NoNames)
+}
+
+fn listing(line: &str) -> Listing {
+    match parsed(line) {
+        Ok(Request::List(listing)) => listing,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn the_options_of_forms_are_read() {
+    assert_eq!(listing("-L").format, Format::Classic);
+    assert_eq!(listing("-Ljn").format, Format::Json(Json { pretty: false }));
+    assert_eq!(listing("-L --pretty --json").format, Format::Json(Json { pretty: true }));
+    assert!(listing("-Lj").numeric, "JSON has no names");
+    assert_eq!(listing("-L --table").format, Format::Table);
+    assert_eq!(listing("-L --wide --stats").format, Format::Wide);
+    assert_eq!((listing("-L").color, listing("-L --color=always").color), (ColorWhen::Auto, ColorWhen::Always));
+    let version = |line| match parsed(line) {
+        Ok(Request::Version(json)) => json,
+        other => panic!("{line}: {other:?}"),
+    };
+    assert_eq!(version("-v"), None);
+    assert_eq!(version("-vnA"), None);
+    assert_eq!(version("-v nonsense --stats"), None);
+    for line in ["-vj", "-v -j", "--version --json", "-v nonsense --json"] {
+        assert_eq!(version(line), Some(Json { pretty: false }), "{line}");
+    }
+    assert_eq!(version("-v --json --pretty"), Some(Json { pretty: true }));
+    assert_eq!(version("-vj --pretty"), Some(Json { pretty: true }));
+}
+
+#[test]
+fn connections_are_chosen_sorted_and_counted() {
+    let of = |line| match listing(line).subject {
+        Subject::Connections(connections) => connections,
+        other => panic!("{line}: {other:?}"),
+    };
+    assert_eq!(of("-L -c"), Connections::default());
+    assert_eq!(of("-L -c --sort"), Connections::default());
+    let vip: IpAddr = [10, 0, 0, 1].into();
+    let service = Some(ServiceKey::Address { protocol: Protocol::Udp, address: vip, port: 53 });
+    assert_eq!(of("-L -c -u 10.0.0.1:53"), Connections { service, ..Connections::default() });
+    let server = Some(([10, 0, 0, 2].into(), None));
+    assert_eq!(of("-L -r 10.0.0.2 -c"), Connections { server, ..Connections::default() });
+    let view = ConnectionView::Sorted(ConnectionKey::Expires);
+    assert_eq!(of("-Lc -u 10.0.0.1:53 -r 10.0.0.2 --sort-by expires"), Connections { service, server, view });
+    let view = ConnectionView::Counted(ConnectionKey::Client);
+    assert_eq!(of("-L --count-by client -c"), Connections { view, ..Connections::default() });
+}
+
+#[test]
+fn what_does_not_go_together_is_told() {
+    for (line, message) in [
+        ("-L --json --table", "The option 'table' conflicts with the 'json' option in the 'list' command"),
+        ("-L --wide --table", "The option 'wide' conflicts with the 'table' option in the 'list' command"),
+        ("-Lj --wide", "The option 'wide' conflicts with the 'json' option in the 'list' command"),
+        ("-L --pretty", "You need to supply the 'json' option for the 'pretty' option"),
+        ("-L --table --pretty", "You need to supply the 'json' option for the 'pretty' option"),
+        ("-L --sort-by state", "You need to supply the 'connection' option for the 'sort-by' option"),
+        ("-L --timeout --count-by state", "You need to supply the 'connection' option for the 'count-by' option"),
+        (
+            "-Lc --sort-by state --count-by state",
+            "The option 'count-by' conflicts with the 'sort-by' option in the 'list' command",
+        ),
+        ("-Lc --sort-by age", "--sort-by takes state, server, client or expires, not `age'"),
+        ("-Lc --count-by expires", "--count-by takes state, server or client, not `expires'"),
+        ("-L --color=blue", "--color takes auto, always or never, not `blue'"),
+        (
+            "-Lc -f 1",
+            "The kernel does not tell which connections came by a firewall mark: choose them by -t, -u, --sctp-service \
+             or -r",
+        ),
+        // As the original has it.
+        ("-L -w 1 -r 10.0.0.2", "Illegal 'real-server' option with the 'list' command"),
+        ("-Lc --timeout", "The option 'timeout' conflicts with the 'connection' option in the 'list' command"),
+        (
+            "-L -t 10.0.0.1:80 --timeout",
+            "The option 'timeout' conflicts with the 'service-address' option in the 'list' command",
+        ),
+        ("-Lc -t 10.0.0.1:80 --stats", "options conflicts in the list command"),
+        ("-S --json", "Illegal 'json' option with the 'save' command"),
+    ] {
+        let error = parsed(line).expect_err(line);
+        assert_eq!((error.message("ipvsadm").as_str(), error.status()), (message, 2), "{line}");
+    }
+}
+
+// ---- a table --------------------------------------------------------------------------------------------------------
+
+const INFO: Info = Info { version: 0x10201, connection_table_size: 4096 };
+
+fn name(text: &str) -> SchedulerName {
+    SchedulerName::cut(text.as_bytes())
+}
+
+fn statistics(connections: u64, packets: u64, incoming_bytes: u64, outgoing_bytes: u64) -> Statistics {
+    Statistics {
+        counters: Counters {
+            connections,
+            incoming_packets: packets,
+            outgoing_packets: packets / 2,
+            incoming_bytes,
+            outgoing_bytes,
+        },
+        rates: Rates { connections: connections / 10, incoming_bytes: incoming_bytes / 10, ..Rates::default() },
+    }
+}
+
+fn server(address: &str, port: u16, weight: u32, active: u32, statistics: Statistics) -> DestinationEntry {
+    let key = DestinationKey { address: address.parse().unwrap(), port };
+    let destination = Destination { weight, ..Destination::new(key.address, key.port) };
+    DestinationEntry {
+        destination,
+        active_connections: active,
+        inactive_connections: 2 * active,
+        persistent_connections: 0,
+        statistics,
+    }
+}
+
+/// Direct routing with a server that is being drained and one that is full; a mark of IPv6 with a tunnel.
+fn table() -> Vec<TableService> {
+    let mut full = server("30.30.30.50", 80, 1, 30, statistics(30, 300, 40_000, 0));
+    full.destination.upper_threshold = 90;
+    full.destination.lower_threshold = 60;
+    let web = TableService {
+        entry: ServiceEntry {
+            service: Service {
+                key: ServiceKey::Address { protocol: Protocol::Tcp, address: [20, 20, 20, 20].into(), port: 80 },
+                scheduler: name("wrr"),
+                flags: ServiceFlags::default(),
+                persistence: Some(Persistence { timeout: 300, netmask: Netmask::V4([255, 255, 255, 0].into()) }),
+                engine: SchedulerName::EMPTY,
+            },
+            statistics: statistics(150, 1_234_567, 160_000, 0),
+        },
+        destinations: vec![
+            server("30.30.30.30", 80, 3, 12, statistics(120, 1_234_000, 120_000, 0)),
+            server("30.30.30.40", 80, 0, 1, statistics(0, 0, 0, 0)),
+            full,
+        ],
+    };
+    let mut tunnel = server("2001:db8:30:0:aaaa:bbbb:cccc:41", 8080, 2_000_000_000, 0, Statistics::default());
+    tunnel.destination.forwarding = Forwarding::Tunnel(Tunnel::Gue { port: 6080, checksum: Checksum::Remote });
+    let mark = TableService {
+        entry: ServiceEntry {
+            service: Service {
+                key: ServiceKey::Mark { mark: 7, family: ipvsadm_rs::model::Family::Ipv6 },
+                scheduler: name("sh"),
+                flags: ServiceFlags::from_bits(ServiceFlags::SCHEDULER_2),
+                persistence: None,
+                engine: SchedulerName::EMPTY,
+            },
+            statistics: Statistics::default(),
+        },
+        destinations: vec![server("2001:db8:30::40", 8080, 1, 0, Statistics::default()), tunnel],
+    };
+    vec![web, mark]
+}
+
+fn drawn(columns: Columns, services: &[TableService], canvas: Canvas) -> String {
+    let mut out = Vec::new();
+    let listing = Listing { columns, numeric: true, format: Format::Table, ..Listing::DEFAULT };
+    boxed::services(&mut out, &mut Labels::numeric(), &listing, Some(&INFO), services, canvas).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// What is expected, from a file; UPDATE_GENERATED=1 writes what is there.
+fn assert_text(name: &str, actual: &str) {
+    let path = format!("{}/tests/listings/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("UPDATE_GENERATED").is_some() {
+        std::fs::write(&path, actual).unwrap();
+    }
+    assert_eq!(actual, std::fs::read_to_string(&path).unwrap(), "{name}");
+}
+
+const PLAIN: Canvas = Canvas { width: Some(80), color: false, unicode: true };
+
+/// Every line is no longer than this; returns the text for comparison, without the line of the version.
+fn fitting(columns: Columns, services: &[TableService], canvas: Canvas) -> String {
+    let text = drawn(columns, services, canvas);
+    let (version, rest) = text.split_once('\n').unwrap();
+    assert_eq!(version, "IP Virtual Server version 1.2.1 (size=4096)");
+    for line in rest.lines() {
+        assert!(line.chars().count() <= canvas.width.unwrap_or(usize::MAX), "too long: {line}");
+    }
+    rest.to_owned()
+}
+
+#[test]
+fn the_table_fits_eighty_columns() {
+    assert_text("table-80", &fitting(Columns::Plain, &table()[..1], PLAIN));
+    assert_text("table-stats-80", &fitting(Columns::Stats, &table()[..1], PLAIN));
+    // There are no bars where names and numbers take all the room, and then names are cut.
+    assert_text("table-cut-80", &fitting(Columns::Plain, &table(), PLAIN));
+}
+
+#[test]
+fn the_table_fits_a_hundred_and_twenty_columns() {
+    let canvas = Canvas { width: Some(120), ..PLAIN };
+    assert_text("table-120", &fitting(Columns::Plain, &table(), canvas));
+    assert_text("table-thresholds-120", &fitting(Columns::Thresholds, &table(), canvas));
+}
+
+#[test]
+fn the_table_is_ascii_where_there_is_no_more() {
+    let text = fitting(Columns::TunnelInfo, &table(), Canvas { width: Some(100), color: false, unicode: false });
+    assert!(text.is_ascii(), "{text}");
+    assert_text("table-ascii-100", &text);
+}
+
+#[test]
+fn colours_change_nothing_but_colours() {
+    let canvas = Canvas { width: Some(120), color: true, unicode: true };
+    for columns in [Columns::Plain, Columns::Rate, Columns::PersistentConnections] {
+        let (colored, plain) =
+            (drawn(columns, &table(), canvas), drawn(columns, &table(), Canvas { color: false, ..canvas }));
+        let mut bare = String::new();
+        for (index, part) in colored.split("\x1b[").enumerate() {
+            bare.push_str(if index == 0 { part } else { part.split_once('m').unwrap().1 });
+        }
+        assert_eq!(bare, plain);
+        assert!(colored.contains("\x1b[33m○ 30.30.30.40:80\x1b[0m"), "{colored}");
+        assert!(colored.contains("\x1b[31m▲ 30.30.30.50:80\x1b[0m"), "{colored}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// From where the names can be cut enough, no line is wider than the terminal, whatever stands in the table.
+    #[test]
+    fn no_table_is_wider_than_the_terminal(
+        rules in strategies::rules(0..6, 0..6, Reach::Kernel, true),
+        width in 76usize..200,
+        unicode: bool,
+    ) {
+        let services = table_of(&rules, &mut std::iter::repeat(Statistics::default()));
+        let canvas = Canvas { width: Some(width), color: false, unicode };
+        let mut out = Vec::new();
+        let listing = Listing { numeric: true, ..Listing::DEFAULT };
+        boxed::services(&mut out, &mut Labels::numeric(), &listing, None, &services, canvas).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        for line in text.lines() {
+            prop_assert!(line.chars().count() <= width, "{width}:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn wide_listings_cut_nothing() {
+    let drawn = |columns| {
+        let mut out = Vec::new();
+        let listing = Listing { columns, numeric: true, format: Format::Wide, ..Listing::DEFAULT };
+        wide::services(&mut out, &mut Labels::numeric(), &listing, Some(&INFO), &table(), false).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    assert_text("wide", &drawn(Columns::Plain));
+    assert_text("wide-stats", &drawn(Columns::Stats));
+    assert_text("wide-tunnels", &drawn(Columns::TunnelInfo));
+}
+
+// ---- connections ----------------------------------------------------------------------------------------------------
+
+const CONNECTIONS: &str = "\
+Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData
+TCP 0A010101 D4FC 0A010102 0050 7F000001 1F90 TIME_WAIT       119
+TCP 0A010103 D4FC 0A010102 0050 7F000002 1F90 ESTABLISHED     899
+UDP 0A010103 D4FD 0A010102 0035 7F000001 0035 UDP             299
+";
+
+/// The lines above, and one of IPv6.
+fn lines() -> String {
+    let ipv6 = "TCP 2001:0db8:0000:0000:0000:0000:0000:0001 E24F 2001:0db8:0000:0000:0000:0000:0000:0002 0050 \
+                2001:0db8:0000:0000:0000:0000:0000:0003 1F90 ESTABLISHED     10 sip call\"1\n";
+    CONNECTIONS.to_owned() + ipv6
+}
+
+fn held(wanted: &Connections) -> Vec<Connection<'static>> {
+    let mut all = Vec::new();
+    connections::read(lines().as_bytes(), |connection| {
+        if connection.is_of(wanted) {
+            all.push(connection.clone().into_owned());
+        }
+        Ok(())
+    })
+    .unwrap();
+    all
+}
+
+#[test]
+fn connections_are_chosen_by_service_and_server() {
+    let vip: IpAddr = [10, 1, 1, 2].into();
+    let server = |last, port| Some(([127, 0, 0, last].into(), port));
+    let service = |protocol, port| Some(ServiceKey::Address { protocol, address: vip, port });
+    for (service, server, ports) in [
+        (None, None, &[0xd4fc, 0xd4fc, 0xd4fd, 0xe24f][..]),
+        (service(Protocol::Tcp, 80), None, &[0xd4fc, 0xd4fc]),
+        (service(Protocol::Tcp, 0), None, &[0xd4fc, 0xd4fc]),
+        (service(Protocol::Tcp, 53), None, &[]),
+        (service(Protocol::Udp, 53), None, &[0xd4fd]),
+        (service(Protocol::Tcp, 80), server(2, None), &[0xd4fc]),
+        (None, server(1, None), &[0xd4fc, 0xd4fd]),
+        (None, server(1, Some(8080)), &[0xd4fc]),
+    ] {
+        let wanted = Connections { service, server, ..Connections::default() };
+        let found: Vec<u16> = held(&wanted).iter().map(|connection| connection.source.1).collect();
+        assert_eq!(found, ports, "{wanted:?}");
+        let mut out = Vec::new();
+        connections::list(lines().as_bytes(), &mut out, &mut Labels::numeric(), false, &wanted).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap().lines().count(), 2 + ports.len());
+    }
+}
+
+#[test]
+fn connections_are_sorted_by_every_key() {
+    for (key, ports) in [
+        (ConnectionKey::State, [0xd4fc, 0xe24f, 0xd4fc, 0xd4fd]),
+        (ConnectionKey::Server, [0xd4fd, 0xd4fc, 0xd4fc, 0xe24f]),
+        (ConnectionKey::Client, [0xd4fc, 0xd4fc, 0xd4fd, 0xe24f]),
+        (ConnectionKey::Expires, [0xe24f, 0xd4fc, 0xd4fd, 0xd4fc]),
+    ] {
+        let mut all = held(&Connections::default());
+        all.sort_by(|a, b| a.order(b, key));
+        assert_eq!(all.iter().map(|connection| connection.source.1).collect::<Vec<_>>(), ports, "{key:?}");
+    }
+}
+
+fn counted(key: ConnectionKey) -> Vec<connections::Count> {
+    let mut counter = Counter::by(key);
+    held(&Connections::default()).iter().for_each(|connection| counter.add(connection));
+    counter.counts()
+}
+
+#[test]
+fn connections_are_counted_the_most_first() {
+    let text = |key| {
+        let mut out = Vec::new();
+        connections::list_counts(&counted(key), &mut out, &mut Labels::numeric()).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!(text(ConnectionKey::State), "2 ESTABLISHED\n1 TIME_WAIT\n1 UDP\n");
+    assert_eq!(text(ConnectionKey::Client), "2 10.1.1.3\n1 10.1.1.1\n1 2001:db8::1\n");
+    assert_eq!(
+        text(ConnectionKey::Server),
+        "1 127.0.0.1:53\n1 127.0.0.1:8080\n1 127.0.0.2:8080\n1 [2001:db8::3]:8080\n"
+    );
+}
+
+#[test]
+fn connections_in_columns() {
+    let all = held(&Connections::default());
+    let mut out = Vec::new();
+    wide::connections(&mut out, &mut Labels::numeric(), &all, true).unwrap();
+    boxed::connections(&mut out, &mut Labels::numeric(), &all, false, PLAIN).unwrap();
+    boxed::counts(&mut out, &mut Labels::numeric(), ConnectionKey::State, &counted(ConnectionKey::State), PLAIN)
+        .unwrap();
+    assert_text("connections", &String::from_utf8(out).unwrap());
+}
+
+/// So many connections, made while they are read; says how many have been.
+struct Made {
+    left: u64,
+    made: Rc<Cell<u64>>,
+    line: io::Cursor<Vec<u8>>,
+}
+
+impl Read for Made {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.line.read(buffer)?;
+        if read > 0 || self.left == 0 {
+            return Ok(read);
+        }
+        self.left -= 1;
+        self.made.set(self.made.get() + 1);
+        let number = self.left;
+        let line = format!("TCP {number:08X} D4FC 0A010102 0050 7F000001 1F90 ESTABLISHED     899\n");
+        self.line = io::Cursor::new(line.into_bytes());
+        self.line.read(buffer)
+    }
+}
+
+/// Counts what is written, and how far that is behind what is read.
+struct Behind {
+    made: Rc<Cell<u64>>,
+    written: u64,
+    most: u64,
+}
+
+impl Write for Behind {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.written += bytes.iter().filter(|byte| **byte == b'{').count() as u64;
+        self.most = self.most.max(self.made.get().saturating_sub(self.written));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// However many connections pass through, at no time are more of them held than fit into the buffer that is read into.
+#[test]
+fn connections_stream_as_json() {
+    const MANY: u64 = 50_000;
+    const BUFFER: usize = 4096;
+    let made = Rc::new(Cell::new(0));
+    let source = Made { left: MANY + 1, made: made.clone(), line: io::Cursor::default() };
+    let mut out = Behind { made: made.clone(), written: 0, most: 0 };
+    let mut list = Stream::begin(&mut out, "connections", &[(); 0], false).unwrap();
+    connections::read(BufReader::with_capacity(BUFFER, source), |connection| {
+        list.element(&ConnectionDocument::from(connection))
+    })
+    .unwrap();
+    list.end().unwrap();
+    // One more for the document itself; the first line is a header.
+    assert_eq!((made.get(), out.written), (MANY + 1, MANY + 1));
+    assert!(out.most <= 1 + BUFFER as u64 / 60, "{} lines were held", out.most);
+}
+
+// ---- JSON -----------------------------------------------------------------------------------------------------------
+
+fn document(kind: &str, pretty: bool, write: impl Fn(&mut Vec<u8>, bool) -> io::Result<()>) -> Value {
+    let mut out = Vec::new();
+    write(&mut out, pretty).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert_eq!(text.lines().count() > 1, pretty, "{text}");
+    Schema::new().and_then(|schema| schema.check(kind, &text)).unwrap()
+}
+
+fn table_document(services: &[TableService], pretty: bool) -> Value {
+    document("table", pretty, |out, pretty| {
+        let mut list = Stream::begin(out, "table", &TableHead::of(&INFO), pretty)?;
+        services.iter().try_for_each(|service| list.element(&ServiceDocument::from(service)))?;
+        list.end()
+    })
+}
+
+#[test]
+fn every_document_is_as_the_schema_has_it() {
+    let all = held(&Connections::default());
+    for pretty in [false, true] {
+        assert_eq!(table_document(&table(), pretty)["services"][0]["servers"][2]["upper_threshold"], 90);
+        let connections = document("connections", pretty, |out, pretty| {
+            let mut list = Stream::begin(out, "connections", &[(); 0], pretty)?;
+            all.iter().try_for_each(|connection| list.element(&ConnectionDocument::from(connection)))?;
+            list.end()
+        });
+        assert_eq!(connections[3]["persistence_engine"]["data"], "call\"1");
+        assert_eq!(connections[3]["client_address"], "2001:db8::1");
+        for key in [ConnectionKey::State, ConnectionKey::Server, ConnectionKey::Client] {
+            let counts = document("connection_counts", pretty, |out, pretty| {
+                json::write(out, "connection_counts", &ConnectionCounts::new(key, &counted(key)), pretty)
+            });
+            assert_eq!(counts["total"], 4);
+        }
+        let timeouts = TimeoutsDocument::from(&Timeouts { tcp: 900, tcp_fin: 120, udp: 300 });
+        let timeouts = document("timeouts", pretty, |out, pretty| json::write(out, "timeouts", &timeouts, pretty));
+        assert_eq!(timeouts["tcp_fin_seconds"], 120);
+        let daemon = Daemon {
+            role: DaemonRole::Backup,
+            interface: InterfaceName::cut(b"eth1"),
+            sync_id: 7,
+            maximum_length: None,
+            group: Some("ff02::1".parse().unwrap()),
+            port: Some(8848),
+            ttl: None,
+        };
+        let daemons = [DaemonDocument::from(&daemon)];
+        let daemons = document("daemons", pretty, |out, pretty| json::write(out, "daemons", &daemons, pretty));
+        assert_eq!(daemons[0]["multicast_group"], "ff02::1");
+    }
+}
+
+#[test]
+fn the_schema_refuses_what_is_wrong() {
+    let schema = Schema::new().unwrap();
+    for (kind, text) in [
+        ("timeouts", r#"{"schema":2,"timeouts":{"tcp_seconds":1,"tcp_fin_seconds":1,"udp_seconds":1}}"#),
+        ("timeouts", r#"{"timeouts":{"tcp_seconds":1,"tcp_fin_seconds":1,"udp_seconds":1}}"#),
+        ("timeouts", r#"{"schema":1,"timeouts":{"tcp_seconds":1,"tcp_fin_seconds":1}}"#),
+        ("timeouts", r#"{"schema":1,"timeouts":{"tcp_seconds":-1,"tcp_fin_seconds":1,"udp_seconds":1}}"#),
+        ("timeouts", r#"{"schema":1,"timeouts":{"tcp_seconds":"1","tcp_fin_seconds":1,"udp_seconds":1}}"#),
+        ("timeouts", r#"{"schema":1,"timeouts":{"tcp_seconds":1,"tcp_fin_seconds":1,"udp_seconds":1,"x":1}}"#),
+        ("schema", r#"{"schema":1}"#),
+        (
+            "connection_counts",
+            r#"{"schema":1,"connection_counts":{"by":"client","total":1,"counts":[{"client_address":"host","connections":1}]}}"#,
+        ),
+    ] {
+        assert!(schema.check(kind, &format!("{text}\n")).is_err(), "{text}");
+    }
+}
+
+/// A table of these rules, with these statistics, one after the other.
+fn table_of(rules: &Rules, statistics: &mut impl Iterator<Item = Statistics>) -> Vec<TableService> {
+    let mut next = || statistics.next().unwrap_or_default();
+    rules
+        .values()
+        .map(|of| TableService {
+            entry: ServiceEntry { service: of.service, statistics: next() },
+            destinations: of
+                .servers
+                .values()
+                .map(|server| DestinationEntry {
+                    destination: *server,
+                    active_connections: next().counters.connections as u32,
+                    inactive_connections: next().counters.connections as u32,
+                    persistent_connections: next().counters.connections as u32,
+                    statistics: next(),
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+fn any_statistics() -> impl Strategy<Value = Statistics> {
+    proptest::array::uniform10(prop_oneof![Just(0), Just(u64::MAX), any::<u64>()]).prop_map(
+        |[a, b, c, d, e, f, g, h, i, j]| Statistics {
+            counters: Counters {
+                connections: a,
+                incoming_packets: b,
+                outgoing_packets: c,
+                incoming_bytes: d,
+                outgoing_bytes: e,
+            },
+            rates: Rates {
+                connections: f,
+                incoming_packets: g,
+                outgoing_packets: h,
+                incoming_bytes: i,
+                outgoing_bytes: j,
+            },
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_table_is_read_back_from_json(
+        rules in strategies::rules(0..6, 0..5, Reach::Kernel, true),
+        statistics in proptest::collection::vec(any_statistics(), 8),
+        pretty: bool,
+    ) {
+        let services = table_of(&rules, &mut statistics.into_iter().cycle());
+        let document = table_document(&services, pretty);
+        let read: Vec<TableService> =
+            document["services"].as_array().unwrap().iter().map(|service| read_service(service).unwrap()).collect();
+        prop_assert_eq!(read, services);
+    }
+}
+
+// What a program would do that reads the documents.
+
+fn read_service(value: &Value) -> Option<TableService> {
+    let family = match value["family"].as_str()? {
+        "ipv4" => ipvsadm_rs::model::Family::Ipv4,
+        _ => ipvsadm_rs::model::Family::Ipv6,
+    };
+    let key = match value["fwmark"].as_u64() {
+        Some(mark) => ServiceKey::Mark { mark: mark as u32, family },
+        None => ServiceKey::Address {
+            protocol: Protocol::named(value["protocol"].as_str()?)?,
+            address: value["address"].as_str()?.parse().ok()?,
+            port: value["port"].as_u64()? as u16,
+        },
+    };
+    let flags = value["scheduler_flags"].as_array()?.iter().fold(0, |bits, flag| {
+        bits | match flag.as_str() {
+            Some("sh-fallback" | "mh-fallback" | "flag-1") => ServiceFlags::SCHEDULER_1,
+            Some("sh-port" | "mh-port" | "flag-2") => ServiceFlags::SCHEDULER_2,
+            Some("flag-3") => ServiceFlags::SCHEDULER_3,
+            _ => panic!("{flag}"),
+        }
+    });
+    let one_packet = if value["one_packet"].as_bool()? { ServiceFlags::ONE_PACKET } else { 0 };
+    let persistence = &value["persistence"];
+    Some(TableService {
+        entry: ServiceEntry {
+            service: Service {
+                key,
+                scheduler: name(value["scheduler"].as_str()?),
+                flags: ServiceFlags::from_bits(flags | one_packet),
+                persistence: persistence.is_object().then(|| Persistence {
+                    timeout: persistence["timeout_seconds"].as_u64().unwrap() as u32,
+                    netmask: match persistence["netmask"].as_str() {
+                        Some(mask) => Netmask::V4(mask.parse().unwrap()),
+                        None => Netmask::V6(persistence["prefix_length"].as_u64().unwrap() as u8),
+                    },
+                }),
+                engine: name(value["persistence_engine"].as_str().unwrap_or_default()),
+            },
+            statistics: read_statistics(value)?,
+        },
+        destinations: value["servers"].as_array()?.iter().map(read_server).collect::<Option<_>>()?,
+    })
+}
+
+fn read_server(value: &Value) -> Option<DestinationEntry> {
+    let number = |name: &str| value[name].as_u64().map(|number| number as u32);
+    let tunnel = &value["tunnel"];
+    let checksum = match tunnel["checksum"].as_str() {
+        Some("full") => Checksum::Full,
+        Some("remote") => Checksum::Remote,
+        _ => Checksum::None,
+    };
+    Some(DestinationEntry {
+        destination: Destination {
+            key: DestinationKey {
+                address: value["address"].as_str()?.parse().ok()?,
+                port: value["port"].as_u64()? as u16,
+            },
+            forwarding: match (value["forwarding"].as_str()?, tunnel["type"].as_str()) {
+                ("dr", None) => Forwarding::DirectRoute,
+                ("nat", None) => Forwarding::Masquerade,
+                ("local", None) => Forwarding::Local,
+                ("bypass", None) => Forwarding::Bypass,
+                ("tunnel", Some("ipip")) => Forwarding::Tunnel(Tunnel::Ipip),
+                ("tunnel", Some("gue")) => {
+                    Forwarding::Tunnel(Tunnel::Gue { port: tunnel["port"].as_u64()? as u16, checksum })
+                }
+                ("tunnel", Some("gre")) => Forwarding::Tunnel(Tunnel::Gre { checksum: checksum == Checksum::Full }),
+                other => panic!("{other:?}"),
+            },
+            weight: number("weight")?,
+            upper_threshold: number("upper_threshold")?,
+            lower_threshold: number("lower_threshold")?,
+        },
+        active_connections: number("active_connections")?,
+        inactive_connections: number("inactive_connections")?,
+        persistent_connections: number("persistent_connections")?,
+        statistics: read_statistics(value)?,
+    })
+}
+
+fn read_statistics(value: &Value) -> Option<Statistics> {
+    let counter = |name: &str| value["counters"][name].as_u64();
+    let rate = |name: &str| value["rates"][format!("{name}_per_second")].as_u64();
+    Some(Statistics {
+        counters: Counters {
+            connections: counter("connections")?,
+            incoming_packets: counter("packets_in")?,
+            outgoing_packets: counter("packets_out")?,
+            incoming_bytes: counter("bytes_in")?,
+            outgoing_bytes: counter("bytes_out")?,
+        },
+        rates: Rates {
+            connections: rate("connections")?,
+            incoming_packets: rate("packets_in")?,
+            outgoing_packets: rate("packets_out")?,
+            incoming_bytes: rate("bytes_in")?,
+            outgoing_bytes: rate("bytes_out")?,
+        },
+    })
+}
