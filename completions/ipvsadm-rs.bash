@@ -472,7 +472,7 @@ _ipvsadm__rs() {
             return 0
             ;;
         ipvsadm__subcmd__rs__subcmd__realserver__subcmd__status)
-            opts="--method --interface --persist --json --color --netns"
+            opts="-j --method --interface --persist --json --pretty --color --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -723,7 +723,7 @@ _ipvsadm__rs() {
             return 0
             ;;
         ipvsadm__subcmd__rs__subcmd__service__subcmd__status)
-            opts="--json --netns"
+            opts="-j --json --pretty --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

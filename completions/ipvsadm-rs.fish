@@ -138,7 +138,7 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l color -d 
 always\t''
 never\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -s j -l json -d 'As JSON'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -s j -l json -d 'Print JSON'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l pretty -d 'With --json, on indented lines'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l interval -d 'Read the table every so many seconds, 1 to 3600' -r
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l count -d 'Print plain lines, so many times' -r
@@ -167,7 +167,8 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fis
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from save" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from save" -l force -d 'Even if that empties a file that has rules'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from status" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from status" -l json -d 'As JSON, without the table itself'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from status" -s j -l json -d 'Print JSON'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from status" -l pretty -d 'With --json, on indented lines'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from panic" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from load" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from rate" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
@@ -182,7 +183,7 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l netns -
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l probe -d 'Ask on the segment who has the VIP (ARP, neighbour discovery) and listen for sync daemons, for a second'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -s a -l all -d 'Show what is well and what was skipped, too'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -s j -l json -d 'Print JSON'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l pretty -d 'Print JSON in lines, indented'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l pretty -d 'With --json, on indented lines'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and not __fish_seen_subcommand_from start stop status" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and not __fish_seen_subcommand_from start stop status" -f -a "start" -d 'Silence ARP for the VIPs, then add them'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and not __fish_seen_subcommand_from start stop status" -f -a "stop" -d 'Put back what was there before start'
@@ -208,5 +209,6 @@ always\t''
 never\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l persist -d 'They have to be started at every boot, too'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l json -d 'Print JSON'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -s j -l json -d 'Print JSON'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l pretty -d 'With --json, on indented lines'
 complete -c ipvsadm -w ipvsadm-rs

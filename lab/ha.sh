@@ -178,9 +178,14 @@ knows_nothing() { # HOST
     [[ $evidence != *TCP* ]]
 }
 
-packets_counted() { # HOST
-    evidence=$(on "$1" ipvsadm-rs -Ln --stats -t "$vip:7")
-    [[ $evidence =~ TCP\ +"$vip:7"\ +[0-9]+\ +[1-9] ]]
+# In the router's capture: what the client says goes to this host's MAC address from the time on when any of it does.
+talk_passes() { # HOST
+    local -n talk_mac=${1}_mac
+    evidence=$(awk -v target_is="$vip.7" -v router="$router_mac" -v mac="$talk_mac" "$frames"'
+        from == router && target == target_is { if (to == mac) passed++; else if (passed) astray++ }
+        END { printf "capture on router: %d frames to port 7 for %s, and then %d for others\n", passed, mac, astray }' \
+        "$state/router.wire")
+    [[ $evidence != *": 0 frames"* && $evidence == *" and then 0 for others" ]]
 }
 
 # In the router's capture.

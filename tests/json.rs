@@ -27,6 +27,7 @@ fn main() -> ExitCode {
             ("json: counters and connections", counters_and_connections),
             ("json: timeouts and daemons", timeouts_and_daemons),
             ("json: what differs", what_differs),
+            ("json: doctor, realserver and service", of_subcommands),
             ("json: of no listing and of none that succeeds", no_listing),
             ("connections: chosen, sorted, counted", connections_for_people),
             ("forms: colours and widths", colours_and_widths),
@@ -61,6 +62,42 @@ fn document(kind: &str, words: &[&str]) -> Result<Value> {
         ensure!(one == other, "another document:\n{line}\n{lines}");
     }
     Ok(one)
+}
+
+/// The document of a subcommand, whatever its status says besides.
+fn of_subcommand(kind: &str, words: &[&str], status: &str) -> Result<Value> {
+    let schema = Schema::new()?;
+    let print = |options: &[&str]| -> Result<String> {
+        let words = [words, options].concat();
+        let output = run(&words, "")?;
+        ensure!(output.status == status && output.stderr.is_empty(), "{words:?}: {output:?}");
+        Ok(output.stdout)
+    };
+    let (line, lines) = (print(&["--json"])?, print(&["--json", "--pretty"])?);
+    ensure!(line.lines().count() == 1 && lines.lines().count() > 1, "{line}{lines}");
+    let (one, other) = (schema.check(kind, &line)?, schema.check(kind, &lines)?);
+    ensure!(one == other, "another document:\n{line}\n{lines}");
+    Ok(one)
+}
+
+fn of_subcommands() -> Result<()> {
+    in_fresh_namespace(|| {
+        let none = of_subcommand("service_status", &["service", "status"], "3")?;
+        ensure!(none["running"] == false && none["virtual_services"] == 0, "{none}");
+        succeed(&["-R"], RULES)?;
+        let service = of_subcommand("service_status", &["service", "status"], "0")?;
+        ensure!(service["virtual_services"] == 4 && service["real_servers"] == 7, "{service}");
+        let doctor = of_subcommand("doctor", &["doctor", "--role", "director"], "2")?;
+        ensure!(doctor["roles"] == json!(["director"]) && doctor["state"] == "fail", "{doctor}");
+        let vip = "192.0.2.9";
+        let status = of_subcommand("realserver_status", &["realserver", "status", vip], "3")?;
+        ensure!(status["ready"] == false && status["vips"][0]["vip"] == vip, "{status}");
+        succeed(&["realserver", "start", vip], "")?;
+        let status = of_subcommand("realserver_status", &["realserver", "status", vip], "0")?;
+        ensure!(status["ready"] == true && status["vips"][0]["started"] == true, "{status}");
+        succeed(&["realserver", "stop", vip], "")?;
+        Ok(())
+    })
 }
 
 const RULES: &str = "\

@@ -4,12 +4,12 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Command, value_parser};
 use serde::Serialize;
 
 use super::list::labels;
 use super::restore::{Source, Wanted, read_state};
-use super::{Output, Told, color, status, tell};
+use super::{Output, Told, color, document, status, tell};
 use crate::kernel::Client;
 use crate::model::Change;
 use crate::plan::{self, Options, State};
@@ -26,14 +26,7 @@ pub(crate) fn command() -> Command {
              something does, 2 on trouble.",
         )
         .arg(color::argument())
-        .arg(Arg::new("json").short('j').long("json").action(ArgAction::SetTrue).help("As JSON"))
-        .arg(
-            Arg::new("pretty")
-                .long("pretty")
-                .action(ArgAction::SetTrue)
-                .requires("json")
-                .help("With --json, on indented lines"),
-        )
+        .args(document::arguments())
         .arg(Arg::new("file").value_name("FILE").required(true).value_parser(value_parser!(PathBuf)).help("The rules"))
 }
 
@@ -58,10 +51,10 @@ fn differing(matches: &ArgMatches, output: &mut Output) -> Result<bool> {
     }
     let have = read_state(&mut Client::connect()?, &want)?;
     let steps = plan::difference(&have, &want, Options::default());
-    if matches.get_flag("json") {
+    if let Some(pretty) = document::wanted(matches) {
         let changes: Vec<ChangeDocument> = steps.iter().map(|step| ChangeDocument::new(&have, &step.change)).collect();
         let document = DiffDocument { equal: changes.is_empty(), changes };
-        json::write(output, "diff", &document, matches.get_flag("pretty"))?;
+        json::write(output, "diff", &document, pretty)?;
         return Ok(!steps.is_empty());
     }
     let mut lines = Lines { output, colored: color::wanted(color::when(matches)) };

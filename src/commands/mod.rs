@@ -13,6 +13,7 @@ mod change;
 mod color;
 mod diff;
 mod doctor;
+mod document;
 mod drain;
 mod help;
 mod list;

@@ -1,7 +1,7 @@
 //! `service VERB`: what boot scripts do for the table, with the settings that distributions have had for it.
 
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::list;
 use super::restore::{Source, Wanted, read_state, replace};
 use super::save::save_with;
-use super::{Output, status, tell};
+use super::{Output, document, status, tell};
 use crate::grammar::{self, Columns, Listing, RESOLVE_TIMEOUT_DEFAULT, Save};
 use crate::host::file;
 use crate::host::lock::{Lock, LockError};
@@ -39,7 +39,6 @@ mod lsb {
 pub(crate) fn command() -> Command {
     let verb = |name, about| Command::new(name).about(about);
     let force = Arg::new("force").long("force").action(ArgAction::SetTrue);
-    let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON, without the table itself");
     let unit = Arg::new("unit").long("unit").value_name("UNIT").help(
         "The systemd unit that this stop belongs to: if systemd is restarting it, everything is left to the start that \
          follows, which then is a restart",
@@ -66,7 +65,10 @@ pub(crate) fn command() -> Command {
             verb("save", "Write the table, the timeouts and the daemons to the file of rules")
                 .arg(force.help("Even if that empties a file that has rules")),
         )
-        .subcommand(verb("status", "Print the table; status 0 if there is anything in it, 3 if not").arg(json))
+        .subcommand(
+            verb("status", "Print the table; status 0 if there is anything in it, 3 if not")
+                .args(document::arguments()),
+        )
         .subcommand(verb("panic", "Clear the table, whatever the settings"))
         .subcommand(verb("load", "Make the table what the file of rules says, even if set not to"))
         .subcommand(verb("rate", "Print the table with its rates"))
@@ -76,7 +78,7 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     let Some((verb, matches)) = matches.subcommand() else { bail!("a verb is missing") };
     let outcome = match verb {
         "status" => {
-            let outcome = print_status(matches.get_flag("json"), output);
+            let outcome = print_status(document::wanted(matches), output);
             return Ok(outcome.unwrap_or_else(|error| worst(&error, lsb::UNKNOWN)));
         }
         "rate" => rate(output),
@@ -357,7 +359,7 @@ struct RunningDaemon {
     sync_id: u32,
 }
 
-fn print_status(as_json: bool, output: &mut Output) -> Result<u8> {
+fn print_status(as_json: Option<bool>, output: &mut Output) -> Result<u8> {
     let settings = Settings::read()?;
     let mut status = Status {
         running: false,
@@ -371,7 +373,7 @@ fn print_status(as_json: bool, output: &mut Output) -> Result<u8> {
         let mut client = Client::connect()?;
         let services = client.service_rules()?;
         status.virtual_services = services.len();
-        if as_json {
+        if as_json.is_some() {
             for service in services {
                 status.real_servers += client.destination_rules(&service.key)?.len();
             }
@@ -379,18 +381,18 @@ fn print_status(as_json: bool, output: &mut Output) -> Result<u8> {
         let daemons = client.daemons()?;
         status.daemons = daemons.iter().map(RunningDaemon::from).collect();
         status.running = status.virtual_services > 0 || !daemons.is_empty();
-        if !as_json {
+        if as_json.is_none() {
             let listing = Listing { numeric: settings.status_numeric, ..Listing::DEFAULT };
             list::listing_with(&mut client, &listing, output)?;
             for daemon in &daemons {
                 text::daemon(output, daemon)?;
             }
         }
-    } else if !as_json {
+    } else if as_json.is_none() {
         writeln!(output, "IPVS is not loaded.")?;
     }
-    if as_json {
-        json::write(&mut *output, "service", &status, io::stdout().is_terminal())?;
+    if let Some(pretty) = as_json {
+        json::write(&mut *output, "service_status", &status, pretty)?;
     }
     Ok(if status.running { super::status::OK } else { lsb::NOT_RUNNING })
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::{Output, Told, color, status};
+use super::{Output, Told, color, document, status};
 use crate::doctor::facts::Vip;
 use crate::doctor::{self, Role, State};
 use crate::view;
@@ -47,8 +47,7 @@ pub(crate) fn command() -> Command {
                 .help("The saved rules, if they are not where distributions have them"),
         )
         .arg(Arg::new("all").long("all").short('a').action(ArgAction::SetTrue).help("Show what is well and what was skipped, too"))
-        .arg(Arg::new("json").long("json").short('j').action(ArgAction::SetTrue).help("Print JSON"))
-        .arg(Arg::new("pretty").long("pretty").action(ArgAction::SetTrue).help("Print JSON in lines, indented"))
+        .args(document::arguments())
         .arg(color::argument())
         .arg(
             Arg::new("vip")
@@ -102,8 +101,8 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     }
     let findings = doctor::examine(&facts, &roles);
     let report = view::doctor::Report::new(&roles, &facts.vips, &findings);
-    if matches.get_flag("json") || matches.get_flag("pretty") {
-        view::json::write(&mut *output, "doctor", &report, matches.get_flag("pretty"))?;
+    if let Some(pretty) = document::wanted(matches) {
+        view::json::write(&mut *output, "doctor", &report, pretty)?;
     } else {
         let style = view::doctor::Style { all: matches.get_flag("all"), colored: color::wanted(color::when(matches)) };
         view::doctor::write(output, &report, style)?;

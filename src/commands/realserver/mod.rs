@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde::Serialize;
 
-use super::{Output, color, plain, status};
+use super::{Output, color, document, plain, status};
 use crate::host::realserver::{self, Method, Options, RealServer, Refusal, Status, is_not_permitted};
 use crate::view::json;
 
@@ -55,7 +55,7 @@ pub(crate) fn command() -> Command {
                 .arg(method())
                 .arg(interface())
                 .arg(persist("They have to be started at every boot, too"))
-                .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON"))
+                .args(document::arguments())
                 .arg(color::argument())
                 .arg(vips(false)),
         )
@@ -140,13 +140,13 @@ fn stop(matches: &ArgMatches) -> Result<u8> {
 fn show(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     let vips = realserver::status(&vips(matches), &options(matches))?;
     let ready = !vips.is_empty() && vips.iter().all(|vip| vip.ready);
-    if matches.get_flag("json") {
+    if let Some(pretty) = document::wanted(matches) {
         #[derive(Serialize)]
         struct Body {
             ready: bool,
             vips: Vec<Status>,
         }
-        json::write(&mut *output, "real_server", &Body { ready, vips }, true)?;
+        json::write(&mut *output, "realserver_status", &Body { ready, vips }, pretty)?;
     } else if vips.is_empty() {
         writeln!(output, "no VIP is started")?;
     } else {
