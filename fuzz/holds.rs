@@ -4,8 +4,10 @@
 
 use std::io::BufReader;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 
 use ipvsadm_rs::grammar::{self, Connections, Names, Request};
+use ipvsadm_rs::host::sysconfig::{Settings, SettingsError, holds_variables};
 use ipvsadm_rs::kernel::decode;
 use ipvsadm_rs::kernel::wire::{Attributes, Messages};
 use ipvsadm_rs::model::{Change, Family, Name, Protocol};
@@ -136,5 +138,23 @@ pub fn connections(bytes: &[u8]) {
     };
     for engine_data in [false, true] {
         assert_eq!(listed(bytes.len().max(1), engine_data), listed(11, engine_data));
+    }
+}
+
+/// A file of settings is taken or refused with a line that it has, and a path in it is a whole one.
+pub fn settings(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let _ = holds_variables(&text);
+    match Settings::of(Path::new("/etc/default/ipvsadm"), &text) {
+        Ok(settings) => {
+            assert!(settings.rules.is_absolute());
+            for (daemon, _) in &settings.daemons {
+                assert!(!daemon.interface.is_empty() && daemon.sync_id <= 255);
+            }
+        }
+        Err(SettingsError::Bad(place, what)) => {
+            assert!(!what.is_empty() && (1..=text.lines().count()).contains(&(place.line as usize)), "{place:?}");
+        }
+        Err(error) => panic!("{error:?}"),
     }
 }

@@ -47,6 +47,11 @@ fn connections() {
     every_input("connections", holds::connections);
 }
 
+#[test]
+fn settings() {
+    every_input("settings", holds::settings);
+}
+
 /// Kept inputs cut, mixed and spoilt: a short run of what the fuzzers do for hours.
 fn spoilt_inputs(name: &str, holds: fn(&[u8])) {
     let kept = kept_inputs(name);

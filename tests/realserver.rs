@@ -399,7 +399,10 @@ fn what_start_makes() -> Result<()> {
             sh("cd /proc/sys/net/ipv4/conf; cat all/arp_ignore all/arp_announce lo/arp_ignore lo/arp_announce")?;
         ensure!(values == "1\n2\n1\n2\n", "{values}");
         let status = ensure_status("status --json --pretty 192.0.2.1 2001:db8::1", 0)?.stdout;
-        ensure!(status.starts_with("{\n  \"schema\": 1,\n  \"realserver_status\": {\n    \"ready\": true,"), "{status}");
+        ensure!(
+            status.starts_with("{\n  \"schema\": 1,\n  \"realserver_status\": {\n    \"ready\": true,"),
+            "{status}"
+        );
         ensure!(!status.contains("\"pass\": false") && status.contains("\"fact\": \"arp_ignore\""), "{status}");
         // The settings stay as long as somebody needs them.
         ensure_status("stop 192.0.2.1", 0)?;

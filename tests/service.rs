@@ -636,7 +636,10 @@ fn status_as_json() -> Result<()> {
                 \"rules_file\":\"/etc/sysconfig/ipvsadm\"";
     let output = service(&["status", "--json"])?;
     ensure!(output.status == "0", "{output:?}");
-    ensure!(output.stdout == format!("{{\"schema\":1,\"service_status\":{{\"running\":true,{body}}}}}\n"), "{output:?}");
+    ensure!(
+        output.stdout == format!("{{\"schema\":1,\"service_status\":{{\"running\":true,{body}}}}}\n"),
+        "{output:?}"
+    );
     done(&["stop"])?;
     let output = service(&["status", "--json"])?;
     ensure!(output.status == "3" && output.stdout.contains("\"running\":false,\"ipvs_loaded\":false"), "{output:?}");

@@ -118,6 +118,16 @@ impl Settings {
         };
         draft.finish(rules)
     }
+
+    /// The settings that this text makes, as if it stood in this file and there were no other.
+    ///
+    /// # Errors
+    /// Something in it is not an assignment, or not a value that is known.
+    pub fn of(file: &Path, text: &str) -> Result<Self, SettingsError> {
+        let mut draft = Draft::default();
+        draft.take(file, text)?;
+        draft.finish(RULES)
+    }
 }
 
 /// Whether this is a file of variables rather than one of rules: the first line that says anything decides.
