@@ -252,6 +252,8 @@ fn slow_getent() -> Result<tempfile::TempDir> {
     let log = log.display();
     let script = format!(
         "#!/bin/sh\n\
+         # /etc/hosts knows none of them.\n\
+         [ \"$1\" != -s ] || exit 2\n\
          shift\n\
          for address; do\n\
          echo $address >>{log}\n\
