@@ -180,6 +180,16 @@ pub struct OptionSpec {
     pub help: &'static str,
 }
 
+impl OptionSpec {
+    /// Whether what its value can be is known only on the machine, when it is typed: what completion scripts ask us then.
+    #[must_use]
+    pub const fn is_live(&self) -> bool {
+        // Which schedulers there are is up to the kernel; the table has all.
+        matches!(self.flag, Flag::Scheduler | Flag::NetworkNamespace)
+            || matches!(self.completion, Completion::Service | Completion::Server | Completion::Interface)
+    }
+}
+
 const SERVICE: Classes = Classes::of(&[Class::ServiceAddress]);
 const SERVICE_AND_SERVER: Classes = Classes::of(&[Class::ServiceAddress, Class::RealServer]);
 const OF_SERVICES: Classes = Classes::of(&[

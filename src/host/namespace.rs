@@ -83,7 +83,8 @@ pub fn enter(name: &OsStr) -> Result<(), Error> {
 }
 
 /// The names there are, in order.
-fn names() -> Vec<String> {
+#[must_use]
+pub fn names() -> Vec<String> {
     let entries = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
