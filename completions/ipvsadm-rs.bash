@@ -357,7 +357,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__diff)
+        ipvsadm__rs__subcmd__diff)
             opts="--color --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -382,7 +382,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__doctor)
+        ipvsadm__rs__subcmd__doctor)
             opts="-a -j --role --probe --rules --all --json --pretty --color --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -415,7 +415,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__realserver)
+        ipvsadm__rs__subcmd__realserver)
             opts="--netns start stop status"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -436,7 +436,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__realserver__subcmd__start)
+        ipvsadm__rs__subcmd__realserver__subcmd__start)
             opts="--method --interface --persist --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -465,7 +465,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__realserver__subcmd__status)
+        ipvsadm__rs__subcmd__realserver__subcmd__status)
             opts="--method --interface --persist --json --color --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -498,7 +498,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__realserver__subcmd__stop)
+        ipvsadm__rs__subcmd__realserver__subcmd__stop)
             opts="--method --interface --persist --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -527,7 +527,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service)
+        ipvsadm__rs__subcmd__service)
             opts="--netns start stop restart reload force-reload save status panic load rate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -548,7 +548,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service__subcmd__force__subcmd__reload)
+        ipvsadm__rs__subcmd__service__subcmd__force__subcmd__reload)
             opts="--netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -569,7 +569,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service__subcmd__load)
+        ipvsadm__rs__subcmd__service__subcmd__load)
             opts="--netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -590,7 +590,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service__subcmd__panic)
+        ipvsadm__rs__subcmd__service__subcmd__panic)
             opts="--netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -611,7 +611,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service__subcmd__rate)
+        ipvsadm__rs__subcmd__service__subcmd__rate)
             opts="--netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -632,7 +632,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service__subcmd__reload)
+        ipvsadm__rs__subcmd__service__subcmd__reload)
             opts="--netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -653,7 +653,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service__subcmd__restart)
+        ipvsadm__rs__subcmd__service__subcmd__restart)
             opts="--netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -674,7 +674,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service__subcmd__save)
+        ipvsadm__rs__subcmd__service__subcmd__save)
             opts="--force --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -695,7 +695,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service__subcmd__start)
+        ipvsadm__rs__subcmd__service__subcmd__start)
             opts="--netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -716,7 +716,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service__subcmd__status)
+        ipvsadm__rs__subcmd__service__subcmd__status)
             opts="--json --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -737,7 +737,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service__subcmd__stop)
+        ipvsadm__rs__subcmd__service__subcmd__stop)
             opts="--unit --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -762,7 +762,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__top)
+        ipvsadm__rs__subcmd__top)
             opts="--interval --count --once --color --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -66,7 +66,7 @@ fn main() -> ExitCode {
         let shells: [(&str, Start, &str); 3] = [
             ("bash", bash, "[2001:db8::1]:80"),
             ("zsh", zsh, "\\[2001:db8::1\\]:80"),
-            ("fish", fish, "[2001:db8::1]:80"),
+            ("fish", fish, "\\[2001:db8::1\\]:80"),
         ];
         let shells = shells.map(|(name, start, ipv6)| {
             let run = move || in_fresh_namespace(|| at_the_keyboard(start, ipv6));
@@ -164,7 +164,8 @@ fn at_the_keyboard(start: Start, ipv6: &str) -> Result<()> {
             .wait_for("completion", |screen| current(screen).is_some_and(|line| line.ends_with('#')))
             .with_context(|| typed.to_owned())?;
         let screen = terminal.screen();
-        let line = current(&screen).unwrap_or_default().trim_end_matches('#').trim_end();
+        // zsh has the equals sign follow by itself.
+        let line = current(&screen).unwrap_or_default().trim_end_matches(['#', '=']).trim_end();
         ensure!(
             line == completed.trim_end(),
             "typed {typed:?}, expected {completed:?}, got {line:?}; the screen:\n{screen}"

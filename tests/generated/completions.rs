@@ -42,7 +42,8 @@ fn bash() -> String {
     let (functions, _) = script
         .split_once("if [[ \"${BASH_VERSINFO[0]}\" -eq 4 ")
         .expect("clap_complete registers its function differently now");
-    functions.to_owned() + include_str!("live.bash")
+    // It calls the same function of a subcommand by two names if the program's has a dash.
+    replaced(functions.to_owned(), "ipvsadm__subcmd__rs", "ipvsadm__rs") + include_str!("live.bash")
 }
 
 fn zsh() -> String {
@@ -58,6 +59,10 @@ fn zsh() -> String {
         script.split_once("\n_ipvsadm-rs() {").expect("clap_complete names its function otherwise");
     let mut script = format!("{begin}\n{}\n_ipvsadm-rs() {{{functions}", include_str!("live.zsh"));
     for spec in OPTIONS {
+        if let Value::Optional(name) = spec.value {
+            // With nothing to choose from, the next word can be an option.
+            script = replaced(script, &format!("::{name}:'"), &format!("::{name}:( )'"));
+        }
         match spec.value {
             Value::Required(name) | Value::Optional(name) => {
                 // A colon in the name of a value would end it; clap_complete leaves that to us.
