@@ -9,6 +9,7 @@ pub const RESOLVE_TIMEOUT_DEFAULT: u32 = 2;
 
 /// A complete, checked request.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Request {
     /// To change something.
     Change(Change),
@@ -115,6 +116,7 @@ pub struct Listing {
 
 /// What a listing is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Subject {
     /// The whole table.
     Table,
@@ -130,6 +132,7 @@ pub enum Subject {
 
 /// The columns of a listing of services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Columns {
     /// Forwarding method, weight and connections.
     Plain,

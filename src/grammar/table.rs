@@ -9,6 +9,7 @@ pub use class::{Class, Classes};
 
 /// What the user wants done. One of these begins every command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Command {
     /// `-A`
     AddService,
@@ -47,6 +48,7 @@ pub enum Command {
 /// An option as a user can type it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // Each has its help text in the table.
+#[non_exhaustive]
 pub enum Flag {
     TcpService,
     UdpService,
@@ -119,6 +121,7 @@ pub enum Value {
 
 /// What can stand for a value, for completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Completion {
     /// Nothing to offer.
     Nothing,

@@ -17,6 +17,7 @@ const DIRECTORY: &str = "/run/netns";
 
 /// Why a network namespace cannot be entered.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Error {
     /// No namespace has this name; there are these.
     NoSuchName(String, Vec<String>),
