@@ -27,6 +27,10 @@ const LINES: &[(&str, &str)] = &[
     ("ipvsadm-rs -D -u 20.", "ipvsadm-rs -D -u 20.20.20.20:53"),
     ("ipvsadm-rs -Lt 20.", "ipvsadm-rs -Lt 20.20.20.20:80"),
     ("ipvsadm-rs -L --tcp-service=20.", "ipvsadm-rs -L --tcp-service=20.20.20.20:80"),
+    ("ipvsadm-rs -L -t '[2001", "ipvsadm-rs -L -t '[2001:db8::1]:80'"),
+    ("ipvsadm-rs -L -t '[2001:db8:", "ipvsadm-rs -L -t '[2001:db8::1]:80'"),
+    // No files where none can stand.
+    ("ipvsadm-rs -A ru", "ipvsadm-rs -A ru"),
     ("ipvsadm-rs -E -f 4", "ipvsadm-rs -E -f 4711"),
     // Real servers of the service that has been named.
     ("ipvsadm-rs -e -t 20.20.20.20:80 -r ", "ipvsadm-rs -e -t 20.20.20.20:80 -r 30.30.30.30:8080"),

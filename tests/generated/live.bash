@@ -10,13 +10,17 @@ _ipvsadm_rs() {
     if values=$("${words[0]/#~\//$HOME/}" __complete -- "${words[@]:1}" 2>/dev/null); then
         # No files where there are no values.
         compopt +o default +o bashdefault +o nospace 2>/dev/null
-        # What is replaced is the last part of the word only, so that is what is offered.
-        local before='' value
-        if [[ $word == --*=* ]]; then before=${word%%=*}=; fi
-        word=${word#"$before"}
-        if [[ $COMP_WORDBREAKS == *:* ]]; then before=${word%"${word##*:}"}; else before=''; fi
+        # What is replaced is the last part of the word only, so that is what is offered; between quotes it has no parts.
+        local before='' option='' value
+        if [[ $word == --*=* ]]; then
+            [[ $COMP_WORDBREAKS == *=* ]] || option=${word%%=*}=
+            word=${word#*=}
+        fi
+        if [[ $word == *:* && $COMP_WORDBREAKS == *:* && ${line##*[[:space:]]} != [\'\"]* ]]; then
+            before=${word%"${word##*:}"} option=''
+        fi
         while IFS= read -r value; do
-            [[ -z $value || $value != "$word"* ]] || COMPREPLY+=("${value#"$before"}")
+            [[ -z $value || $value != "$word"* ]] || COMPREPLY+=("$option${value#"$before"}")
         done <<<"$values"
         return 0
     fi
@@ -28,6 +32,8 @@ _ipvsadm_rs() {
         for value in "${offered[@]}"; do
             case $value in -* | '<'* | '['*) ;; *) COMPREPLY+=("$value") ;; esac
         done
+        # Commands of ipvsadm take no files but as values, which have been offered.
+        if [[ ${#COMPREPLY[@]} = 0 && ${words[1]} == -* ]]; then compopt +o default +o bashdefault 2>/dev/null; fi
     fi
     return 0
 }

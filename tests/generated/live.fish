@@ -1,7 +1,8 @@
 # Values that only the program knows: it is asked, with the line up to the cursor.
 function __fish_ipvsadm_rs_live
-    set -l words (commandline -opc) (commandline -ct | string unescape)
-    test (count (commandline -ct)) -gt 0; or set -a words ""
+    set -l words (commandline -opc)
+    set -l current (commandline -ct)
+    set -a words "$current"
     set -l program (string replace -r '^~/' "$HOME/" -- $words[1])
     $program __complete -- $words[2..-1] 2>/dev/null
 end
