@@ -145,11 +145,17 @@ _ipvsadm__rs() {
                     return 0
                     ;;
                 --scheduler)
-                    COMPREPLY=($(compgen -W "rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh twos" -- "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 -s)
-                    COMPREPLY=($(compgen -W "rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh twos" -- "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --persistent)
@@ -363,7 +369,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__diff)
+        ipvsadm__rs__subcmd__diff)
             opts="-j --color --json --pretty --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -388,7 +394,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__doctor)
+        ipvsadm__rs__subcmd__doctor)
             opts="-a -j --role --probe --rules --all --json --pretty --color --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -421,7 +427,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__realserver)
+        ipvsadm__rs__subcmd__realserver)
             opts="--netns start stop status"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -442,7 +448,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__realserver__subcmd__start)
+        ipvsadm__rs__subcmd__realserver__subcmd__start)
             opts="--method --interface --persist --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -471,7 +477,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__realserver__subcmd__status)
+        ipvsadm__rs__subcmd__realserver__subcmd__status)
             opts="-j --method --interface --persist --json --pretty --color --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -504,7 +510,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__realserver__subcmd__stop)
+        ipvsadm__rs__subcmd__realserver__subcmd__stop)
             opts="--method --interface --persist --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -533,7 +539,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service)
+        ipvsadm__rs__subcmd__service)
             opts="--netns start stop restart reload force-reload save status panic load rate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -554,7 +560,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service__subcmd__force__subcmd__reload)
+        ipvsadm__rs__subcmd__service__subcmd__force__subcmd__reload)
             opts="--netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -575,7 +581,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service__subcmd__load)
+        ipvsadm__rs__subcmd__service__subcmd__load)
             opts="--netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -596,7 +602,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service__subcmd__panic)
+        ipvsadm__rs__subcmd__service__subcmd__panic)
             opts="--netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -617,7 +623,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service__subcmd__rate)
+        ipvsadm__rs__subcmd__service__subcmd__rate)
             opts="--netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -638,7 +644,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service__subcmd__reload)
+        ipvsadm__rs__subcmd__service__subcmd__reload)
             opts="--netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -659,7 +665,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service__subcmd__restart)
+        ipvsadm__rs__subcmd__service__subcmd__restart)
             opts="--netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -680,7 +686,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service__subcmd__save)
+        ipvsadm__rs__subcmd__service__subcmd__save)
             opts="--force --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -701,7 +707,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service__subcmd__start)
+        ipvsadm__rs__subcmd__service__subcmd__start)
             opts="--netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -722,7 +728,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service__subcmd__status)
+        ipvsadm__rs__subcmd__service__subcmd__status)
             opts="-j --json --pretty --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -743,7 +749,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__service__subcmd__stop)
+        ipvsadm__rs__subcmd__service__subcmd__stop)
             opts="--unit --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -768,7 +774,7 @@ _ipvsadm__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        ipvsadm__subcmd__rs__subcmd__top)
+        ipvsadm__rs__subcmd__top)
             opts="--interval --count --once --color --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -804,8 +810,44 @@ _ipvsadm__rs() {
     esac
 }
 
-if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
-    complete -F _ipvsadm__rs -o nosort -o bashdefault -o default ipvsadm-rs ipvsadm
-else
-    complete -F _ipvsadm__rs -o bashdefault -o default ipvsadm-rs ipvsadm
-fi
+# What stands at the cursor may be the value of an option that only the program knows: it is asked. All else is static.
+_ipvsadm_rs() {
+    local line=${COMP_LINE:0:COMP_POINT} word values
+    local -a words
+    # Bash takes words apart at colons and equals signs; here they are whole.
+    read -ra words <<<"${line//[\"\'\\]/}"
+    [[ $line != *[[:space:]] ]] || words+=("")
+    word=${words[${#words[@]} - 1]}
+    COMPREPLY=()
+    if values=$("${words[0]/#~\//$HOME/}" __complete -- "${words[@]:1}" 2>/dev/null); then
+        # No files where there are no values.
+        compopt +o default +o bashdefault +o nospace 2>/dev/null
+        # What is replaced is the last part of the word only, so that is what is offered; between quotes it has no parts.
+        local before='' option='' value
+        if [[ $word == --*=* ]]; then
+            [[ $COMP_WORDBREAKS == *=* ]] || option=${word%%=*}=
+            word=${word#*=}
+        fi
+        if [[ $word == *:* && $COMP_WORDBREAKS == *:* && ${line##*[[:space:]]} != [\'\"]* ]]; then
+            before=${word%"${word##*:}"} option=''
+        fi
+        while IFS= read -r value; do
+            [[ -z $value || $value != "$word"* ]] || COMPREPLY+=("$option${value#"$before"}")
+        done <<<"$values"
+        return 0
+    fi
+    _ipvsadm__rs "$@"
+    if [[ $word != -* && ${#words[@]} -gt 2 ]]; then
+        # Options are offered once a dash is typed; until then, a file may be meant. Names of operands are none.
+        local -a offered=("${COMPREPLY[@]}")
+        COMPREPLY=()
+        for value in "${offered[@]}"; do
+            case $value in -* | '<'* | '['*) ;; *) COMPREPLY+=("$value") ;; esac
+        done
+        # Commands of ipvsadm take no files but as values, which have been offered.
+        if [[ ${#COMPREPLY[@]} = 0 && ${words[1]} == -* ]]; then compopt +o default +o bashdefault 2>/dev/null; fi
+    fi
+    return 0
+}
+
+complete -F _ipvsadm_rs -o bashdefault -o default ipvsadm-rs ipvsadm

@@ -1,21 +1,40 @@
-# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
-function __fish_ipvsadm_rs_global_optspecs
-    string join \n A/add-service E/edit-service D/delete-service C/clear R/restore S/save a/add-server e/edit-server d/delete-server L/list Z/zero set= start-daemon= stop-daemon= h/help v/version t/tcp-service= u/udp-service= sctp-service= f/fwmark-service= 6/ipv6 s/scheduler= p/persistent= M/netmask= pe= b/sched-flags= o/ops r/real-server= g/gatewaying i/ipip m/masquerading w/weight= x/u-threshold= y/l-threshold= tun-type= tun-port= tun-nocsum tun-csum tun-remcsum mcast-interface= syncid= sync-maxlen= mcast-group= mcast-port= mcast-ttl= n/numeric c/connection timeout daemon stats rate thresholds persistent-conn tun-info X/exact nosort sort sort-by= count-by= j/json pretty table wide color= file= all check replace dry-run keep-weights confirm= drain= force resolve-timeout= netns=
+# Values that only the program knows: it is asked, with the line up to the cursor.
+function __fish_ipvsadm_rs_live
+    set -l words (commandline -opc)
+    set -l current (commandline -ct)
+    set -a words "$current"
+    set -l program (string replace -r '^~/' "$HOME/" -- $words[1])
+    $program __complete -- $words[2..-1] 2>/dev/null
 end
 
+# The words behind the program's name and --netns, which can stand before all else.
+function __fish_ipvsadm_rs_words
+    set -l words (commandline -opc)
+    set -e words[1]
+    while string match -q -- '--netns*' "$words[1]"
+        test "$words[1]" = --netns; and set -e words[1]
+        set -e words[1]
+    end
+    string join \n -- $words
+end
+
+# Whether nothing has been said yet.
+function __fish_ipvsadm_rs_is_first
+    test (count (__fish_ipvsadm_rs_words)) -eq 0
+end
+
+# Whether there is no subcommand. If there is, it is printed.
 function __fish_ipvsadm_rs_needs_command
-    # Figure out if the current invocation already has a command.
-    set -l cmd (commandline -opc)
-    set -e cmd[1]
-    argparse -s (__fish_ipvsadm_rs_global_optspecs) -- $cmd 2>/dev/null
-    or return
-    if set -q argv[1]
-        # Also print the command, so this can be used to figure out what it is.
-        echo $argv[1]
+    set -l words (__fish_ipvsadm_rs_words)
+    if test (count $words) -gt 0; and not string match -q -- '-*' $words[1]
+        echo $words[1]
         return 1
     end
     return 0
 end
+
+# Options of ipvsadm come without operands.
+complete -c ipvsadm-rs -n __fish_ipvsadm_rs_needs_command -f
 
 function __fish_ipvsadm_rs_using_subcommand
     set -l cmd (__fish_ipvsadm_rs_needs_command)
@@ -29,25 +48,12 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l start-daemon -d '
 backup\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l stop-daemon -d 'Stop a connection synchronisation daemon' -r -f -a "master\t''
 backup\t''"
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s t -l tcp-service -d 'The virtual service: TCP to this address and port' -r -f
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s u -l udp-service -d 'The virtual service: UDP to this address and port' -r -f
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l sctp-service -d 'The virtual service: SCTP to this address and port' -r -f
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s f -l fwmark-service -d 'The virtual service: packets with this firewall mark, 1 to 4294967295' -r -f
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s s -l scheduler -d 'The scheduling method; wlc if not given' -r -f -a "rr\t''
-wrr\t''
-lc\t''
-wlc\t''
-lblc\t''
-lblcr\t''
-dh\t''
-sh\t''
-sed\t''
-nq\t''
-fo\t''
-ovf\t''
-mh\t''
-twos\t''"
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s p -l persistent -d 'A client stays with its real server until idle for so long, 1 to 2678400; 360 if no number follows' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s t -l tcp-service -d 'The virtual service: TCP to this address and port' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s u -l udp-service -d 'The virtual service: UDP to this address and port' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l sctp-service -d 'The virtual service: SCTP to this address and port' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s f -l fwmark-service -d 'The virtual service: packets with this firewall mark, 1 to 4294967295' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s s -l scheduler -d 'The scheduling method; wlc if not given' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s p -l persistent -d 'A client stays with its real server until idle for so long, 1 to 2678400; 360 if no number follows'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s M -l netmask -d 'Clients under one mask are one client to -p: an IPv4 mask or an IPv6 prefix length' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l pe -d 'The persistence engine, such as sip' -r -f -a "sip\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s b -l sched-flags -d 'Flags of the scheduler, with commas between: sh-fallback, sh-port, mh-fallback, mh-port, flag-1 to flag-3' -r -f -a "sh-fallback\t''
@@ -57,7 +63,7 @@ mh-port\t''
 flag-1\t''
 flag-2\t''
 flag-3\t''"
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s r -l real-server -d 'The real server; the service\'s port if none is given, and another one only with -m' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s r -l real-server -d 'The real server; the service\'s port if none is given, and another one only with -m' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s w -l weight -d 'The real server\'s share, 0 to 2147483647; 1 if not given, 0 for no new connections' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s x -l u-threshold -d 'No new connections for the real server while it has so many; 0 is no limit' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s y -l l-threshold -d 'After -x was reached, new connections again below so many; 0 is three quarters of -x' -r -f
@@ -65,7 +71,7 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l tun-type -d 'The 
 gue\t''
 gre\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l tun-port -d 'The UDP port of a gue tunnel' -r -f
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l mcast-interface -d 'The interface that the daemon multicasts on; eth0 if not given' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l mcast-interface -d 'The interface that the daemon multicasts on; eth0 if not given' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l syncid -d 'Daemons with the same id, 0 to 255, talk to each other; 0 if not given' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l sync-maxlen -d 'The longest synchronisation message, 1 to 65507 bytes; by the interface\'s MTU if not given' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l mcast-group -d 'The multicast group; 224.0.0.81 if not given' -r -f
@@ -83,9 +89,9 @@ always\t''
 never\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l file -d 'With -R, read this file; with -S, write it, as a whole or not at all' -r -F
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l confirm -d 'With --replace, go back unless you say yes at the terminal within so many seconds' -r -f
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l drain -d 'With -d, -D and -e -w 0, take weight 0 and wait until connections are gone, so many seconds at most' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l drain -d 'With -d, -D and -e -w 0, take weight 0 and wait until connections are gone, so many seconds at most'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l resolve-timeout -d 'Without -n, wait so long for all names together, 1 to 3600; 2 if not given' -r -f
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s A -l add-service -d 'Add a virtual service'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s E -l edit-service -d 'Edit a virtual service: what is not given gets its default'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s D -l delete-service -d 'Delete a virtual service with its real servers'
@@ -129,15 +135,15 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l replace -d 'With 
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l dry-run -d 'With --replace, print the changes instead of making them; status 1 if there are any'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l keep-weights -d 'With --replace, leave the weights of the real servers that are there'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l force -d 'With --drain=SECONDS, delete even if connections are left then, rather than go back'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "diff" -d 'Print what differs between a file of rules and the table'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "top" -d 'Show services, servers and connections live'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "service" -d 'Load, save and clear the rules as a service does, at boot and by hand'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "doctor" -d 'Tell what is wrong with this director or real server, and how to mend it'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -f -a "realserver" -d 'Make this host a real server for a VIP with direct routing, and take that back'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "diff" -d 'Print what differs between a file of rules and the table'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "top" -d 'Show services, servers and connections live'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "service" -d 'Load, save and clear the rules as a service does, at boot and by hand'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "doctor" -d 'Tell what is wrong with this director or real server, and how to mend it'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "realserver" -d 'Make this host a real server for a VIP with direct routing, and take that back'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l color -d 'When to colour what is printed' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -s j -l json -d 'Print JSON'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l pretty -d 'With --json, on indented lines'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l interval -d 'Read the table every so many seconds, 1 to 3600' -r
@@ -145,9 +151,9 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l count -d '
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l color -d 'When to colour what is printed' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l once -d 'Print plain lines, once: after one interval, as rates take two readings'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -f -a "start" -d 'Make the table what the file of rules says, and start the daemons of the settings'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -f -a "stop" -d 'Clear the table, after saving it and before unloading the modules if set so'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -f -a "restart" -d 'Start again, after saving the table if set so; nothing is cleared in between'
@@ -158,20 +164,20 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not _
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -f -a "panic" -d 'Clear the table, whatever the settings'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -f -a "load" -d 'Make the table what the file of rules says, even if set not to'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -f -a "rate" -d 'Print the table with its rates'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from start" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from start" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from stop" -l unit -d 'The systemd unit that this stop belongs to: if systemd is restarting it, everything is left to the start that follows, which then is a restart' -r
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from stop" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from restart" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from reload" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from force-reload" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from save" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from stop" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from restart" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from reload" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from force-reload" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from save" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from save" -l force -d 'Even if that empties a file that has rules'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from status" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from status" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from status" -s j -l json -d 'Print JSON'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from status" -l pretty -d 'With --json, on indented lines'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from panic" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from load" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from rate" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from panic" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from load" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from rate" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l role -d 'What this machine is; it can be both, and auto finds out' -r -f -a "director\t''
 real-server\t''
 auto\t''"
@@ -179,35 +185,35 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l rules -
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l color -d 'When to colour what is printed' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l probe -d 'Ask on the segment who has the VIP (ARP, neighbour discovery) and listen for sync daemons, for a second'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -s a -l all -d 'Show what is well and what was skipped, too'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -s j -l json -d 'Print JSON'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l pretty -d 'With --json, on indented lines'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and not __fish_seen_subcommand_from start stop status" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and not __fish_seen_subcommand_from start stop status" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and not __fish_seen_subcommand_from start stop status" -f -a "start" -d 'Silence ARP for the VIPs, then add them'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and not __fish_seen_subcommand_from start stop status" -f -a "stop" -d 'Put back what was there before start'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and not __fish_seen_subcommand_from start stop status" -f -a "status" -d 'Print what a real server needs, with pass or fail; status 0 if it is ready, 3 if not'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from start" -l method -d 'How to keep ARP quiet (IPv4)' -r -f -a "arp-sysctl\t''
 arptables\t''
 nftables\t''"
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from start" -l interface -d 'Where the VIPs are to be' -r
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from start" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from start" -l interface -d 'Where the VIPs are to be' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from start" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from start" -l persist -d 'Start them at every boot, too'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l method -d 'How to keep ARP quiet (IPv4)' -r -f -a "arp-sysctl\t''
 arptables\t''
 nftables\t''"
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l interface -d 'Where the VIPs are to be' -r
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l interface -d 'Where the VIPs are to be' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l persist -d 'Do not start them at boot any more, either'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l method -d 'How to keep ARP quiet (IPv4)' -r -f -a "arp-sysctl\t''
 arptables\t''
 nftables\t''"
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l interface -d 'Where the VIPs are to be' -r
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l interface -d 'Where the VIPs are to be' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l color -d 'When to colour what is printed' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l persist -d 'They have to be started at every boot, too'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -s j -l json -d 'Print JSON'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l pretty -d 'With --json, on indented lines'

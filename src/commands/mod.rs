@@ -11,6 +11,7 @@ macro_rules! say {
 
 mod change;
 mod color;
+mod complete;
 mod diff;
 mod doctor;
 mod document;
@@ -156,6 +157,9 @@ fn as_ipvsadm(program: &OsStr, arguments: &[OsString], output: &mut Output) -> R
         && let Some(subcommand) = SUBCOMMANDS.iter().find(|subcommand| (subcommand.command)().get_name() == first)
     {
         return as_subcommand(subcommand, arguments, output);
+    }
+    if complete::is_meant(arguments) {
+        return complete::run(arguments, output);
     }
     let words = arguments.iter().map(|word| word.as_bytes());
     match grammar::parse(words, &SystemNames::default()) {

@@ -4,6 +4,7 @@ use std::fmt;
 
 /// A command line that is not right.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Error {
     /// It does not begin with a command.
     NoCommand,

@@ -1,6 +1,20 @@
 //! The language of the command line and of rules files: one table, one parser.
 //!
 //! [`parse`] turns words into a [`Request`]; [`table`] holds what there is to say. Nothing here talks to the kernel.
+//!
+//! ```
+//! use ipvsadm_rs::grammar::{Request, parse};
+//! use ipvsadm_rs::host::SystemNames;
+//! use ipvsadm_rs::model::Change;
+//!
+//! let words = ["-a", "-t", "20.20.20.20:80", "-r", "30.30.30.30", "-w", "3"];
+//! // The names of hosts and ports that may stand in there are this machine's.
+//! let request = parse(words.map(str::as_bytes), &SystemNames::default())?;
+//! let Request::Change(Change::AddDestination(service, server)) = request else { panic!("{request:?}") };
+//! // Without a port of its own, the real server has the service's.
+//! assert_eq!((service.port(), server.key.port, server.weight), (Some(80), 80, 3));
+//! # Ok::<(), ipvsadm_rs::grammar::Error>(())
+//! ```
 
 mod error;
 mod namespace;

@@ -10,6 +10,7 @@ pub const RESOLVE_TIMEOUT_DEFAULT: u32 = 2;
 
 /// A complete, checked request.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Request {
     /// To change something.
     Change(Change),
@@ -165,6 +166,7 @@ impl ColorWhen {
 
 /// What a listing is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Subject {
     /// The whole table.
     Table,
@@ -216,6 +218,7 @@ pub enum ConnectionKey {
 
 /// The columns of a listing of services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Columns {
     /// Forwarding method, weight and connections.
     Plain,

@@ -9,6 +9,7 @@ pub use class::{Class, Classes};
 
 /// What the user wants done. One of these begins every command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Command {
     /// `-A`
     AddService,
@@ -47,6 +48,7 @@ pub enum Command {
 /// An option as a user can type it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // Each has its help text in the table.
+#[non_exhaustive]
 pub enum Flag {
     TcpService,
     UdpService,
@@ -126,6 +128,7 @@ pub enum Value {
 
 /// What can stand for a value, for completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Completion {
     /// Nothing to offer.
     Nothing,
@@ -185,6 +188,16 @@ pub struct OptionSpec {
     pub completion: Completion,
     /// What it means, in a line.
     pub help: &'static str,
+}
+
+impl OptionSpec {
+    /// Whether what its value can be is known only on the machine, when it is typed: what completion scripts ask us then.
+    #[must_use]
+    pub const fn is_live(&self) -> bool {
+        // Which schedulers there are is up to the kernel; the table has all.
+        matches!(self.flag, Flag::Scheduler | Flag::NetworkNamespace)
+            || matches!(self.completion, Completion::Service | Completion::Server | Completion::Interface)
+    }
 }
 
 const SERVICE: Classes = Classes::of(&[Class::ServiceAddress]);

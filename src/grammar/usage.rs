@@ -37,7 +37,9 @@ pub fn command() -> Command {
         }
         // It can stand anywhere, so subcommands take it, too.
         arg = arg.global(spec.flag == Flag::NetworkNamespace);
-        command = command.arg(with_value(arg, spec.value, spec.completion));
+        // The completion scripts ask for what is live.
+        let completion = if spec.is_live() { Completion::Nothing } else { spec.completion };
+        command = command.arg(with_value(arg, spec.value, completion));
     }
     command
 }

@@ -13,6 +13,7 @@ pub struct Lock {
 
 /// Why a lock was not taken.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum LockError {
     /// Somebody else holds it: the process of this number, if it could be read.
     Held(Option<u32>),

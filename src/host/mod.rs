@@ -1,4 +1,9 @@
-//! What is on this machine besides the table.
+//! What is on this machine besides the table: each module is one matter, and knows nothing of the others' files.
+//!
+//! For users of the library, [`SystemNames`] (names of hosts and ports, which [`crate::grammar`] asks for) and [`namespace`] (network
+//! namespaces). The rest is what the program's `realserver`, `service` and `doctor` are made of: [`realserver`] VIPs, [`route`]
+//! links, addresses and routes, [`sysctl`] kernel settings, [`firewall`] what a packet filter does to a packet, [`sysconfig`] and
+//! [`boot`] what will be after the next boot, [`file`](mod@file) and [`lock`] safe writing.
 
 pub mod boot;
 pub mod ethtool;

@@ -17,6 +17,7 @@ const DIRECTORY: &str = "/run/netns";
 
 /// Why a network namespace cannot be entered.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Error {
     /// No namespace has this name; there are these.
     NoSuchName(String, Vec<String>),
@@ -83,7 +84,8 @@ pub fn enter(name: &OsStr) -> Result<(), Error> {
 }
 
 /// The names there are, in order.
-fn names() -> Vec<String> {
+#[must_use]
+pub fn names() -> Vec<String> {
     let entries = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();

@@ -41,6 +41,7 @@ impl fmt::Display for Place {
 
 /// Why settings cannot be used.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum SettingsError {
     /// A file cannot be read.
     Unreadable(PathBuf, io::Error),

@@ -10,6 +10,7 @@ use crate::model::Change;
 
 /// What was asked of the kernel. The kernel answers with a bare error number; what it means depends on the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Asked {
     /// To add a service.
     AddService,
@@ -92,6 +93,7 @@ pub(crate) fn system_message(errno: Errno) -> String {
 
 /// Why there is no IPVS to talk to.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Unavailable {
     /// The kernel has no such family, and this is what loading the module came to.
     NoFamily(super::module::LoadFailure),
@@ -101,6 +103,7 @@ pub enum Unavailable {
 
 /// Anything that can go wrong between us and the kernel.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Error {
     /// There is no IPVS, or not for us.
     Unavailable(Unavailable),

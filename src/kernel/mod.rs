@@ -1,7 +1,8 @@
 //! The kernel's IPVS over generic netlink: one socket, typed requests and replies.
 //!
-//! [`Client`] is the way in. The message format is in [`wire`], the meaning of the attributes in [`decode`] and the
-//! encoder beside it, with the numbers of `linux/ip_vs.h`.
+//! [`Client`] is the way in: [`Client::connect`], then [`Client::table`] to read and [`Client::change`] or [`Client::batch`]
+//! to change. [`module`] tells whether IPVS is loaded, without loading it. The message format is in [`wire`], the meaning of
+//! the attributes in [`decode`] and the encoder beside it, with the numbers of `linux/ip_vs.h`.
 
 #[allow(missing_docs)] // The names are the header's, see there.
 mod attributes;

@@ -13,6 +13,7 @@ const MODPROBE: &str = "/sbin/modprobe";
 
 /// Why the kernel module `ip_vs` could not be loaded.
 #[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LoadFailure {
     /// There is no modprobe to ask.
     NoModprobe(String),

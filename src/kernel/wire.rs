@@ -24,6 +24,7 @@ const fn align(length: usize) -> usize {
 
 /// A reply that is not what netlink promises.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WireError {
     /// A header or payload goes past the end of what was received.
     Truncated {

@@ -2,6 +2,9 @@
 //!
 //! Nothing here knows of text, netlink or files. Numbers are in host byte order unless said otherwise. Limits come from
 //! the kernel's user interface, `include/uapi/linux/ip_vs.h`, and from ipvsadm(8).
+//!
+//! A [`Service`] and its [`Destination`]s are what a rule says; a [`ServiceKey`] and a [`DestinationKey`] are what names them; a
+//! [`Change`] is what can be asked of the kernel; a [`Table`] is what it reports, with counters.
 
 mod change;
 mod name;

@@ -49,6 +49,7 @@ pub enum Look {
 
 /// What somebody else did meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Disturbance {
     /// The server is not there any more.
     Deleted(DestinationKey),

@@ -24,6 +24,7 @@ pub struct RuleService {
 
 /// What the kernel would refuse a line for, in the light of the lines before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Finding {
     /// `-A` of a service that is there.
     ServiceExists,

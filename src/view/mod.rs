@@ -1,4 +1,19 @@
 //! Every rendering of what the kernel reports, to any [`std::io::Write`].
+//!
+//! [`text`] has the listings of ipvsadm, [`rules`] the lines that `-R` reads, [`connections`] the list of connections, [`json`]
+//! documents for programs. [`Labels`] decides whether addresses and ports are written as numbers or by name.
+//!
+//! ```
+//! use ipvsadm_rs::model::{Change, Destination, Protocol, ServiceKey};
+//! use ipvsadm_rs::view::{Labels, rules};
+//!
+//! let service = ServiceKey::Address { protocol: Protocol::Udp, address: "2001:db8::1".parse()?, port: 53 };
+//! let server = Destination::new("2001:db8::2".parse()?, 53);
+//! let mut out = Vec::new();
+//! rules::change(&mut out, &mut Labels::numeric(), &Change::AddDestination(service, server))?;
+//! assert_eq!(out, b"-a -u [2001:db8::1]:53 -r [2001:db8::2]:53 -g -w 1\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod append;
 pub mod boxed;

@@ -37,6 +37,11 @@ pub struct Terminal {
 impl Terminal {
     /// Starts the program with these words.
     pub fn start(rows: u16, columns: u16, words: &[&str]) -> Result<Self> {
+        Self::start_any(rows, columns, Command::new(ours()).args(words))
+    }
+
+    /// Starts any program.
+    pub fn start_any(rows: u16, columns: u16, program: &Command) -> Result<Self> {
         // Not openpty(3): programs started by other tests meanwhile must not hold this end open.
         let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         let near = posix_openpt(flags)?;
@@ -47,7 +52,12 @@ impl Terminal {
         let settings = tcgetattr(&far)?;
         // Its controlling terminal is this one, so that Ctrl-C and a hang-up reach it.
         let mut command = Command::new("setsid");
-        command.args(["--ctty"]).arg(ours()).args(words).env("TERM", "xterm-256color").env_remove("NO_COLOR");
+        command.args(["--ctty"]).arg(program.get_program()).args(program.get_args());
+        command.env("TERM", "xterm-256color").env_remove("NO_COLOR");
+        command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        if let Some(directory) = program.get_current_dir() {
+            command.current_dir(directory);
+        }
         command.stdin(far.try_clone()?).stdout(far.try_clone()?).stderr(far.try_clone()?);
         let child = command.spawn().context("starting setsid")?;
         let parser = vt100::Parser::new(rows, columns, 0);
