@@ -35,7 +35,7 @@ examined() { # HOST OPTION...
     examiner=$1
     shift
     prompt "$examiner" ipvsadm-rs doctor "$@" "$vip"
-    said=$(on "$examiner" ipvsadm-rs doctor --pretty "$@" "$vip") || status=$?
+    said=$(on "$examiner" ipvsadm-rs doctor --json --pretty "$@" "$vip") || status=$?
     [[ $status -le 2 && $said == '{'* ]] || stopped "exit status $status of ipvsadm-rs doctor on $examiner"
     found_fact=() found_mend=() found_machine=() found_advice=() named=() health=""
     while IFS= read -r line; do
