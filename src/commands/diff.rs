@@ -7,12 +7,12 @@ use anyhow::Result;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use serde::Serialize;
 
-use super::list::labels;
 use super::restore::{Source, Wanted, read_state};
 use super::{Output, Told, color, document, status, tell};
 use crate::kernel::Client;
 use crate::model::Change;
 use crate::plan::{self, Options, State};
+use crate::view::Labels;
 use crate::view::json::{self, KeyDocument, ServerKeyDocument};
 use crate::view::rules::write_change;
 
@@ -110,7 +110,7 @@ fn rule(change: &Change) -> Option<String> {
         other => other,
     };
     let mut line = String::new();
-    write_change(&mut line, &mut labels(true), &rule);
+    write_change(&mut line, &mut Labels::numeric(), &rule);
     Some(line)
 }
 

@@ -3,8 +3,7 @@
 //! What a drain is stands in [`crate::plan::drain`]; here are the kernel, the clock and the signals. However it ends, but
 //! for SIGKILL, the servers are deleted (or have weight 0, as asked), or have the weights that they had.
 
-use std::fs::File;
-use std::io::{BufReader, IsTerminal, Write, stderr};
+use std::io::{IsTerminal, Write, stderr};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
+use super::list::connections::kernel_list;
 use super::signals::Signals;
 use super::status;
 use crate::grammar::{Drain as Request, Drained};
@@ -271,7 +271,7 @@ impl Waiting<'_> {
 
 /// Seconds for which persistence binds the last client to one of these servers.
 fn longest_template(service: &ServiceKey, servers: &[DestinationKey]) -> Option<u64> {
-    let file = File::open(connections::PATH).ok()?;
+    let source = kernel_list().ok()?;
     let mark = match *service {
         ServiceKey::Address { .. } => None,
         // A template of a mark has it in the address's place.
@@ -279,7 +279,7 @@ fn longest_template(service: &ServiceKey, servers: &[DestinationKey]) -> Option<
         ServiceKey::Mark { mark, family: Family::Ipv6 } => Some(IpAddr::V6(Ipv6Addr::from(u128::from(mark)))),
     };
     let mut last = None;
-    let read = connections::read(BufReader::with_capacity(64 * 1024, file), |connection| {
+    let read = connections::read(source, |connection| {
         let of_mark = mark.is_none_or(|mark| connection.virtual_address.0 == mark);
         if connection.is_template() && of_mark && connection.belongs_to(service, servers) {
             last = last.max(Some(connection.expires));

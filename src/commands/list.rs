@@ -1,6 +1,6 @@
 //! `-L`
 
-mod connections;
+pub(super) mod connections;
 mod json;
 mod people;
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{Output, status};
-use crate::grammar::{Columns, Format, Listing, RESOLVE_TIMEOUT_DEFAULT, Subject};
+use crate::grammar::{Columns, Format, Listing, Subject};
 use crate::kernel::{Client, Error};
 use crate::model::{ServiceEntry, TableService};
 use crate::view::{Labels, text};
@@ -44,7 +44,7 @@ pub(super) fn listing_with(client: &mut Client, listing: &Listing, output: &mut 
         Format::Json(json) => return json::list(client, listing, json, output),
         Format::Wide | Format::Table => return people::list(client, listing, output),
     }
-    let mut labels = labels_within(listing.numeric, listing.resolve_timeout);
+    let mut labels = labels(listing.numeric, listing.resolve_timeout);
     match listing.subject {
         Subject::Timeouts => text::timeouts(output, &client.timeouts()?)?,
         Subject::Daemons => {
@@ -66,13 +66,8 @@ pub(super) fn listing_with(client: &mut Client, listing: &Listing, output: &mut 
     Ok(())
 }
 
-/// Names or numbers.
-pub(super) fn labels(numeric: bool) -> Labels {
-    labels_within(numeric, RESOLVE_TIMEOUT_DEFAULT)
-}
-
 /// Names, waited for so many seconds, or numbers.
-pub(super) fn labels_within(numeric: bool, resolve_timeout: u32) -> Labels {
+pub(super) fn labels(numeric: bool, resolve_timeout: u32) -> Labels {
     if numeric { Labels::numeric() } else { Labels::with_names(Duration::from_secs(resolve_timeout.into())) }
 }
 

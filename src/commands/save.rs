@@ -5,7 +5,7 @@ use std::io::Write;
 
 use anyhow::{Context, Result};
 
-use super::list::labels_within;
+use super::list::labels;
 use super::restore::read_state;
 use super::{Output, status};
 use crate::grammar::{RESOLVE_TIMEOUT_DEFAULT, Save};
@@ -28,7 +28,7 @@ pub(super) fn run(save: &Save, output: &mut Output) -> Result<u8> {
 /// The rules, over a client that is there already.
 pub(super) fn save_with(client: &mut Client, save: &Save, output: &mut impl Write) -> Result<()> {
     let state = read_state(client, &State::default())?;
-    let mut labels = labels_within(save.numeric, save.resolve_timeout);
+    let mut labels = labels(save.numeric, save.resolve_timeout);
     labels.look_up(state.services.iter().flat_map(|service| {
         let servers = service.destinations.iter().map(|destination| destination.rule.key.address);
         service.service.rule.key.address().into_iter().chain(servers)

@@ -1,7 +1,7 @@
 //! `-L -c`: all connections or some, as they come, sorted or counted.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 
 use anyhow::{Context, Result};
 
@@ -16,12 +16,16 @@ use crate::view::{Labels, boxed, wide};
 /// Bytes of the kernel's list read at once.
 const BUFFER: usize = 64 * 1024;
 
+/// The kernel's list of connections, of the network namespace we are in.
+pub(in crate::commands) fn kernel_list() -> io::Result<BufReader<File>> {
+    File::open(connections::PATH).map(|file| BufReader::with_capacity(BUFFER, file))
+}
+
 pub(super) fn list(client: &mut Client, listing: &Listing, wanted: &Connections, output: &mut Output) -> Result<()> {
     // Anybody may read the file; ipvsadm asks the kernel first, which answers root only.
     client.info()?;
-    let file = File::open(connections::PATH).context(connections::PATH)?;
-    let source = BufReader::with_capacity(BUFFER, file);
-    let mut labels = labels(listing.numeric);
+    let source = kernel_list().context(connections::PATH)?;
+    let mut labels = labels(listing.numeric, listing.resolve_timeout);
     match wanted.view {
         ConnectionView::Counted(key) => count(source, listing, wanted, key, &mut labels, output),
         ConnectionView::AsTheyCome => match listing.format {

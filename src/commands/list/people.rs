@@ -20,7 +20,7 @@ pub(super) fn list(client: &mut Client, listing: &Listing, output: &mut Output) 
         Subject::Daemons => client.daemons()?.iter().try_for_each(|daemon| text::daemon(output, daemon))?,
         Subject::Connections(wanted) => super::connections::list(client, listing, &wanted, output)?,
         Subject::Table | Subject::Service(_) => {
-            let mut labels = labels(listing.numeric);
+            let mut labels = labels(listing.numeric, listing.resolve_timeout);
             let (info, entries) = match listing.subject {
                 Subject::Service(key) => (None, vec![client.service(&key)?]),
                 _ => (Some(client.info()?), client.services()?),

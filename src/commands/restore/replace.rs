@@ -7,11 +7,11 @@ use std::io::Write;
 use anyhow::Result;
 
 use super::{Output, Progress, Source, Wanted, apply, confirm, status};
-use crate::commands::list::labels;
 use crate::grammar;
 use crate::kernel::{Asked, Client, Error, Refusal};
 use crate::model::{Change, Service, ServiceKey};
 use crate::plan::{self, Options, RuleService, State, Step, Traced};
+use crate::view::Labels;
 use crate::view::rules::change;
 
 pub(super) fn run(source: &Source<'_>, replace: grammar::Replace, output: &mut Output) -> Result<u8> {
@@ -37,7 +37,7 @@ pub(in crate::commands) fn carry_out(
     let have = read_state(&mut client, &want)?;
     let steps = plan::difference(&have, &want, options);
     if replace.dry_run {
-        let mut labels = labels(true);
+        let mut labels = Labels::numeric();
         for step in &steps {
             change(output, &mut labels, &step.change)?;
         }
@@ -198,7 +198,7 @@ impl Work<'_> {
 
 fn rule(change: &Change) -> String {
     let mut line = String::new();
-    crate::view::rules::write_change(&mut line, &mut labels(true), change);
+    crate::view::rules::write_change(&mut line, &mut Labels::numeric(), change);
     line
 }
 

@@ -5,14 +5,15 @@ mod keys;
 mod screen;
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{BufReader, IsTerminal, Write, stdin, stdout};
+use std::fs;
+use std::io::{IsTerminal, Write, stdin, stdout};
 use std::net::IpAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use super::list::connections::kernel_list;
 use super::{Output, color, status};
 use crate::kernel::{Client, Error};
 use crate::model::{DestinationKey, ServiceKey};
@@ -126,10 +127,9 @@ impl Reader {
 
 /// Count the connections of these servers of a service.
 fn count(service: &ServiceKey, servers: &[DestinationKey]) -> std::io::Result<Connections> {
-    let file = File::open(connections::PATH)?;
     let mut by_state: HashMap<String, u64> = HashMap::new();
     let mut by_client: HashMap<IpAddr, u64> = HashMap::new();
-    connections::read(BufReader::with_capacity(64 * 1024, file), |connection| {
+    connections::read(kernel_list()?, |connection| {
         if !connection.belongs_to(service, servers) {
             return Ok(());
         }
