@@ -109,6 +109,8 @@ fn for_services(
         for &entry in entries {
             let mut destinations = client.destinations(&entry.service.key)?;
             if listing.sorted {
+                // The newest is first, and what is in order already is sorted quickest.
+                destinations.reverse();
                 destinations.sort_unstable_by_key(|entry| entry.destination.key);
             }
             services.push(TableService { entry, destinations });

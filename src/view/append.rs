@@ -55,9 +55,19 @@ impl Field {
         self.length = self.length.max(end).min(Self::ROOM);
     }
 
+    /// Append ASCII text.
+    pub(super) fn text(&mut self, text: &str) {
+        text.bytes().for_each(|byte| self.push(byte));
+    }
+
+    /// Blanks until everything is so wide.
+    pub(super) fn fill(&mut self, width: usize) {
+        self.length = self.length.max(width).min(Self::ROOM);
+    }
+
     /// A blank, and a word that fills so many places.
     pub(super) fn word(&mut self, word: &str, width: usize) {
-        self.column(width, |field| word.bytes().for_each(|byte| field.push(byte)));
+        self.column(width, |field| field.text(word));
     }
 
     /// A blank, and a number that fills so many places, from the left.
@@ -105,7 +115,7 @@ impl Field {
         &self.bytes[..self.length]
     }
 
-    fn text(&self) -> &str {
+    fn as_str(&self) -> &str {
         std::str::from_utf8(self.bytes()).unwrap_or_default()
     }
 }
@@ -148,7 +158,7 @@ const BLANKS: &str = "                                        ";
 
 impl Append for String {
     fn push_field(&mut self, field: &Field) {
-        self.push_str(field.text());
+        self.push_str(field.as_str());
     }
 
     fn push_number(&mut self, number: impl itoa::Integer) {

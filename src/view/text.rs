@@ -14,6 +14,8 @@ use crate::model::{
 
 /// The room for a name: IPv4 names are cut to it, IPv6 names only by [`IPV6_NAME`].
 const IPV4_NAME: usize = 28;
+/// How far the name of a destination is indented, by an arrow.
+const INDENT: usize = "  -> ".len();
 /// What the original's buffer leaves of an IPv6 name.
 const IPV6_NAME: usize = 59;
 
@@ -149,11 +151,20 @@ fn write_destination(
     entry: &DestinationEntry,
 ) {
     let destination = &entry.destination;
-    line.push_str("  -> ");
-    let start = line.len();
-    write_name(line, labels, destination.key.address, destination.key.port, key);
-    line.pad(start, IPV4_NAME);
     let mut columns = Field::new();
+    match destination.key.address {
+        // What most lines are, put together at once.
+        IpAddr::V4(address) if labels.are_numeric() => {
+            columns.text("  -> ");
+            columns.endpoint(address, destination.key.port);
+            columns.fill(INDENT + IPV4_NAME);
+        }
+        address => {
+            line.push_str("  -> ");
+            write_name(line, labels, address, destination.key.port, key);
+            line.pad(INDENT, IPV4_NAME);
+        }
+    }
     match listing.columns {
         Columns::Plain => {
             columns.word(forwarding_name(destination.forwarding), 7);
@@ -173,6 +184,7 @@ fn write_destination(
             columns.number(entry.persistent_connections, 11);
         }
         Columns::Stats | Columns::Rate => {
+            line.push_field(&columns);
             for (index, number) in numbers(listing.columns, &entry.statistics).into_iter().enumerate() {
                 // The original does not shorten a server's connections and packets per second.
                 let exact = listing.exact || (listing.columns == Columns::Rate && index < 3);
@@ -217,7 +229,10 @@ fn write_name(line: &mut String, labels: &mut Labels, address: IpAddr, port: u16
     let start = line.len();
     labels.write(line, address, port, key.protocol());
     let room = if address.is_ipv4() { IPV4_NAME } else { IPV6_NAME };
-    if let Some((end, _)) = line[start..].char_indices().nth(room) {
+    // As many letters take at least as many bytes.
+    if line.len() - start > room
+        && let Some((end, _)) = line[start..].char_indices().nth(room)
+    {
         line.truncate(start + end);
     }
 }

@@ -87,7 +87,8 @@ pub(in crate::commands) fn read_state(client: &mut Client, want: &State) -> Resu
 
 fn read_service(client: &mut Client, service: Service) -> Result<RuleService, Error> {
     let rules = client.destination_rules(&service.key)?;
-    let mut destinations: Vec<_> = rules.into_iter().map(|rule| Traced { rule, line: 0 }).collect();
+    // The newest is first, and what is in order already is sorted quickest.
+    let mut destinations: Vec<_> = rules.into_iter().rev().map(|rule| Traced { rule, line: 0 }).collect();
     destinations.sort_unstable_by_key(|destination| destination.rule.key);
     Ok(RuleService { service: Traced { rule: service, line: 0 }, destinations })
 }
