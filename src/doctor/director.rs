@@ -245,9 +245,11 @@ pub(super) fn capacity(facts: &Facts) -> Judged {
                 let weight = saved(&entry.destination).unwrap_or(1);
                 Change::EditDestination(key, Destination { weight, ..entry.destination })
             });
-            bad.push(
-                Judgement::fail(format!("all {} servers of {name} have weight 0", servers.len()), TABLE).changes(edit),
-            );
+            let fact = match servers.len() {
+                1 => format!("the only server of {name} has weight 0"),
+                number => format!("all {number} servers of {name} have weight 0"),
+            };
+            bad.push(Judgement::fail(fact, TABLE).changes(edit));
             continue;
         }
         let full = |entry: &&crate::model::DestinationEntry| {
