@@ -32,7 +32,6 @@ put() { # HOST RECIPE PATH [MODE]
 two_directors() {
     local host
     build two-directors
-    rm -f "$state"/*.keepalived
     for host in director director2; do
         own_files "$host"
         put "$host" failover /etc/keepalived/ipvsadm.rules

@@ -83,7 +83,7 @@ arp_talking=(ipv4/conf/{all,lo}/{arp_ignore,arp_announce}"=0")
 build() {
     local mode=$1 host on_segment=(router director rs1 rs2)
     destroy
-    rm -f "$state"/*.weblog
+    rm -f "$state"/*.{weblog,keepalived} "$state/ldirectord.log"
     [[ $mode != two-directors ]] || on_segment+=(director2)
     {
         for host in client "${on_segment[@]}" switch; do echo "netns add lab-$host"; done

@@ -7,11 +7,13 @@ own_etc
 build dr
 well_kept -g
 sysctl() { typed "$1" busybox sysctl -w "${@:2}"; }
-# A director that may be told to act up for a moment: a program of that name is all that the doctor looks for.
+# A director that may be told to act up for a moment: a program of that name is all that the doctor looks for. Not in a
+# folder of PATH, where later scenarios would take it for the real one.
 pretend() { # NAME
-    printf '#!/bin/sh\nsleep 60\n' >"$state/bin/$1"
-    chmod +x "$state/bin/$1"
-    start_on director "$state/bin/$1"
+    mkdir -p "$state/pretenders"
+    printf '#!/bin/sh\nsleep 60\n' >"$state/pretenders/$1"
+    chmod +x "$state/pretenders/$1"
+    start_on director "$state/pretenders/$1"
     wait_for 5 "$1" runs "$1" "$started"
 }
 runs() { [[ $(<"/proc/$2/comm") == "$1" && /proc/$2/ns/net -ef /run/netns/lab-director ]]; }
