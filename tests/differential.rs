@@ -9,14 +9,12 @@ mod support;
 mod strategies;
 
 use std::env;
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
-use ipvsadm_rs::grammar::{self, Names};
+use ipvsadm_rs::grammar::{self, NoNames};
 use ipvsadm_rs::kernel::Client;
-use ipvsadm_rs::model::Protocol;
 use libtest_mimic::{Failed, Trial};
 
 use strategies::{Rules, rules_of};
@@ -109,23 +107,6 @@ fn table_after(program: &Path, lines: &[&str]) -> Result<Rules> {
         Invocation { stdin: text.as_bytes(), ..Invocation::of(&["-R"]) }.run(program)?;
         Ok(rules_of(&Client::connect()?.table()?))
     })
-}
-
-/// Nobody is asked.
-struct NoNames;
-
-impl Names for NoNames {
-    fn ipv4(&self, _: &str) -> Option<Ipv4Addr> {
-        None
-    }
-
-    fn ipv6(&self, _: &str) -> Option<Ipv6Addr> {
-        None
-    }
-
-    fn port(&self, _: &str, _: Protocol) -> Option<u16> {
-        None
-    }
 }
 
 /// A reproducible sequence (xorshift64*).

@@ -5,11 +5,10 @@
 mod strategies;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipvsadm_rs::grammar::table::{self, COMMANDS, Class, Classes, Completion, OPTIONS, Value, Word};
-use ipvsadm_rs::grammar::{Names, Request, parse};
-use ipvsadm_rs::model::{Change, Daemon, DaemonRole, InterfaceName, Protocol};
+use ipvsadm_rs::grammar::{NoNames, Request, parse};
+use ipvsadm_rs::model::{Change, Daemon, DaemonRole, InterfaceName};
 use ipvsadm_rs::rules::{self, Line, ReadError};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -19,23 +18,6 @@ use strategies::Reach;
 
 fn config() -> ProptestConfig {
     ProptestConfig { cases: 2048, failure_persistence: None, ..ProptestConfig::default() }
-}
-
-/// A machine that knows no names.
-struct NoNames;
-
-impl Names for NoNames {
-    fn ipv4(&self, _: &str) -> Option<Ipv4Addr> {
-        None
-    }
-
-    fn ipv6(&self, _: &str) -> Option<Ipv6Addr> {
-        None
-    }
-
-    fn port(&self, _: &str, _: Protocol) -> Option<u16> {
-        None
-    }
 }
 
 /// The lines of a file.

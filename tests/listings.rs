@@ -8,11 +8,11 @@ mod strategies;
 
 use std::cell::Cell;
 use std::io::{self, BufReader, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use ipvsadm_rs::grammar::{
-    ColorWhen, Columns, ConnectionKey, ConnectionView, Connections, Error, Format, Json, Listing, Names, Request,
+    ColorWhen, Columns, ConnectionKey, ConnectionView, Connections, Error, Format, Json, Listing, NoNames, Request,
     Subject, parse,
 };
 use ipvsadm_rs::model::{
@@ -33,23 +33,6 @@ use schema::Schema;
 use strategies::{Reach, Rules};
 
 // ---- options --------------------------------------------------------------------------------------------------------
-
-/// Nobody is called anything.
-struct NoNames;
-
-impl Names for NoNames {
-    fn ipv4(&self, _: &str) -> Option<Ipv4Addr> {
-        None
-    }
-
-    fn ipv6(&self, _: &str) -> Option<Ipv6Addr> {
-        None
-    }
-
-    fn port(&self, _: &str, _: Protocol) -> Option<u16> {
-        None
-    }
-}
 
 fn parsed(line: &str) -> Result<Request, Error> {
     parse(line.split(' ').map(str::as_bytes), &NoNames)

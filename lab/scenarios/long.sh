@@ -7,7 +7,11 @@
 
 # Programs of ours that stay, as "HOST COMMAND...": each runs all the time on its host (not director2, which is a new one after
 # each death) and has to have no more files open and hardly more memory at the end than when everything had happened once.
-stays=()
+# A drain that has to wait is one on rs2, which is a director of its own besides: a client is bound to the server there.
+stays=(
+    "director ipvsadm-rs top --interval 1 --count 1000000"
+    "rs2 ipvsadm-rs -e -t $rs2_ip:9 -r $rs2_ip:7 -m -w 0 --drain=100000"
+)
 
 active=director standby=director2 cycles=0 replaced=0 drained=0 restarted=0 failed_over=0
 windows=()
@@ -169,6 +173,9 @@ no_growth() { # INDEX
 # --- and now ---------------------------------------------------------------------------------------------------------
 
 two_directors
+typed rs2 ipvsadm-rs -A -t "$rs2_ip:9" -s rr -p 100000
+typed rs2 ipvsadm-rs -a -t "$rs2_ip:9" -r "$rs2_ip:7" -m
+typed rs2 sh -c "echo | socat - TCP:$rs2_ip:9"
 stay_pids=()
 for program in "${stays[@]}"; do
     read -r -a words <<<"$program"

@@ -11,14 +11,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::unix::ffi::OsStrExt;
 
 use anyhow::Result;
 
 use super::{Output, status};
 use crate::grammar::table::{self, Command, Completion, Flag, Value, Word};
-use crate::grammar::{self, Listing, Names, Request, Subject};
+use crate::grammar::{self, Listing, NoNames, Request, Subject};
 use crate::host::{boot, namespace};
 use crate::kernel::{Client, module};
 use crate::model::{Protocol, ServiceKey};
@@ -229,23 +228,6 @@ fn schedulers() -> Vec<String> {
 fn schedulers_among(modules: impl IntoIterator<Item = String>) -> Vec<String> {
     let names = modules.into_iter().filter_map(|module| module.strip_prefix("ip_vs_").map(str::to_owned));
     names.filter(|name| name != "ftp" && !name.starts_with("pe_")).collect()
-}
-
-/// Nobody is asked for names: that can take long.
-struct NoNames;
-
-impl Names for NoNames {
-    fn ipv4(&self, _host: &str) -> Option<Ipv4Addr> {
-        None
-    }
-
-    fn ipv6(&self, _host: &str) -> Option<Ipv6Addr> {
-        None
-    }
-
-    fn port(&self, _name: &str, _protocol: Protocol) -> Option<u16> {
-        None
-    }
 }
 
 /// Whether this is what the scripts call.

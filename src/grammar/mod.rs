@@ -32,4 +32,4 @@ pub use request::{
     ColorWhen, Columns, ConnectionKey, ConnectionView, Connections, Drain, Drained, Format, Json, Listing,
     RESOLVE_TIMEOUT_DEFAULT, Replace, Request, Restore, RestoreMode, Save, Subject,
 };
-pub use values::{Names, number};
+pub use values::{Names, NoNames, number};

@@ -14,6 +14,24 @@ pub trait Names {
     fn port(&self, name: &str, protocol: Protocol) -> Option<u16>;
 }
 
+/// Nobody is asked: only numbers are understood. Looking a name up can take long, and differs from machine to machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoNames;
+
+impl Names for NoNames {
+    fn ipv4(&self, _host: &str) -> Option<Ipv4Addr> {
+        None
+    }
+
+    fn ipv6(&self, _host: &str) -> Option<Ipv6Addr> {
+        None
+    }
+
+    fn port(&self, _name: &str, _protocol: Protocol) -> Option<u16> {
+        None
+    }
+}
+
 /// A number within bounds: leading blanks, a sign and zeros are fine, anything behind the digits is not.
 #[must_use]
 pub fn number(text: &[u8], minimum: u64, maximum: u64) -> Option<u64> {
