@@ -61,10 +61,10 @@ keepalived() { # HOST
 }
 
 # As if the power went: no program of it says goodbye, and the wire is dead. The process that speaks VRRP first: told that
-# its parent has died it would hand the VIP over.
+# its parent has died it would hand the VIP over. The parent must not have time to start another one.
 crash() { # HOST
     # shellcheck disable=SC2016  # the inner shell's
-    typed "$1" sh -c 'kill -9 $(cat /run/vrrp.pid /run/keepalived.pid)'
+    typed "$1" sh -c 'kill -STOP $(cat /run/keepalived.pid); kill -9 $(cat /run/vrrp.pid /run/keepalived.pid)'
     typed "$1" ip link set eth0 down
 }
 
