@@ -417,7 +417,7 @@ look() { # HOST
     on "$1" sh -c '
         ip -d addr; ip route show table all; ip -6 route show table all
         grep . /proc/sys/net/ipv4/conf/*/arp_* /proc/sys/net/ipv4/conf/*/rp_filter
-        nft list ruleset; arptables-legacy -n -L' 2>&1
+        nft list ruleset; arptables-legacy -n -L || :' 2>&1
 }
 
 looks_like() { # HOST FILE

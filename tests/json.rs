@@ -5,9 +5,10 @@ mod schema;
 mod support;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use anyhow::{Context as _, Result, ensure};
 use ipvsadm_rs::kernel::Client;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     support::run_in_kernel(support::Guest::default(), || {
         let trials: [(&str, Run); _] = [
             ("json: the table", the_table),
+            ("json: how full the kernel's tables are", hash_tables),
             ("json: counters and connections", counters_and_connections),
             ("json: timeouts and daemons", timeouts_and_daemons),
             ("json: what differs", what_differs),
@@ -113,6 +115,47 @@ const RULES: &str = "\
 -A -f 4294967295 -6 -s rr -p 60 -M 64
 -a -f 4294967295 -6 -r 2001:db8::3 -w 2147483647
 ";
+
+/// Linux 7 tells how full its tables are, and limits connections; before that, it says nothing of it.
+fn hash_tables() -> Result<()> {
+    in_fresh_namespace(|| {
+        succeed(&["-R"], RULES)?;
+        let tables = &document("table", &["-L"])?["hash_tables"];
+        let doctor = |state: &str, fact: &str| -> Result<()> {
+            let output = run(&["doctor", "--role", "director", "--json"], "")?;
+            let report: Value = serde_json::from_str(&output.stdout)?;
+            let findings = report["doctor"]["findings"].as_array().context("no findings")?;
+            let check = findings.iter().find(|finding| finding["id"] == "D16").context("no D16")?;
+            let told = check["fact"].as_str().is_some_and(|told| told.contains(fact));
+            ensure!(check["state"] == state && told, "not {state}, {fact:?}: {check}");
+            Ok(())
+        };
+        if !Path::new("/proc/thread-self/net/ip_vs_status").exists() {
+            ensure!(*tables == Value::Null, "{tables}");
+            return doctor("ok", "0 connections in");
+        }
+        let settings = Path::new("/proc/sys/net/ipv4/vs");
+        let set = |name: &str, value: &str| fs::write(settings.join(name), value).with_context(|| name.to_owned());
+        // The kernel's own values differ between namespaces.
+        set("conn_lfactor", "-4")?;
+        set("svc_lfactor", "-3")?;
+        let tables = &document("table", &["-L"])?["hash_tables"];
+        let (connections, services) = (&tables["connections"], &tables["services"]);
+        ensure!(connections["entries"] == 0 && connections["load_factor"] == -4, "{tables}");
+        ensure!(connections["buckets"].as_u64() >= Some(1), "{tables}");
+        ensure!(services["entries"] == 4 && services["load_factor"] == -3, "{tables}");
+        ensure!(services["buckets"].as_u64() > services["empty_buckets"].as_u64(), "{tables}");
+        ensure!(tables["connection_limit"].as_u64() > Some(0), "{tables}");
+        doctor("ok", "more of them above one for every 8 buckets (svc_lfactor = -3)")?;
+        set("conn_lfactor", "2")?;
+        doctor("warn", "more of them above 4 for every bucket (conn_lfactor = 2)")?;
+        set("conn_lfactor", "-4")?;
+        set("conn_max", "0")?;
+        doctor("fail", "no more than conn_max = 0 are taken")?;
+        ensure!(document("table", &["-L"])?["hash_tables"]["connection_limit"] == 0, "another limit");
+        Ok(())
+    })
+}
 
 fn the_table() -> Result<()> {
     in_fresh_namespace(|| {

@@ -52,6 +52,7 @@ fn main() -> ExitCode {
             ("save: restored in another namespace", saved_is_restored),
             ("save: --all, restored in another namespace", all_saved_is_restored),
             ("save: read by the original", the_original_reads_what_is_saved),
+            ("one service: a thousand servers", a_thousand_servers_of_one_service),
             ("save: --file, killed at any time", a_saved_file_is_whole_whenever_killed),
             ("replace: dry run, diff, table", replacing_makes_the_table_equal),
             ("replace: nothing else is touched", replacing_leaves_the_rest_alone),
@@ -387,6 +388,61 @@ fn the_original_reads_what_is_saved() -> Result<()> {
             ensure!(output.status == "0" && output.stderr.is_empty(), "{output:?}\n{saved}");
             ensure_table(&rules)
         })
+    })
+}
+
+/// Answers about so many servers of one service come in many parts. At first of one weight and in no order, then every
+/// hundredth is another.
+fn a_thousand_servers_of_one_service() -> Result<()> {
+    const SERVERS: u32 = 1000;
+    let service = Service {
+        key: ServiceKey::Address { protocol: Protocol::Tcp, address: [192, 0, 2, 1].into(), port: 80 },
+        scheduler: SchedulerName::cut(b"wlc"),
+        ..by_mark(1)
+    };
+    let host = |number: u32| Ipv4Addr::from(0x0a00_0000 + number);
+    let server = |number: u32, weight| Destination { weight, ..Destination::new(host(number).into(), 80) };
+    let table = |servers: BTreeMap<_, _>| Rules::from([(service.key, RulesOfService { service, servers })]);
+    let before = table((1..=SERVERS).map(|number| server(number, 1)).map(|server| (server.key, server)).collect());
+    // Another weight, and another server in place of one.
+    let changed = (1..=SERVERS).map(|number| match number % 100 {
+        50 => server(number, 7),
+        0 => server(number + SERVERS, 1),
+        _ => server(number, 1),
+    });
+    let after = table(changed.map(|server| (server.key, server)).collect());
+    let (_folder, wanted) = rules_file(&file(&after))?;
+    in_fresh_namespace(|| {
+        // Backwards but for the service, so that whoever saves them has something to sort.
+        let mut lines: Vec<String> = strategies::changes(&before).map(|change| line(&change)).collect();
+        lines[1..].reverse();
+        succeed(&["-R"], (lines.join("\n") + "\n").as_bytes())?;
+        ensure_table(&before)?;
+        let saved = succeed(&["-S", "-n"], b"")?;
+        ensure!(saved == file(&before), "{}", support::difference(&file(&before), &saved));
+        let listed = succeed(&["-L", "-n"], b"")?;
+        for number in 1..=SERVERS {
+            let start = format!("  -> {}:80 ", host(number));
+            ensure!(listed.lines().filter(|line| line.starts_with(&start)).count() == 1, "{start}:\n{listed}");
+        }
+        ensure!(listed.lines().count() == SERVERS as usize + 4, "{listed}");
+        let of_service = succeed(&["-L", "-n", "-t", "192.0.2.1:80"], b"")?;
+        // A service by itself is listed without the version of IPVS.
+        let (_, expected) = listed.split_once('\n').context("an empty listing")?;
+        ensure!(of_service == expected, "{}", support::difference(expected, &of_service));
+        let output = run(&["-R", "--replace", "--dry-run", "--file", &wanted], b"")?;
+        ensure!(output.status == "1" && output.stderr.is_empty(), "{output:?}");
+        let planned = output.stdout;
+        let count = |command: &str| planned.lines().filter(|line| line.starts_with(command)).count();
+        ensure!((count("-a "), count("-e "), count("-d ")) == (10, 10, 10), "{planned}");
+        ensure!(planned.lines().count() == 30, "{planned}");
+        let said = succeed(&["-R", "--replace", "--file", &wanted], b"")?;
+        ensure!(said.is_empty(), "{said}");
+        ensure_table(&after)?;
+        let saved = succeed(&["-S", "-n"], b"")?;
+        ensure!(saved == file(&after), "{}", support::difference(&file(&after), &saved));
+        succeed(&["-D", "-t", "192.0.2.1:80"], b"")?;
+        ensure_table(&Rules::new())
     })
 }
 

@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use ipvsadm_rs::host::route::{Address, AddressFlags, Client, Prefix, Route, RouteKind, RouteQuery, Scope};
@@ -77,7 +78,8 @@ fn sh(script: &str) -> Result<String> {
 fn machine() -> Result<String> {
     sh("ip -d addr; ip route show table all; ip -6 route show table all; ip rule
         grep . /proc/sys/net/ipv4/conf/*/arp_* /proc/sys/net/ipv4/conf/*/rp_filter
-        nft list ruleset; arptables-legacy -n -L")
+        nft list ruleset")
+    .and_then(|text| Ok(if has_arptables()? { text + &sh("arptables-legacy -n -L")? } else { text }))
 }
 
 fn ensure_same(before: &str, after: &str) -> Result<()> {
@@ -123,6 +125,26 @@ fn ensure_status(words: &str, status: i32) -> Result<Outcome> {
 /// Whether this kernel's nftables filter ARP: distributions' do, user-mode-linux's do not.
 fn filters_arp() -> Result<bool> {
     in_fresh_namespace(|| Ok(sh("nft add table arp x").is_ok()))
+}
+
+/// Whether this kernel has arptables of its own: user-mode-linux of Linux 7 has not.
+fn has_arptables() -> Result<bool> {
+    static HAS: OnceLock<bool> = OnceLock::new();
+    if let Some(has) = HAS.get() {
+        return Ok(*has);
+    }
+    let has = in_fresh_namespace(|| Ok(sh("arptables-legacy -n -L").is_ok()))?;
+    Ok(*HAS.get_or_init(|| has))
+}
+
+/// The ways to filter ARP that go here.
+fn methods() -> Result<&'static [&'static str]> {
+    Ok(match (has_arptables()?, filters_arp()?) {
+        // Without its own, arptables is made of nftables.
+        (_, true) => &["arptables", "nftables"],
+        (true, false) => &["arptables"],
+        (false, false) => &[],
+    })
 }
 
 /// The record of this namespace.
@@ -263,7 +285,10 @@ impl Step {
 
 fn any_order_killed_at_any_time() -> Result<()> {
     let values = (0..3_usize, 0..5_usize, 0..3_usize, any::<bool>(), any::<bool>());
-    let methods: &[&str] = if filters_arp()? { &["arptables", "nftables"] } else { &["arptables"] };
+    let methods = match methods()? {
+        [] => &["arp-sysctl"],
+        methods => methods,
+    };
     let strategy = (values, proptest::collection::vec(step(methods), 2..8));
     let config =
         ProptestConfig { cases: 16, failure_persistence: None, max_shrink_iters: 40, ..ProptestConfig::default() };
@@ -281,8 +306,10 @@ fn any_order_killed_at_any_time() -> Result<()> {
                     sh("ip address add 192.0.2.1/32 dev lo; ip route add 198.51.100.3 dev lo; ip address add 203.0.113.1/32 dev lo label lo:0")?;
                 }
                 if table {
-                    sh("nft 'table bridge others { chain c { type filter hook input priority 0; accept; }; }'
-                        arptables-legacy -A INPUT -d 203.0.113.9 -j DROP")?;
+                    sh("nft 'table bridge others { chain c { type filter hook input priority 0; accept; }; }'")?;
+                    if has_arptables()? {
+                        sh("arptables-legacy -A INPUT -d 203.0.113.9 -j DROP")?;
+                    }
                 }
                 let before = machine()?;
                 let mut killed = 0;
@@ -595,8 +622,7 @@ fn a_record_of_a_namespace_that_is_gone() -> Result<()> {
 }
 
 fn rules_on_arp_packets() -> Result<()> {
-    let has_family = filters_arp()?;
-    let methods = if has_family { &["arptables", "nftables"][..] } else { &["arptables"][..] };
+    let methods = methods()?;
     for method in methods {
         on_a_network(|| {
             let before = machine()?;
@@ -607,8 +633,8 @@ fn rules_on_arp_packets() -> Result<()> {
             ensure_status("stop 192.0.2.1", 0)?;
             ensure_status("status 192.0.2.2", 0)?;
             match *method {
-                "nftables" => sh("nft delete table arp ipvsadm-rs-192.0.2.2")?,
-                _ => sh("arptables-legacy -F INPUT")?,
+                "arptables" if has_arptables()? => sh("arptables-legacy -F INPUT")?,
+                _ => sh("nft delete table arp ipvsadm-rs-192.0.2.2")?,
             };
             let outcome = ensure_status("status 192.0.2.2", 3)?;
             ensure!(outcome.stdout.contains("fail  arp_rules"), "{}", outcome.stdout);
@@ -619,11 +645,12 @@ fn rules_on_arp_packets() -> Result<()> {
         })
         .with_context(|| format!("--method {method}"))?;
     }
-    if !has_family {
+    for method in ["arptables", "nftables"].iter().filter(|method| !methods.contains(method)) {
         on_a_network(|| {
             let before = machine()?;
-            let outcome = ensure_status("start --method nftables 192.0.2.1", 1)?;
+            let outcome = ensure_status(&format!("start --method {method} 192.0.2.1"), 1)?;
             ensure!(outcome.stderr.contains("nftables filter no ARP"), "{}", outcome.stderr);
+            ensure!(!record()?.exists(), "--method {method}: nothing was started, and there is a record");
             ensure_same(&before, &machine()?)
         })?;
     }
@@ -632,6 +659,12 @@ fn rules_on_arp_packets() -> Result<()> {
 
 fn persistence_there_and_back() -> Result<()> {
     on_a_network(|| {
+        // Anything but the usual, of which a file has to tell.
+        let (options, told) = match methods()? {
+            [] => ("--interface quiet0", "--method arp-sysctl --interface quiet0"),
+            _ => ("--method arptables", "--method arptables --interface lo"),
+        };
+        sh("ip link add quiet0 type dummy; ip link set quiet0 up")?;
         let before = machine()?;
         let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/systemd/ipvsadm-rs-realserver@.service");
         // This machine's own files are not for that. One script, because the mounts end with it.
@@ -645,7 +678,7 @@ fn persistence_there_and_back() -> Result<()> {
              find /etc/sysctl.d /etc/systemd/system | sort >/tmp/before-$$
              $us realserver start 192.0.2.1
              $us realserver start --persist 192.0.2.1
-             $us realserver start --persist --method arptables 192.0.2.2
+             $us realserver start --persist {options} 192.0.2.2
              $us realserver start --persist 2001:db8::1
              $us realserver status --persist
              cd /etc; grep -r . sysctl.d systemd/system/*.d; readlink systemd/system/*.wants/*
@@ -671,7 +704,7 @@ fn persistence_there_and_back() -> Result<()> {
             "status 1",
             "sysctl.d/60-ipvsadm-rs-realserver-192.0.2.1.conf:# before: net/ipv4/conf/all/arp_ignore = 0",
             "sysctl.d/60-ipvsadm-rs-realserver-192.0.2.1.conf:net/ipv4/conf/all/arp_ignore = 1",
-            "Environment=\"OPTIONS=--method arptables --interface lo\"",
+            &format!("Environment=\"OPTIONS={told}\""),
             "/etc/systemd/system/ipvsadm-rs-realserver@.service",
             "systemd/system/multi-user.target.wants/ipvsadm-rs-realserver@192.0.2.1.service",
             "systemd/system/multi-user.target.wants/ipvsadm-rs-realserver@2001:db8::1.service",

@@ -15,11 +15,20 @@ forget() {
     for host in rs1 rs2; do typed "$host" ip neigh flush dev eth0; done
 }
 
+# takes METHOD: whether this kernel has what the method is made of
+takes() {
+    case $1 in
+        arp-sysctl) return 0 ;;
+        arptables) if on rs1 arptables-legacy -n -L >/dev/null 2>&1; then return 0; fi ;;
+    esac
+    on rs1 nft --check add table arp lab 2>/dev/null
+}
+
 for method in arp-sysctl arptables nftables; do
     heading "--method $method"
-    if [[ $method == nftables ]] && ! on rs1 nft --check add table arp lab 2>/dev/null; then
-        prove "this kernel has no nftables for ARP: --method nftables says so" \
-            exits_with 1 "CONFIG_NF_TABLES_ARP" rs1 ipvsadm-rs realserver start --method nftables "$vip"
+    if ! takes "$method"; then
+        prove "this kernel has no $method for ARP: --method $method says so" \
+            exits_with 1 "nftables filter no ARP" rs1 ipvsadm-rs realserver start --method "$method" "$vip"
         prove "and rs1 is as it was" looks_like rs1 "$state/rs1.before"
         note "Where the kernel has them, they are shown: lab/run --kernel stock realserver."
         continue

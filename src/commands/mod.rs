@@ -87,7 +87,7 @@ pub fn run(arguments: &[OsString]) -> u8 {
         Some(b"ipvsadm-restore") => restore::as_program(program, arguments, &mut output),
         _ => as_ipvsadm(program, arguments, &mut output),
     };
-    let outcome = match output.flush() {
+    let outcome = match output.finish() {
         Ok(()) => outcome,
         Err(error) => outcome.and(Err(error.into())),
     };
@@ -109,7 +109,7 @@ fn tell(error: &anyhow::Error) -> u8 {
         return *status;
     }
     let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
-    if kind == Some(io::ErrorKind::BrokenPipe) {
+    if kind == Some(io::ErrorKind::BrokenPipe) && error.downcast_ref::<kernel::Error>().is_none() {
         // Whoever read our output has read enough.
         return status::OK;
     }

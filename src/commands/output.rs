@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 
+use nix::errno::Errno;
+
 /// Bytes gathered before they are written.
 const SIZE: usize = 64 * 1024;
 
@@ -10,11 +12,28 @@ const SIZE: usize = 64 * 1024;
 pub(super) struct Output {
     buffer: Vec<u8>,
     stdout: io::Stdout,
+    /// Whether anything has been written yet.
+    written: bool,
 }
 
 impl Output {
     pub(super) fn new() -> Self {
-        Self { buffer: Vec::new(), stdout: io::stdout() }
+        Self { buffer: Vec::new(), stdout: io::stdout(), written: false }
+    }
+
+    /// Write what is left, when nothing more will come. Some file systems, NFS above all, tell only at closing that there
+    /// was no room.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        self.flush()?;
+        if self.written {
+            // Standard output itself is not ours to close; closing another descriptor of it asks the same question.
+            let Ok(same) = nix::unistd::dup(self.stdout.as_fd()) else { return Ok(()) };
+            match nix::unistd::close(same) {
+                Ok(()) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(failed(errno)),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -31,19 +50,24 @@ impl Write for Output {
         let mut rest = self.buffer.as_slice();
         while !rest.is_empty() {
             match nix::unistd::write(self.stdout.as_fd(), rest) {
-                Ok(written) => rest = &rest[written..],
-                Err(nix::errno::Errno::EINTR) => {}
+                Ok(written) => {
+                    rest = &rest[written..];
+                    self.written = true;
+                }
+                Err(Errno::EINTR) => {}
                 Err(errno) => {
                     self.buffer.clear();
-                    let kind = io::Error::from(errno).kind();
-                    return Err(io::Error::new(
-                        kind,
-                        format!("standard output: {}", crate::kernel::system_message(errno)),
-                    ));
+                    return Err(failed(errno));
                 }
             }
         }
         self.buffer.clear();
         Ok(())
     }
+}
+
+/// The error of a write that came to this.
+fn failed(errno: Errno) -> io::Error {
+    let kind = io::Error::from(errno).kind();
+    io::Error::new(kind, format!("standard output: {}", crate::kernel::system_message(errno)))
 }

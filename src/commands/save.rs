@@ -19,8 +19,12 @@ pub(super) fn run(save: &Save, output: &mut Output) -> Result<u8> {
     let mut client = Client::connect()?;
     match &save.file {
         None => save_with(&mut client, save, output)?,
-        Some(path) => file::replace(path, |file| save_with(&mut client, save, file))
-            .with_context(|| path.display().to_string())?,
+        Some(path) => {
+            // All of it first: looking names up takes its time, and what is begun then is done in a moment.
+            let mut text = Vec::new();
+            save_with(&mut client, save, &mut text).with_context(|| path.display().to_string())?;
+            file::replace(path, &text).with_context(|| path.display().to_string())?;
+        }
     }
     Ok(status::OK)
 }

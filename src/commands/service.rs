@@ -13,7 +13,7 @@ use super::restore::{Source, Wanted, read_state, replace};
 use super::save::save_with;
 use super::{Output, document, status, tell};
 use crate::grammar::{self, Columns, Listing, RESOLVE_TIMEOUT_DEFAULT, Save};
-use crate::host::file;
+use crate::host::file::{self, ReplaceError};
 use crate::host::lock::{Lock, LockError};
 use crate::host::sysconfig::Settings;
 use crate::host::systemd;
@@ -241,8 +241,13 @@ impl Service<'_> {
                 _ => {}
             }
         }
-        file::replace(path, |out| out.write_all(&text))
-            .with_context(|| format!("{}: the rules are not saved", self.rules()))?;
+        file::replace(path, &text).map_err(|error| {
+            let what = match error {
+                ReplaceError::NotDurable(_) => self.rules(),
+                _ => format!("{}: the rules are not saved", self.rules()),
+            };
+            anyhow::Error::new(error).context(what)
+        })?;
         Ok(Saved::Yes)
     }
 

@@ -8,7 +8,8 @@ use super::Skip;
 use crate::host::route::{Address, HardwareAddress, Link, Neighbour, Route};
 use crate::host::{Listener, SettingLine};
 use crate::model::{
-    Daemon, DestinationEntry, DestinationKey, Info, SchedulerName, ServiceKey, Table, TableService, Timeouts,
+    Daemon, DestinationEntry, DestinationKey, HashTables, Info, SchedulerName, ServiceKey, Table, TableService,
+    Timeouts,
 };
 
 /// Something read from the machine, or the reason why it could not be read.
@@ -251,6 +252,8 @@ pub struct Facts {
     pub table: Fact<Table>,
     /// What IPVS says of itself.
     pub info: Fact<Info>,
+    /// How full the kernel's hash tables are; None if it does not tell.
+    pub hash_tables: Fact<Option<HashTables>>,
     /// The timeouts.
     pub timeouts: Fact<Timeouts>,
     /// The sync daemons.

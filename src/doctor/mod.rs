@@ -218,7 +218,8 @@ pub const CHECKS: &[Check] = &{
         "D15" Director d::receive_offload: "large receive offload is off",
             "It glues packets together to ones that cannot be sent on.";
         "D16" Director d::table_size: "the connection table is large enough",
-            "With many connections to a bucket each packet's look-up takes longer.";
+            "With many connections to a bucket each packet's look-up takes longer; beyond net.ipv4.vs.conn_max, which newer \
+             kernels have, no connection is taken.";
         "D17" Director d::neighbour_table: "the neighbour table has room for all servers",
             "When it overflows, packets are lost for no visible reason.";
         "D18" Director d::sync: "the sync daemons can talk",

@@ -10,9 +10,9 @@ use crate::host::route::{
 };
 use crate::host::{Listener, SettingLine};
 use crate::model::{
-    Daemon, DaemonRole, Destination, DestinationEntry, DestinationKey, Family, Forwarding, Info, InterfaceName,
-    Netmask, Persistence, Protocol, SchedulerName, Service, ServiceEntry, ServiceFlags, ServiceKey, Statistics, Table,
-    TableService, Timeouts, Tunnel,
+    Daemon, DaemonRole, Destination, DestinationEntry, DestinationKey, Family, Forwarding, HashTable, HashTables, Info,
+    InterfaceName, Netmask, Persistence, Protocol, SchedulerName, Service, ServiceEntry, ServiceFlags, ServiceKey,
+    Statistics, Table, TableService, Timeouts, Tunnel,
 };
 
 const VIP: &str = "20.20.20.20";
@@ -114,6 +114,7 @@ fn machine() -> Facts {
         ipvs: Fact::known(Ipvs { present: true, blocked: None }, "netlink"),
         table: Fact::known(Table::default(), "table"),
         info: Fact::known(Info { version: 0x01_02_01, connection_table_size: 4096 }, "info"),
+        hash_tables: Fact::known(None, "status"),
         timeouts: Fact::known(Timeouts { tcp: 7300, tcp_fin: 120, udp: 300 }, "timeouts"),
         daemons: Fact::known(Vec::new(), "daemons"),
         modules: Fact::known(Modules { known: ["ip_vs_wrr".to_owned()].into(), blocked: Vec::new() }, "modules"),
@@ -520,8 +521,31 @@ fn d16_table_size() {
     let mut facts = director();
     table(&mut facts, |service| service.destinations[0].active_connections = 10_000);
     assert_found("D16", &facts, State::Warn, "in 4096 buckets", "conn_tab_bits=15");
-    set(&mut facts, "net/ipv4/vs/conn_lfactor", -4);
-    assert_skipped("D16", &facts, "grows by itself");
+    // A kernel whose tables grow.
+    let of = |entries, buckets, load| HashTable { entries, buckets, empty_buckets: None, load_factor: Some(load) };
+    let mut tables =
+        HashTables { connections: of(10_000, 262_144, -4), services: of(3, 16, -3), connection_limit: None };
+    let mut judged = |tables: HashTables, state, fact: &str, mend: &str| {
+        facts.hash_tables = Fact::known(Some(tables), "status");
+        assert_found("D16", &facts, state, fact, mend);
+    };
+    judged(tables, State::Ok, "above one for every 16 buckets (conn_lfactor = -4); 3 services in 16 buckets", "");
+    tables.connection_limit = Some(1 << 30);
+    judged(tables, State::Ok, "10000 connections in 262144 buckets", "");
+    tables.connection_limit = Some(11_000);
+    judged(tables, State::Warn, "no more than conn_max = 11000", "sysctl -w net.ipv4.vs.conn_max=20000");
+    tables.connection_limit = Some(10_000);
+    judged(tables, State::Fail, "no more than conn_max = 10000", "sysctl -w net.ipv4.vs.conn_max=20000");
+    tables.connection_limit = Some(1 << 30);
+    tables.connections = of(10_000, 4096, 2);
+    judged(tables, State::Warn, "above 4 for every bucket (conn_lfactor = 2)", "net.ipv4.vs.conn_lfactor=-4");
+    tables.connections = of(10_000, 4096, -4);
+    judged(tables, State::Warn, "10000 connections in 4096 buckets, and there will be no more", "conn_tab_bits=15");
+    tables.connections = of(0, 0, -4);
+    tables.services = of(3, 1, 8);
+    judged(tables, State::Warn, "above 256 for every bucket (svc_lfactor = 8)", "net.ipv4.vs.svc_lfactor=-3");
+    facts.hash_tables = Fact::unreadable("Permission denied", "status");
+    assert_skipped("D16", &facts, "status cannot be read: Permission denied");
 }
 
 #[test]

@@ -1,58 +1,137 @@
 //! Files that are written as a whole or not at all.
 
+use std::fmt;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::geteuid;
-use tempfile::NamedTempFile;
+
+/// What the name of a file that is being written begins with; six letters and digits follow. Only a program that was
+/// killed (SIGKILL) or a machine that went down leaves one behind, and nothing reads it.
+pub const TEMPORARY: &str = ".ipvsadm-rs.";
 
 /// Mode of a rules file that was not there before: the addresses in it are nobody else's business.
 const NEW_MODE: u32 = 0o600;
+
+/// Why a file was not replaced, or not for good.
+///
+/// The error of the system call is told, but is not a source: a pipe that nobody reads any longer is no failure where
+/// output goes to, and must not be taken for that here.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ReplaceError {
+    /// The old file is there, as it was; or none, if there was none.
+    Untouched(io::Error),
+    /// The new file is there, whole. If the machine goes down now, the old one may be there afterwards.
+    NotDurable(io::Error),
+}
+
+impl fmt::Display for ReplaceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Untouched(error) => error.fmt(f),
+            Self::NotDurable(error) => {
+                write!(f, "the new file is there, but may be lost if the machine goes down now: {error}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ReplaceError {}
 
 /// Write a file by way of a temporary one beside it: whatever happens, there is the old file or the new one. A file that
 /// is there keeps its mode and owner, a link stays one.
 ///
 /// # Errors
-/// `fill` fails, or the file cannot be written to disk; the old one is untouched then.
-pub fn replace<E: From<io::Error>>(
-    path: &Path,
-    fill: impl FnOnce(&mut io::BufWriter<&mut File>) -> Result<(), E>,
-) -> Result<(), E> {
+/// The file cannot be written to disk. The error tells whether the old file is there or the new one.
+pub fn replace(path: &Path, text: &[u8]) -> Result<(), ReplaceError> {
+    let folder = put_in_place(path, text).map_err(ReplaceError::Untouched)?;
+    // The new name is on disk only with its folder.
+    match folder.sync_all() {
+        // On this file system there is no such thing.
+        Err(error) if matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EINVAL | Errno::ENOTSUP)) => {
+            Ok(())
+        }
+        synced => synced.map_err(ReplaceError::NotDurable),
+    }
+}
+
+/// Everything but the last step, which makes the name durable. Returns the folder.
+fn put_in_place(path: &Path, text: &[u8]) -> io::Result<File> {
     refuse_what_others_laid(path)?;
     let target = match fs::canonicalize(path) {
         Ok(target) => target,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
-        Err(error) => return Err(error.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if fs::symlink_metadata(path).is_ok_and(|there| there.is_symlink()) {
+                return Err(io::Error::other("a link to a file that is not there"));
+            }
+            path.to_owned()
+        }
+        Err(error) => return Err(error),
     };
-    let folder = match target.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(&target);
     let old = match fs::metadata(&target) {
         Ok(old) if old.is_file() => Some(old),
-        Ok(_) => return Err(io::Error::other("not a regular file").into()),
+        Ok(_) => return Err(io::Error::other("not a regular file")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(error),
     };
-    let mut temporary = NamedTempFile::new_in(folder).map_err(bare)?;
-    {
-        let mut buffer = io::BufWriter::new(temporary.as_file_mut());
-        fill(&mut buffer)?;
-        buffer.flush()?;
-    }
-    let file = temporary.as_file();
+    // Opened while there is a way back.
+    let opened = File::open(folder)?;
+    let _signals = KeptBack::new();
+    // Opened by ourselves, for an error without the name of a file that means nothing to anybody.
+    let make = |path: &Path| File::options().write(true).create_new(true).mode(NEW_MODE).open(path);
+    let (mut file, temporary) = tempfile::Builder::new().prefix(TEMPORARY).make_in(folder, make)?.into_parts();
+    file.write_all(text)?;
     if let Some(old) = &old {
-        fchown(file, Some(old.uid()), Some(old.gid()))?;
+        fchown(&file, Some(old.uid()), Some(old.gid()))?;
     }
     // After the owner: a change of owner takes some bits of the mode away.
     file.set_permissions(Permissions::from_mode(old.map_or(NEW_MODE, |old| old.mode() & 0o7777)))?;
     file.sync_all()?;
+    match nix::unistd::close(file) {
+        // It is closed, and all of it is on disk.
+        Ok(()) | Err(Errno::EINTR) => {}
+        Err(errno) => return Err(errno.into()),
+    }
     temporary.persist(&target).map_err(|error| error.error)?;
-    // The new name is on disk only with its folder.
-    File::open(folder)?.sync_all()?;
-    Ok(())
+    Ok(opened)
+}
+
+/// Signals that end a program are kept back until this is dropped, so that none leaves a temporary file.
+struct KeptBack {
+    before: Option<SigSet>,
+}
+
+impl KeptBack {
+    fn new() -> Self {
+        let ending = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGXFSZ];
+        let ending: SigSet = ending.into_iter().collect();
+        Self { before: ending.thread_swap_mask(SigmaskHow::SIG_BLOCK).ok() }
+    }
+}
+
+impl Drop for KeptBack {
+    fn drop(&mut self) {
+        // That a file would be too large the failing call has told.
+        let too_large = SigSet::from(Signal::SIGXFSZ);
+        let _ = SignalFd::with_flags(&too_large, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+            .and_then(|queue| queue.read_signal());
+        let _ = self.before.map(|before| before.thread_set_mask());
+    }
+}
+
+/// The folder that a path lies in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// In a folder that everybody may write to, such as /tmp, a link or a file of another user is a trap: the kernel's rules
@@ -60,25 +139,17 @@ pub fn replace<E: From<io::Error>>(
 fn refuse_what_others_laid(path: &Path) -> io::Result<()> {
     /// Everybody may write.
     const BY_OTHERS: u32 = 0o002;
-    let Ok(there) = fs::symlink_metadata(path) else { return Ok(()) };
-    let folder = fs::metadata(match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    })?;
+    let there = match fs::symlink_metadata(path) {
+        Ok(there) => there,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let folder = fs::metadata(folder_of(path))?;
     let trusted = [geteuid().as_raw(), folder.uid()].contains(&there.uid());
     if folder.mode() & BY_OTHERS != 0 && !trusted {
         return Err(io::Error::other("belongs to another user, in a folder that everybody may write to"));
     }
     Ok(())
-}
-
-/// The error of the system call, without the name of the temporary file that means nothing to anybody.
-fn bare(error: io::Error) -> io::Error {
-    let cause = error.get_ref().and_then(|inner| inner.source()).and_then(|cause| cause.downcast_ref::<io::Error>());
-    match cause.and_then(io::Error::raw_os_error) {
-        Some(number) => io::Error::from_raw_os_error(number),
-        None => error,
-    }
 }
 
 #[cfg(test)]
@@ -89,8 +160,8 @@ mod tests {
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
-    fn write(path: &Path, text: &str) -> io::Result<()> {
-        replace(path, |out| out.write_all(text.as_bytes()))
+    fn write(path: &Path, text: &str) -> Result<(), ReplaceError> {
+        replace(path, text.as_bytes())
     }
 
     #[test]
@@ -107,20 +178,6 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_leaves_the_old_file_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("rules");
-        fs::write(&path, "old").unwrap();
-        let failed = replace(&path, |out| {
-            out.write_all(b"half")?;
-            Err(io::Error::other("no more"))
-        });
-        assert_eq!(failed.unwrap_err().to_string(), "no more");
-        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
-        assert_eq!(names(folder.path()), ["rules"]);
-    }
-
-    #[test]
     fn a_link_stays_and_what_it_points_to_is_written() {
         let folder = tempfile::tempdir().unwrap();
         let (path, link) = (folder.path().join("rules"), folder.path().join("link"));
@@ -129,6 +186,26 @@ mod tests {
         write(&link, "new").unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+    }
+
+    #[test]
+    fn a_link_to_nothing_is_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("nothing", &link).unwrap();
+        assert_eq!(write(&link, "new").unwrap_err().to_string(), "a link to a file that is not there");
+        assert_eq!(names(folder.path()), ["link"]);
+    }
+
+    #[test]
+    fn signals_are_let_through_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let before = SigSet::thread_get_mask().unwrap();
+        write(&folder.path().join("rules"), "x").unwrap();
+        let after = SigSet::thread_get_mask().unwrap();
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGXFSZ] {
+            assert_eq!(after.contains(signal), before.contains(signal), "{signal}");
+        }
     }
 
     #[test]

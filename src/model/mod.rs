@@ -18,6 +18,6 @@ pub use service::{
     ServiceKey, Tunnel,
 };
 pub use state::{
-    Counters, Daemon, DaemonRole, DestinationEntry, Info, Rates, ServiceEntry, Statistics, Table, TableService,
-    Timeouts,
+    Counters, Daemon, DaemonRole, DestinationEntry, HashTable, HashTables, Info, Rates, ServiceEntry, Statistics,
+    Table, TableService, Timeouts,
 };

@@ -102,6 +102,30 @@ pub struct Info {
     pub connection_table_size: u32,
 }
 
+/// A hash table of the kernel's that grows and shrinks by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashTable {
+    /// What is in it.
+    pub entries: u64,
+    /// Its buckets; 0 if it has not been made yet.
+    pub buckets: u64,
+    /// Those of them that nothing is in.
+    pub empty_buckets: Option<u64>,
+    /// It grows when there are more than 2 to the power of this entries to a bucket.
+    pub load_factor: Option<i32>,
+}
+
+/// The hash tables of a network namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashTables {
+    /// Of connections.
+    pub connections: HashTable,
+    /// Of services.
+    pub services: HashTable,
+    /// The most connections there may be.
+    pub connection_limit: Option<u64>,
+}
+
 /// Idle seconds after which a connection is forgotten (`--set`). For a change, 0 keeps what is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timeouts {

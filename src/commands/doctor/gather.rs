@@ -16,7 +16,7 @@ use crate::doctor::facts::{
 };
 use crate::host::probe::{Heard, Wire};
 use crate::host::route::{self, Address, Link, Route, RouteQuery};
-use crate::host::{self, SystemNames, boot, ethtool, sysctl};
+use crate::host::{self, SystemNames, boot, ethtool, hash_tables, sysctl};
 use crate::kernel::{self, Client};
 use crate::model::{Change, DestinationEntry, ServiceKey, Table};
 use crate::plan::{self, Options, RuleSet, State};
@@ -75,6 +75,7 @@ pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
             "generic netlink",
         ),
         info: ask(&mut ipvs, Client::info),
+        hash_tables: Fact::of(hash_tables::read(), hash_tables::STATUS),
         timeouts: ask(&mut ipvs, Client::timeouts),
         daemons: ask(&mut ipvs, Client::daemons),
         modules: Fact::of(
@@ -235,14 +236,7 @@ fn settings(links: &Fact<Vec<Link>>) -> Settings {
         };
         settings.insert(key, fact);
     };
-    for name in [
-        "expire_nodest_conn",
-        "expire_quiescent_template",
-        "conn_reuse_mode",
-        "conntrack",
-        "backup_only",
-        "conn_lfactor",
-    ] {
+    for name in ["expire_nodest_conn", "expire_quiescent_template", "conn_reuse_mode", "conntrack", "backup_only"] {
         add(&format!("net/ipv4/vs/{name}"));
     }
     for key in [

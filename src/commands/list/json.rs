@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::for_services;
 use crate::commands::Output;
 use crate::grammar::{Json, Listing, Subject};
+use crate::host::hash_tables;
 use crate::kernel::Client;
 use crate::view::Labels;
 use crate::view::json::{self, DaemonDocument, ServiceDocument, TableHead, TimeoutsDocument};
@@ -24,7 +25,9 @@ pub(super) fn list(client: &mut Client, listing: &Listing, json: Json, output: &
                 Subject::Service(key) => vec![client.service(&key)?],
                 _ => client.services()?,
             };
-            let mut services = json::Stream::begin(output, "table", &TableHead::of(&info), pretty)?;
+            // Nobody is kept from the table because only root may read this.
+            let tables = hash_tables::read().unwrap_or_default();
+            let mut services = json::Stream::begin(output, "table", &TableHead::of(&info, tables), pretty)?;
             for_services(client, entries, listing, &mut Labels::numeric(), |_, service| {
                 Ok(services.element(&ServiceDocument::from(service))?)
             })?;

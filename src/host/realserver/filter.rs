@@ -44,16 +44,26 @@ impl Filter {
         let nftables = |sources| Self::Nftables { table: format!("ipvsadm-rs-{vip}"), sources };
         match method {
             Method::Nftables => usable_nft().map(|()| nftables(sources)),
-            _ => match legacy_arptables() {
-                Some(program) => Ok(Self::Arptables { program, rules: rules(vip, &sources) }),
+            _ => {
+                let mut refused = None;
+                if let Some(program) = legacy_arptables() {
+                    // The program may be there, and nothing of it in the kernel: newer ones come without.
+                    match listing(&program) {
+                        Ok(_) => return Ok(Self::Arptables { program, rules: rules(vip, &sources) }),
+                        Err(error) => refused = Some(error),
+                    }
+                }
                 // Today's arptables is another face of nftables.
-                None => match (usable_nft(), find("arptables")) {
-                    (Ok(()), _) => Ok(nftables(sources)),
+                match (usable_nft(), refused, find("arptables")) {
+                    (Ok(()), ..) => Ok(nftables(sources)),
+                    (Err(_), Some(error), _) => {
+                        Err(state(format!("{error}: this kernel has no arptables, and its nftables filter no ARP")))
+                    }
                     // The empty chains that it makes stay: without nft nothing takes them away.
-                    (Err(_), Some(program)) => Ok(Self::Arptables { program, rules: rules(vip, &sources) }),
-                    (Err(error), None) => Err(error),
-                },
-            },
+                    (Err(_), None, Some(program)) => Ok(Self::Arptables { program, rules: rules(vip, &sources) }),
+                    (Err(error), None, None) => Err(error),
+                }
+            }
         }
     }
 
@@ -166,11 +176,16 @@ fn rules(vip: Ipv4Addr, sources: &[(String, Ipv4Addr)]) -> Vec<Vec<String>> {
 
 /// Whether arptables lists a rule: the words of it, in any order, in one line under its chain.
 fn listed(program: &Path, rule: &[String]) -> Result<bool> {
+    Ok(is_listed(&listing(program)?, rule))
+}
+
+/// All that arptables lists.
+fn listing(program: &Path) -> Result<String> {
     let output = command(program).args(["-n", "-L"]).output().with_context(|| program.display().to_string())?;
     if !output.status.success() {
         return Err(failed(program, &output.stderr));
     }
-    Ok(is_listed(&String::from_utf8_lossy(&output.stdout), rule))
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn is_listed(listing: &str, rule: &[String]) -> bool {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
-use std::io::{self, Write};
+use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -140,9 +140,8 @@ pub(super) fn remove(vip: IpAddr) -> Result<()> {
 /// Write a file that everybody may read.
 fn put(path: &Path, text: &str) -> Result<()> {
     make_folder(path)?;
-    file::replace(path, |out| out.write_all(text.as_bytes()))
-        .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o644)))
-        .with_context(|| path.display().to_string())
+    file::replace(path, text.as_bytes()).with_context(|| path.display().to_string())?;
+    fs::set_permissions(path, Permissions::from_mode(0o644)).with_context(|| path.display().to_string())
 }
 
 /// Remove a file, if it is there.

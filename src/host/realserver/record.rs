@@ -25,7 +25,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{self, Write};
+use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -139,20 +139,20 @@ impl Book {
 
     /// Write the record, to be on disk when this returns. Without VIPs there is nothing to be kept.
     pub(super) fn save(&self) -> Result<()> {
-        let saved = if self.record.vips.is_empty() {
-            match fs::remove_file(&self.path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => File::open(FOLDER).and_then(|folder| folder.sync_all()),
+        let save = || -> Result<()> {
+            if self.record.vips.is_empty() {
+                return match fs::remove_file(&self.path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+                    _ => Ok(File::open(FOLDER).and_then(|folder| folder.sync_all())?),
+                };
             }
-        } else {
-            file::replace(&self.path, |out| {
-                serde_json::to_writer_pretty(&mut *out, &self.record)?;
-                out.write_all(b"\n")
-            })
+            let mut text = serde_json::to_vec_pretty(&self.record)?;
+            text.push(b'\n');
+            file::replace(&self.path, &text)?;
             // There is nothing secret in it, and anybody may ask for the status.
-            .and_then(|()| fs::set_permissions(&self.path, Permissions::from_mode(0o644)))
+            Ok(fs::set_permissions(&self.path, Permissions::from_mode(0o644))?)
         };
-        saved.with_context(|| self.path.display().to_string())
+        save().with_context(|| self.path.display().to_string())
     }
 }
 
@@ -173,7 +173,7 @@ fn parse(text: &[u8], empty: Record) -> Result<Record> {
 fn sweep(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
-        if entry.file_name().as_encoded_bytes().starts_with(b".tmp") {
+        if entry.file_name().as_encoded_bytes().starts_with(file::TEMPORARY.as_bytes()) {
             // What cannot be removed does no harm.
             let _ = fs::remove_file(entry.path());
         }

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use serde::Serialize;
 
 use crate::model::{
-    Checksum, Counters, Destination, DestinationEntry, DestinationKey, Family, Forwarding, Info, Netmask, Rates,
-    Service, ServiceKey, TableService, Tunnel,
+    Checksum, Counters, Destination, DestinationEntry, DestinationKey, Family, Forwarding, HashTable, HashTables, Info,
+    Netmask, Rates, Service, ServiceKey, TableService, Tunnel,
 };
 use crate::view::{rules, text};
 
@@ -16,14 +16,53 @@ pub struct TableHead {
     ipvs_version: String,
     /// Hash buckets.
     connection_table_size: u32,
+    hash_tables: Option<HashTablesDocument>,
     services: [(); 0],
 }
 
+/// How full the kernel's tables are.
+#[derive(Debug, Serialize)]
+struct HashTablesDocument {
+    connections: HashTableDocument,
+    services: HashTableDocument,
+    connection_limit: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct HashTableDocument {
+    entries: u64,
+    buckets: u64,
+    empty_buckets: Option<u64>,
+    load_factor: Option<i32>,
+}
+
+impl From<HashTables> for HashTablesDocument {
+    fn from(tables: HashTables) -> Self {
+        Self {
+            connections: tables.connections.into(),
+            services: tables.services.into(),
+            connection_limit: tables.connection_limit,
+        }
+    }
+}
+
+impl From<HashTable> for HashTableDocument {
+    fn from(table: HashTable) -> Self {
+        let HashTable { entries, buckets, empty_buckets, load_factor } = table;
+        Self { entries, buckets, empty_buckets, load_factor }
+    }
+}
+
 impl TableHead {
-    /// Of this IPVS.
+    /// Of this IPVS, and of its tables if the kernel tells of them.
     #[must_use]
-    pub fn of(info: &Info) -> Self {
-        Self { ipvs_version: text::version(info), connection_table_size: info.connection_table_size, services: [] }
+    pub fn of(info: &Info, tables: Option<HashTables>) -> Self {
+        Self {
+            ipvs_version: text::version(info),
+            connection_table_size: info.connection_table_size,
+            hash_tables: tables.map(HashTablesDocument::from),
+            services: [],
+        }
     }
 }
 
