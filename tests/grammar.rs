@@ -284,7 +284,7 @@ fn respelling_reaches_every_form() {
 }
 
 /// The names that messages call options by: COMPAT's list, then ours.
-const NAMES: [&str; 51] = [
+const NAMES: [&str; 52] = [
     "numeric",
     "connection",
     "service-address",
@@ -329,6 +329,7 @@ const NAMES: [&str; 51] = [
     "drain",
     "force",
     "resolve-timeout",
+    "lock-wait",
     "json",
     "pretty",
     "table",
