@@ -171,7 +171,18 @@ impl Waiting<'_> {
     fn wait(&mut self, client: &mut Client, signals: &Signals) -> Result<End> {
         let end = self.request.limit.map(|limit| self.started + Duration::from_secs(limit.into()));
         loop {
-            let now = client.destinations(&self.request.service)?;
+            let now = match client.destinations(&self.request.service) {
+                Ok(now) => now,
+                // That others are busy with the service's other servers is no reason to end; it is looked at again, but
+                // not for longer than was asked.
+                Err(Error::Unsettled) if end.is_none_or(|end| Instant::now() < end) => {
+                    if let Some(signal) = pause(signals, INTERVAL)? {
+                        return Ok(End::Signal(signal));
+                    }
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let left = match self.drain.look(&now) {
                 Look::Gone => return Ok(End::Gone),
                 Look::Disturbed(what) => return Ok(End::Disturbed(what.to_string())),

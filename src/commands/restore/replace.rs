@@ -83,9 +83,20 @@ impl<'r> Replacement<'r> {
             if let Some(failure) = work.forth()? {
                 return Ok(failure);
             }
-            if !work.is_now(&want, options)? {
-                say!("{source}: another program changed the table meanwhile: it is not what the rules say");
-                return Ok(status::FAILED);
+            match work.is_now(&want, options) {
+                Ok(true) => {}
+                Ok(false) => {
+                    say!("{source}: another program changed the table meanwhile: it is not what the rules say");
+                    return Ok(status::FAILED);
+                }
+                Err(Error::Unsettled) => {
+                    say!(
+                        "{source}: the rules are carried out, but another program keeps changing the table: whether it \
+                         is what they say cannot be told"
+                    );
+                    return Ok(status::FAILED);
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         // An answer can take long, and what else the lines ask for locks by itself.
@@ -114,7 +125,11 @@ pub(in crate::commands) fn read_state(client: &mut Client, want: &State) -> Resu
     let mut services = Vec::with_capacity(rules.len());
     for service in rules {
         progress.step();
-        services.push(read_service(client, service)?);
+        let service = read_service(client, service)?;
+        // Without servers it may never have been, but have been deleted meanwhile.
+        if !service.destinations.is_empty() || client.has_service(&service.service.rule.key)? {
+            services.push(service);
+        }
     }
     services.sort_unstable_by_key(|service: &RuleService| service.service.rule.key);
     let timeouts = want.timeouts.map(|_| client.timeouts()).transpose()?;
@@ -205,10 +220,15 @@ impl Work<'_> {
         for (change, refusal) in &refused {
             say!("{}: {refusal}, going back by: {}", self.source, rule(change));
         }
-        if self.is_now(self.have, Options::default())? {
-            say!("{}: the table is as it was before", self.source);
-        } else {
-            say!("{}: the table is not as it was before: another program changed it meanwhile", self.source);
+        let source = self.source;
+        match self.is_now(self.have, Options::default()) {
+            Ok(true) => say!("{source}: the table is as it was before"),
+            Ok(false) => say!("{source}: the table is not as it was before: another program changed it meanwhile"),
+            Err(Error::Unsettled) => say!(
+                "{source}: what was done is undone, but another program keeps changing the table: whether it is as it was \
+                 before cannot be told"
+            ),
+            Err(error) => return Err(error.into()),
         }
         Ok(status::FAILED)
     }
