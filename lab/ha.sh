@@ -213,6 +213,42 @@ lacks() { # FILE RULE: of what the file has this rule is missing, and nothing el
     [[ $evidence == "+ $2" ]]
 }
 
+has_instead() { # FILE RULE OTHER: the table has this rule where the file has the other one, and nothing else differs
+    evidence=$(on director ipvsadm-rs diff "$1") || :
+    [[ $evidence == "- $2"$'\n'"+ $3" ]]
+}
+
+# Stops a web server and replaces the table by one file and the other in turn, until keepalived has said that it takes the
+# server out, and some more times. What the replacements said is in replacements, a line for each.
+replace_until_taken_out() { # HOST FILE OTHER
+    local -n server_ip=${1}_ip
+    local said end=$((SECONDS + 30)) before more=10
+    before=$(taken_out "$server_ip")
+    note "replacing by ${2##*/} and ${3##*/} in turn"
+    stop_web_server "$1" >/dev/null &
+    local stopping=$!
+    : >"$state/replacements"
+    while ((SECONDS < end && more > 0)); do
+        [[ $(taken_out "$server_ip") == "$before" ]] || more=$((more - 1))
+        said=$(on director ipvsadm-rs -R --replace --file "$2" 2>&1) && said="0 $said" || said="$? $said"
+        echo "${said//$'\n'/; }" >>"$state/replacements"
+        set -- "$1" "$3" "$2"
+    done
+    wait "$stopping"
+    ((more == 0)) || note "keepalived did not notice"
+}
+
+# How often keepalived has said so.
+taken_out() { # ADDRESS
+    grep -c "Removing service \[$1\]" "$state/director.keepalived" || :
+}
+
+each_succeeded_or_told() {
+    evidence=$(sort "$state/replacements" | uniq -c)
+    [[ -s $state/replacements ]] &&
+        ! grep -v -x -e '0 ' -e '1 .*another program.*' -e '1 .*keeps changing.*' "$state/replacements"
+}
+
 same_program() { # PATH
     evidence="$1: $(on director "$1" --version)"
     on director cmp "$ipvsadm" "$1"

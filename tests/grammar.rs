@@ -266,7 +266,7 @@ fn respelling_reaches_every_form() {
 }
 
 /// The names that messages call options by: COMPAT's list, then ours.
-const NAMES: [&str; 51] = [
+const NAMES: [&str; 52] = [
     "numeric",
     "connection",
     "service-address",
@@ -311,6 +311,7 @@ const NAMES: [&str; 51] = [
     "drain",
     "force",
     "resolve-timeout",
+    "lock-wait",
     "json",
     "pretty",
     "table",

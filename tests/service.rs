@@ -42,6 +42,7 @@ fn main() -> ExitCode {
             ("status: nothing there", status_without_ipvs),
             ("status: as JSON", status_as_json),
             ("two at once", two_at_once),
+            ("the table's lock", the_tables_lock),
             ("panic: settings and lock do not matter", panic_always_works),
             ("without privileges", without_privileges),
             ("wrong use", wrong_use),
@@ -669,6 +670,28 @@ fn two_at_once() -> Result<()> {
     ensure_table(FILED)?;
     done(&["save"])?;
     ensure_file(EL_RULES, &format!("{FILED}{TIMEOUTS}"))
+}
+
+/// The lock that other commands take as well: it is waited for, and nothing is done without it.
+fn the_tables_lock() -> Result<()> {
+    add(BY_HAND)?;
+    fs::write(EL_SETTINGS, "IPVS_SAVE_ON_STOP=yes\nIPVS_SAVE_ON_RESTART=yes\n")?;
+    fs::write(EL_RULES, FILED)?;
+    let holder = support::Holder::start()?;
+    for verb in ["start", "stop", "restart", "reload", "force-reload", "load"] {
+        tells(&[verb, "--lock-wait", "0"], "1", &format!("{} is changing the table: not done", holder.name()))?;
+        ensure_table(BY_HAND)?;
+        ensure_file(EL_RULES, FILED)?;
+    }
+    done(&["save"])?;
+    tells(&["start", "--lock-wait", "2678401"], "2", "2678401 is not in")?;
+    drop(holder);
+    // Each verb takes the lock once, and lets it go: saved and loaded, with daemons of the settings behind that.
+    fs::write(DEBIAN_SETTINGS, "AUTO=true\nDAEMON=backup\nIFACE=lo\nSYNCID=9\n")?;
+    for verb in ["start", "restart", "reload", "force-reload", "load", "stop"] {
+        done(&[verb, "--lock-wait", "0"])?;
+    }
+    ensure_file(EL_RULES, &format!("{BY_HAND}{TIMEOUTS}"))
 }
 
 fn panic_always_works() -> Result<()> {

@@ -20,7 +20,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use pty::Terminal;
-use support::{Invocation, Links, Output, connect_tcp, in_fresh_namespace, ours};
+use support::{Holder, Invocation, Links, Output, connect_tcp, in_fresh_namespace, ours};
 
 const VIP: &str = "20.20.20.20";
 const SERVICE: &str = "20.20.20.20:80";
@@ -41,10 +41,12 @@ fn main() -> ExitCode {
             ("drain: others are noticed", others_are_noticed),
             ("drain: a whole service", a_whole_service),
             ("drain: an edit deletes nothing", an_edit_deletes_nothing),
+            ("confirm: the lock while an answer is waited for", the_lock_while_asked),
             ("names: together, each once, within the limit", names_are_not_waited_for),
             ("names: no getent", no_getent_no_names),
             ("top: services, connections, and the end", what_top_shows),
             ("top: weights and drains from the keyboard", top_changes_weights_and_drains),
+            ("top: while others change the table", top_takes_turns),
             ("top: signals leave the terminal as it was", signals_leave_the_terminal),
             ("top: a terminal that goes away", a_terminal_that_goes_away),
             ("top: sizes", terminals_of_all_sizes),
@@ -196,6 +198,34 @@ fn signals_go_back(cluster: &Cluster) -> Result<()> {
     terminal.write(b"\x03")?;
     terminal.wait_for("the way back", |screen| screen.contains("the weight is 3 again"))?;
     ensure!(terminal.end()? == "signal 2", "Ctrl-C: {}", terminal.screen());
+    Ok(())
+}
+
+fn the_lock_while_asked(_: &Cluster) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("rules");
+    std::fs::write(&path, format!("-A -t {SERVICE} -s rr\n-a -t {SERVICE} -r {SERVER} -m -w 5\n"))?;
+    let path = path.to_str().context("a path that is not UTF-8")?;
+    let replace = ["-R", "--replace", "--file", path, "--confirm", "600", "--lock-wait", "0"];
+    let mut asked = Terminal::start(24, 100, &replace)?;
+    asked.wait_for("the question", |screen| screen.contains("Keep it so?"))?;
+    ensure!(weights()? == [5], "the weight is {:?}", weights()?);
+    // Nobody waits for the answer but the one who asks.
+    run(&["-Z", "--lock-wait", "0"])?;
+    let holder = Holder::start()?;
+    asked.write(b"no\n")?;
+    let told = format!("{} is changing the table: going back all the same", holder.name());
+    asked.wait_for("the way back", |screen| {
+        screen.contains(&told) && screen.contains("the table is as it was before")
+    })?;
+    ensure!(asked.end()? == "1", "its status");
+    ensure!(weights()? == [3], "the weight is {:?}", weights()?);
+    // As long as nothing is changed, Ctrl-C is no answer, but the end.
+    let mut waiting = Terminal::start(24, 100, &replace[..6])?;
+    waiting.wait_for("the wait", |screen| screen.contains(&format!("waiting for {}", holder.name())))?;
+    waiting.write(b"\x03")?;
+    ensure!(waiting.end()? == "signal 2", "Ctrl-C: {}", waiting.screen());
+    ensure!(weights()? == [3], "the weight is {:?}", weights()?);
     Ok(())
 }
 
@@ -416,6 +446,36 @@ fn top_changes_weights_and_drains(cluster: &Cluster) -> Result<()> {
     top.wait_for("its end", |screen| screen.contains("10.0.0.1:8080 is drained and deleted"))?;
     ensure!(weights()?.is_empty(), "it is still there");
     top.write(b"\x03")?;
+    ensure!(top.end()? == "0", "its status");
+    ensure_restored(&top)
+}
+
+fn top_takes_turns(cluster: &Cluster) -> Result<()> {
+    let open = cluster.connect("40.40.40.10", 5001)?;
+    let mut top = Terminal::start(24, 100, &["top", "--interval", "1"])?;
+    top.wait_for("the table", |screen| screen.contains(SERVER))?;
+    let holder = Holder::start()?;
+    let told = format!("{} is changing the table: not done", holder.name());
+    for keys in ["jw7\ry", "dy"] {
+        top.write(keys.as_bytes())?;
+        top.wait_for("the refusal", |screen| screen.contains(&told))?;
+        ensure!(weights()? == [3], "the weight is {:?}", weights()?);
+        // The message goes with the next key.
+        top.write(b"?\x1b")?;
+        top.wait_for("no refusal", |screen| !screen.contains(&told))?;
+    }
+    drop(holder);
+    top.write(b"dy")?;
+    top.wait_for("the drain", |screen| screen.contains("Draining 10.0.0.1:8080: 1 connection left"))?;
+    // What is drained is deleted as soon as that can be.
+    let holder = Holder::start()?;
+    drop(open);
+    top.wait_for("the refusal", |screen| screen.contains(&format!("{} is changing the table", holder.name())))?;
+    ensure!(weights()? == [0], "the weight is {:?}", weights()?);
+    drop(holder);
+    top.wait_for("the end", |screen| !screen.contains(SERVER))?;
+    ensure!(weights()?.is_empty(), "it is still there");
+    top.write(b"q")?;
     ensure!(top.end()? == "0", "its status");
     ensure_restored(&top)
 }

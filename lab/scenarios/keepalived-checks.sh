@@ -39,3 +39,22 @@ typed director ipvsadm-rs -R --replace --file "$saved"
 fetch "http://$vip/?[1-20]"
 prove "and what was saved can be put back beside keepalived" nothing_differs_from "$saved"
 prove "the load is shared 5 : 15" answers_are 5 15
+
+heading "Somebody gives a server another weight, and then its web server dies and comes back"
+changed=$state/other-weight.rules
+sed "s/ -r $rs1_ip:80 -g -w 1\$/ -r $rs1_ip:80 -g -w 5/" "$saved" >"$changed"
+typed director ipvsadm-rs -R --replace --file "$changed"
+prove "the table is what the file says, beside keepalived" nothing_differs_from "$changed"
+stop_web_server rs1
+wait_for 30 "keepalived to notice" table_is "$rs2_ip=3" || :
+prove "the check takes the server out all the same, and diff tells" lacks "$changed" "-a -t $vip:80 -r $rs1_ip:80 -g -w 5"
+web_server rs1 80
+wait_for 30 "keepalived to notice" table_is "$rs1_ip=1 $rs2_ip=3" || :
+prove "it comes back as keepalived has it, and diff tells" has_instead "$changed" \
+    "-a -t $vip:80 -r $rs1_ip:80 -g -w 1" "-a -t $vip:80 -r $rs1_ip:80 -g -w 5"
+
+heading "The table is replaced again and again while a check takes the server out"
+replace_until_taken_out rs1 "$changed" "$saved"
+prove "each replacement made the table what its file says, or told of the other program" each_succeeded_or_told
+typed director ipvsadm-rs -R --replace --file "$saved"
+prove "the next one succeeds" nothing_differs_from "$saved"

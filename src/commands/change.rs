@@ -2,11 +2,13 @@
 
 use anyhow::Result;
 
-use super::status;
+use super::{lock, status};
 use crate::kernel::Client;
 use crate::model::Change;
 
-pub(super) fn run(change: &Change) -> Result<u8> {
-    Client::connect()?.change(change)?;
+pub(super) fn run(change: &Change, lock_wait: u32) -> Result<u8> {
+    let mut client = Client::connect()?;
+    let _locked = lock::take(lock_wait)?;
+    client.change(change)?;
     Ok(status::OK)
 }

@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 
 use super::list::connections::kernel_list;
 use super::signals::Signals;
-use super::status;
+use super::{lock, status};
 use crate::grammar::{Drain as Request, Drained};
 use crate::kernel::{Asked, Client, Error, Refusal};
 use crate::model::{Change, Destination, DestinationEntry, DestinationKey, Family, ServiceKey};
@@ -46,48 +46,56 @@ enum End {
     Signal(Signal),
 }
 
-pub(super) fn run(request: &Request) -> Result<u8> {
+pub(super) fn run(request: &Request, lock_wait: u32) -> Result<u8> {
     let mut client = Client::connect()?;
     client.skip_counters();
+    // From reading the weights to changing them; not while waiting for connections, which can take hours.
+    let locked = lock::take(lock_wait)?;
     let have = servers(&mut client, request)?;
     let drain = plan(request, &have)?;
     let name = name(request);
     // Before anything is changed: from here on there is a way back.
     let signals = Signals::take(&SIGNALS)?;
     let started = Instant::now();
-    let mut waiting =
-        Waiting { request, name: &name, drain, started, bar: Bar::new(), list: None, most: 0, warned: false };
-    let end = match waiting.begin(&mut client).and_then(|()| waiting.wait(&mut client, &signals)) {
+    let mut waiting = Waiting {
+        request,
+        lock_wait,
+        name: &name,
+        drain,
+        started,
+        bar: Bar::new(),
+        list: None,
+        most: 0,
+        warned: false,
+    };
+    let began = waiting.begin(&mut client);
+    drop(locked);
+    let end = match began.and_then(|()| waiting.wait(&mut client, &signals)) {
         Ok(end) => end,
         Err(error) => {
-            waiting.back(&mut client);
+            waiting.back(&mut client, &signals, lock_wait);
             return Err(error);
         }
     };
     drop(waiting.bar.clear());
     match end {
-        End::Gone => waiting.finish(&mut client, &format!("drained in {}", seconds(started.elapsed()))),
+        End::Gone => waiting.finish(&mut client, signals, &format!("drained in {}", seconds(started.elapsed()))),
         End::TimeOut(status) => {
             let status = line(&Status { gives_up: None, clients_for: None, ..status });
             let after = seconds(started.elapsed());
             if request.force {
-                return waiting.finish(&mut client, &format!("{status} left after {after}"));
+                return waiting.finish(&mut client, signals, &format!("{status} left after {after}"));
             }
             say!("{name}: {status} left after {after}: going back");
-            waiting.back(&mut client);
+            waiting.back(&mut client, &signals, lock_wait);
             Ok(status::FAILED)
         }
         End::Disturbed(what) => {
             say!("{name}: {what}: the drain ends here");
-            waiting.back(&mut client);
+            waiting.back(&mut client, &signals, lock_wait);
             Ok(status::FAILED)
         }
-        End::Signal(signal) => {
-            say!("{name}: interrupted: going back");
-            waiting.back(&mut client);
-            signals.end_by(signal);
-            Ok(status::FAILED)
-        }
+        End::Signal(signal) => Ok(waiting.interrupted(&mut client, signals, signal, lock_wait)),
     }
 }
 
@@ -142,6 +150,8 @@ fn seconds(time: Duration) -> String {
 /// A drain under way.
 struct Waiting<'r> {
     request: &'r Request,
+    /// Seconds to wait for the lock on the table.
+    lock_wait: u32,
     name: &'r str,
     drain: Drain,
     started: Instant,
@@ -161,7 +171,18 @@ impl Waiting<'_> {
     fn wait(&mut self, client: &mut Client, signals: &Signals) -> Result<End> {
         let end = self.request.limit.map(|limit| self.started + Duration::from_secs(limit.into()));
         loop {
-            let now = client.destinations(&self.request.service)?;
+            let now = match client.destinations(&self.request.service) {
+                Ok(now) => now,
+                // That others are busy with the service's other servers is no reason to end; it is looked at again, but
+                // not for longer than was asked.
+                Err(Error::Unsettled) if end.is_none_or(|end| Instant::now() < end) => {
+                    if let Some(signal) = pause(signals, INTERVAL)? {
+                        return Ok(End::Signal(signal));
+                    }
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let left = match self.drain.look(&now) {
                 Look::Gone => return Ok(End::Gone),
                 Look::Disturbed(what) => return Ok(End::Disturbed(what.to_string())),
@@ -181,13 +202,8 @@ impl Waiting<'_> {
                 self.bar.show(self.name, &status);
             }
             // What is over by the second look is not called late.
-            let pause = until.map_or(INTERVAL, |until| until.clamp(Duration::from_millis(1), INTERVAL));
-            let timeout = PollTimeout::try_from(pause).unwrap_or(PollTimeout::MAX);
-            match poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], timeout) {
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(errno) => return Err(errno).context("waiting for signals"),
-            }
-            if let Some(signal) = signals.next() {
+            let time = until.map_or(INTERVAL, |until| until.clamp(Duration::from_millis(1), INTERVAL));
+            if let Some(signal) = pause(signals, time)? {
                 return Ok(End::Signal(signal));
             }
         }
@@ -223,7 +239,7 @@ impl Waiting<'_> {
     }
 
     /// Delete what is to be deleted.
-    fn finish(&self, client: &mut Client, what: &str) -> Result<u8> {
+    fn finish(&self, client: &mut Client, signals: Signals, what: &str) -> Result<u8> {
         let name = self.name;
         let change = match self.request.what {
             Drained::Server(key) => Change::DeleteDestination(self.request.service, key),
@@ -233,7 +249,21 @@ impl Waiting<'_> {
                 return Ok(status::OK);
             }
         };
-        match client.change(&change) {
+        let locked = match lock::take_unless(self.lock_wait, &signals) {
+            Ok(Some(locked)) => locked,
+            Ok(None) => {
+                let signal = signals.next().unwrap_or(Signal::SIGTERM);
+                // It has been waited for already.
+                return Ok(self.interrupted(client, signals, signal, 0));
+            }
+            Err(error) => {
+                self.back(client, &signals, 0);
+                return Err(error);
+            }
+        };
+        let outcome = client.change(&change);
+        drop(locked);
+        match outcome {
             Ok(()) => {
                 say!("{name}: {what}; deleted");
                 Ok(status::OK)
@@ -243,14 +273,23 @@ impl Waiting<'_> {
                 Ok(status::FAILED)
             }
             Err(error) => {
-                self.back(client);
+                self.back(client, &signals, self.lock_wait);
                 Err(error.into())
             }
         }
     }
 
-    /// Give the servers back what they had.
-    fn back(&self, client: &mut Client) {
+    /// Go back, and end by this signal.
+    fn interrupted(&self, client: &mut Client, signals: Signals, signal: Signal, lock_wait: u32) -> u8 {
+        say!("{}: interrupted: going back", self.name);
+        self.back(client, &signals, lock_wait);
+        signals.end_by(signal);
+        status::FAILED
+    }
+
+    /// Give the servers back what they had, after waiting so many seconds at most for the lock.
+    fn back(&self, client: &mut Client, signals: &Signals, lock_wait: u32) {
+        let _locked = lock::take_to_go_back(lock_wait, Some(signals));
         let now = match client.destinations(&self.request.service) {
             Ok(now) => now,
             Err(error) => {
@@ -266,6 +305,15 @@ impl Waiting<'_> {
                 Err(error) => say!("{key}: the weight cannot be put back: {error}"),
             }
         }
+    }
+}
+
+/// Wait for so long, or for a signal.
+fn pause(signals: &Signals, time: Duration) -> Result<Option<Signal>> {
+    let timeout = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
+    match poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], timeout) {
+        Ok(_) | Err(Errno::EINTR) => Ok(signals.next()),
+        Err(errno) => Err(errno).context("waiting for signals"),
     }
 }
 

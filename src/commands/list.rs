@@ -107,7 +107,17 @@ fn for_services(
     for entries in entries.chunks(at_once) {
         let mut services = Vec::with_capacity(entries.len());
         for &entry in entries {
-            let mut destinations = client.destinations(&entry.service.key)?;
+            let key = entry.service.key;
+            let mut destinations = client.destinations(&key)?;
+            if destinations.is_empty() {
+                match (listing.subject, client.has_service(&key)?) {
+                    (_, true) => {}
+                    // What is asked for is told of in the words for that.
+                    (Subject::Service(_), false) => drop(client.service(&key)?),
+                    // It was deleted meanwhile; without servers it may never have been.
+                    (_, false) => continue,
+                }
+            }
             if listing.sorted {
                 // The newest is first, and what is in order already is sorted quickest.
                 destinations.reverse();

@@ -18,6 +18,7 @@ mod document;
 mod drain;
 mod help;
 mod list;
+mod lock;
 mod output;
 mod progress;
 mod realserver;
@@ -37,7 +38,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::grammar::{self, Request};
+use crate::grammar::{self, LOCK_WAIT_DEFAULT, Request};
 use crate::host::{SystemNames, namespace};
 use crate::kernel;
 use output::Output;
@@ -162,8 +163,8 @@ fn as_ipvsadm(program: &OsStr, arguments: &[OsString], output: &mut Output) -> R
         return complete::run(arguments, output);
     }
     let words = arguments.iter().map(|word| word.as_bytes());
-    match grammar::parse(words, &SystemNames::default()) {
-        Ok(request) => request_of(request, output),
+    match grammar::parse_noting(words, &SystemNames::default()) {
+        Ok(parsed) => request_of(parsed.request, parsed.lock_wait.unwrap_or(LOCK_WAIT_DEFAULT), output),
         Err(error) => {
             say!("{}", error.message(&program.to_string_lossy()));
             Err(Told(error.status()).into())
@@ -187,14 +188,15 @@ fn as_subcommand(subcommand: &Subcommand, arguments: &[OsString], output: &mut O
     }
 }
 
-fn request_of(request: Request, output: &mut Output) -> Result<u8> {
+/// Do it, after waiting so many seconds at most for the lock on the table, if it is something that changes the table.
+fn request_of(request: Request, lock_wait: u32, output: &mut Output) -> Result<u8> {
     match request {
         Request::Help => help::help(output),
         Request::Version(json) => help::version(json, output),
-        Request::Change(change) => change::run(&change),
-        Request::Drain(drain) => drain::run(&drain),
+        Request::Change(change) => change::run(&change, lock_wait),
+        Request::Drain(drain) => drain::run(&drain, lock_wait),
         Request::List(listing) => list::run(&listing, output),
         Request::Save(save) => save::run(&save, output),
-        Request::Restore(restore) => restore::run(&restore, output),
+        Request::Restore(restore) => restore::run(&restore, lock_wait, output),
     }
 }

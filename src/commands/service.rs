@@ -9,10 +9,12 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde::Serialize;
 
 use super::list;
-use super::restore::{Source, Wanted, read_state, replace};
+use super::lock::{self, Locked};
+use super::restore::replace::{self, Replacement};
+use super::restore::{Source, Wanted, read_state};
 use super::save::save_with;
 use super::{Output, document, status, tell};
-use crate::grammar::{self, Columns, Listing, RESOLVE_TIMEOUT_DEFAULT, Save};
+use crate::grammar::{self, Columns, LOCK_WAIT_DEFAULT, Listing, RESOLVE_TIMEOUT_DEFAULT, Save};
 use crate::host::file::{self, ReplaceError};
 use crate::host::lock::{Lock, LockError};
 use crate::host::sysconfig::Settings;
@@ -38,6 +40,7 @@ mod lsb {
 /// The subcommand as clap knows it.
 pub(crate) fn command() -> Command {
     let verb = |name, about| Command::new(name).about(about);
+    let wait = grammar::usage::lock_wait_argument;
     let force = Arg::new("force").long("force").action(ArgAction::SetTrue);
     let unit = Arg::new("unit").long("unit").value_name("UNIT").help(
         "The systemd unit that this stop belongs to: if systemd is restarting it, everything is left to the start that \
@@ -54,13 +57,20 @@ pub(crate) fn command() -> Command {
         .subcommand_value_name("VERB")
         .subcommand_help_heading("Verbs")
         .disable_help_subcommand(true)
-        .subcommand(verb("start", "Make the table what the file of rules says, and start the daemons of the settings"))
         .subcommand(
-            verb("stop", "Clear the table, after saving it and before unloading the modules if set so").arg(unit),
+            verb("start", "Make the table what the file of rules says, and start the daemons of the settings")
+                .arg(wait()),
         )
-        .subcommand(verb("restart", "Start again, after saving the table if set so; nothing is cleared in between"))
-        .subcommand(verb("reload", "Make the table what the file of rules says; send only what differs"))
-        .subcommand(verb("force-reload", "The same as restart"))
+        .subcommand(
+            verb("stop", "Clear the table, after saving it and before unloading the modules if set so")
+                .arg(unit)
+                .arg(wait()),
+        )
+        .subcommand(
+            verb("restart", "Start again, after saving the table if set so; nothing is cleared in between").arg(wait()),
+        )
+        .subcommand(verb("reload", "Make the table what the file of rules says; send only what differs").arg(wait()))
+        .subcommand(verb("force-reload", "The same as restart").arg(wait()))
         .subcommand(
             verb("save", "Write the table, the timeouts and the daemons to the file of rules")
                 .arg(force.help("Even if that empties a file that has rules")),
@@ -70,7 +80,7 @@ pub(crate) fn command() -> Command {
                 .args(document::arguments()),
         )
         .subcommand(verb("panic", "Clear the table, whatever the settings"))
-        .subcommand(verb("load", "Make the table what the file of rules says, even if set not to"))
+        .subcommand(verb("load", "Make the table what the file of rules says, even if set not to").arg(wait()))
         .subcommand(verb("rate", "Print the table with its rates"))
 }
 
@@ -103,7 +113,9 @@ fn worst(error: &anyhow::Error, failed: u8) -> u8 {
 /// The verbs that change something.
 fn change(verb: &str, matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     let _lock = take_lock()?;
-    let service = Service { settings: Settings::read()?, output };
+    // Not every verb takes the option.
+    let lock_wait = matches.try_get_one("lock-wait").ok().flatten().copied().unwrap_or(LOCK_WAIT_DEFAULT);
+    let service = Service { settings: Settings::read()?, lock_wait, output };
     for (place, name) in &service.settings.unknown {
         say!("{place}: {name} means nothing here");
     }
@@ -140,30 +152,41 @@ enum Saved {
 
 struct Service<'o> {
     settings: Settings,
+    /// Seconds to wait for the lock on the table.
+    lock_wait: u32,
     output: &'o mut Output,
 }
 
 impl Service<'_> {
-    fn start(mut self) -> Result<u8> {
+    fn start(self) -> Result<u8> {
+        self.start_locked(None)
+    }
+
+    /// Start; the lock on the table may be held already.
+    fn start_locked(mut self, locked: Option<Locked>) -> Result<u8> {
         if let Some(place) = &self.settings.rules_left_alone {
+            drop(locked);
             say!("{place}: AUTO says that rules are not loaded: `ipvsadm-rs service load' does it all the same");
-        } else if let failed @ 1.. = self.load_rules()? {
+        } else if let failed @ 1.. = self.load_rules(locked)? {
             return Ok(failed);
         }
         self.start_daemons()
     }
 
     fn load(mut self) -> Result<u8> {
-        self.load_rules()
+        self.load_rules(None)
     }
 
     fn restart(self) -> Result<u8> {
+        let mut locked = None;
         // If the rules are to be saved and cannot be, nothing may take their place.
         if self.settings.save_on_restart && module::is_loaded() {
+            // What comes in between would be neither in the file nor, when that is loaded, in the table.
+            locked = Some(lock::take(self.lock_wait)?);
             self.save_or_warn()?;
         }
         no_longer_restarting()?;
-        self.start()
+        self.start_locked(locked)
     }
 
     fn stop(self) -> Result<u8> {
@@ -171,6 +194,8 @@ impl Service<'_> {
         if !module::is_loaded() {
             return Ok(status::OK);
         }
+        // What is changed between saving and clearing would be lost.
+        let locked = lock::take(self.lock_wait)?;
         if self.settings.save_on_stop {
             self.save_or_warn()?;
         }
@@ -185,6 +210,7 @@ impl Service<'_> {
         if rules_too {
             client.change(&Change::Flush)?;
             drop(client);
+            drop(locked);
             if self.settings.modules_unload {
                 module::unload()?;
             }
@@ -252,7 +278,7 @@ impl Service<'_> {
     }
 
     /// Make the table what the file says, all or nothing.
-    fn load_rules(&mut self) -> Result<u8> {
+    fn load_rules(&mut self, locked: Option<Locked>) -> Result<u8> {
         let path = &self.settings.rules;
         if matches!(fs::metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound) {
             say!(
@@ -266,18 +292,22 @@ impl Service<'_> {
         // Of a daemon that is in both, the settings have the last word.
         let daemons = &self.settings.daemons;
         wanted.state.daemons.retain(|traced| daemons.iter().all(|(daemon, _)| daemon.role != traced.rule.0));
-        replace::carry_out(&source, wanted, grammar::Replace::default(), self.output)
+        replace::carry_out(&source, wanted, grammar::Replace::default(), self.lock_wait, locked, self.output)
     }
 
     /// Have the daemons of the settings running.
     fn start_daemons(self) -> Result<u8> {
         let mut failed = status::OK;
         for (daemon, place) in &self.settings.daemons {
-            let services = read_state(&mut Client::connect()?, &State::default())?.services;
+            let mut client = Client::connect()?;
+            // What is there is what is wanted, and so must not change in between.
+            let locked = lock::take(self.lock_wait)?;
+            let services = read_state(&mut client, &State::default())?.services;
             let daemons = vec![Traced { rule: (daemon.role, Some(*daemon)), line: place.line }];
             let wanted = Wanted::from(State { services, daemons, timeouts: None });
             let source = Source::of(Some(&place.file));
-            failed = failed.max(replace::carry_out(&source, wanted, grammar::Replace::default(), self.output)?);
+            let replacement = Replacement::plain(&source, self.lock_wait);
+            failed = failed.max(replacement.carry_out(&mut client, locked, wanted, self.output)?);
         }
         Ok(failed)
     }

@@ -29,7 +29,7 @@ pub use error::Error;
 pub use namespace::take_namespace;
 pub use parse::{Parsed, parse, parse_noting};
 pub use request::{
-    ColorWhen, Columns, ConnectionKey, ConnectionView, Connections, Drain, Drained, Format, Json, Listing,
-    RESOLVE_TIMEOUT_DEFAULT, Replace, Request, Restore, RestoreMode, Save, Subject,
+    ColorWhen, Columns, ConnectionKey, ConnectionView, Connections, Drain, Drained, Format, Json, LOCK_WAIT_DEFAULT,
+    LOCK_WAIT_MAXIMUM, Listing, RESOLVE_TIMEOUT_DEFAULT, Replace, Request, Restore, RestoreMode, Save, Subject,
 };
 pub use values::{Names, NoNames, number};

@@ -9,7 +9,7 @@ mod finish;
 use std::net::IpAddr;
 
 use super::error::Error;
-use super::request::{ColorWhen, ConnectionKey, Json, Listing, RESOLVE_TIMEOUT_DEFAULT, Request};
+use super::request::{ColorWhen, ConnectionKey, Json, LOCK_WAIT_MAXIMUM, Listing, RESOLVE_TIMEOUT_DEFAULT, Request};
 use super::table::{self, Classes, Command, CommandSpec, Flag, Value, Word};
 use super::values::{self, Names};
 use crate::model::{
@@ -37,23 +37,25 @@ pub fn parse<'w>(words: impl IntoIterator<Item = &'w [u8]>, names: &impl Names) 
     parse_noting(words, names).map(|parsed| parsed.request)
 }
 
-/// A request, and what was quietly put right in reading it.
+/// A request, what was quietly put right in reading it, and how it is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parsed {
     /// What is asked for.
     pub request: Request,
     /// The port given for a server, where the service's had to take its place.
     pub replaced_port: Option<u16>,
+    /// Seconds to wait for the lock on the table (`--lock-wait`), if that was said.
+    pub lock_wait: Option<u32>,
 }
 
-/// As [`parse`], and note what was quietly put right.
+/// As [`parse`], with all that goes with the request.
 ///
 /// # Errors
 /// As for [`parse`].
 pub fn parse_noting<'w>(words: impl IntoIterator<Item = &'w [u8]>, names: &impl Names) -> Result<Parsed, Error> {
     let mut words = words.into_iter().peekable();
     if words.peek().is_none() {
-        return Ok(Parsed { request: Request::List(Listing::DEFAULT), replaced_port: None });
+        return Ok(Parsed { request: Request::List(Listing::DEFAULT), replaced_port: None, lock_wait: None });
     }
     let mut reader = Reader::new(names);
     let mut options_ended = false;
@@ -72,7 +74,7 @@ pub fn parse_noting<'w>(words: impl IntoIterator<Item = &'w [u8]>, names: &impl 
         }
     }
     let request = reader.finish()?;
-    Ok(Parsed { request, replaced_port: reader.replaced_port })
+    Ok(Parsed { request, replaced_port: reader.replaced_port, lock_wait: reader.lock_wait })
 }
 
 fn usage(message: impl Into<String>) -> Error {
@@ -113,6 +115,7 @@ struct Reader<'w, 'n, N> {
     /// Seconds that a drain may take.
     drain: Option<u32>,
     resolve_timeout: u32,
+    lock_wait: Option<u32>,
     sort_by: Option<ConnectionKey>,
     count_by: Option<ConnectionKey>,
     color: ColorWhen,
@@ -178,6 +181,7 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
             confirm: 0,
             drain: None,
             resolve_timeout: RESOLVE_TIMEOUT_DEFAULT,
+            lock_wait: None,
             sort_by: None,
             count_by: None,
             color: ColorWhen::Auto,
@@ -425,6 +429,11 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
             Flag::ResolveTimeout => {
                 self.resolve_timeout =
                     number(1, RESOLVE_TIMEOUT_MAXIMUM, "illegal number of seconds specified for --resolve-timeout")?;
+            }
+            Flag::LockWait => {
+                let seconds =
+                    number(0, LOCK_WAIT_MAXIMUM.into(), "illegal number of seconds specified for --lock-wait")?;
+                self.lock_wait = Some(seconds);
             }
             // On a command line it has been taken away before.
             Flag::NetworkNamespace => return Err(usage("--netns has no place in a rules file")),

@@ -8,6 +8,12 @@ use crate::model::{Change, Destination, DestinationKey, ServiceKey};
 /// Seconds to wait for names if nothing else is said.
 pub const RESOLVE_TIMEOUT_DEFAULT: u32 = 2;
 
+/// Seconds to wait for the lock on the table if nothing else is said (`--lock-wait`).
+pub const LOCK_WAIT_DEFAULT: u32 = 60;
+
+/// The longest that the lock on the table is waited for, in seconds: 31 days, as for every time that ipvsadm takes.
+pub const LOCK_WAIT_MAXIMUM: u32 = 31 * 24 * 60 * 60;
+
 /// A complete, checked request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -109,6 +109,7 @@ pub enum Flag {
     Force,
     NetworkNamespace,
     ResolveTimeout,
+    LockWait,
 }
 
 /// Whether a word takes a value.
@@ -251,6 +252,8 @@ const OF_DAEMONS: Classes = Classes::of(&[
     Class::SyncMaximumLength,
 ]);
 const OF_DRAINS: Classes = Classes::of(&[Class::Drain, Class::Force]);
+/// What every command takes that changes the table.
+const OF_CHANGES: Classes = Classes::of(&[Class::LockWait]);
 const ROLES: Completion = Completion::Words(&["master", "backup"]);
 
 /// A command without anything special; the entries below say what differs.
@@ -276,7 +279,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         long: "add-service",
         name: "add-service",
         required: SERVICE,
-        allowed: OF_SERVICES,
+        allowed: OF_SERVICES.with(OF_CHANGES),
         help: "Add a virtual service",
         ..PLAIN
     },
@@ -286,7 +289,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         long: "edit-service",
         name: "edit-service",
         required: SERVICE,
-        allowed: OF_SERVICES,
+        allowed: OF_SERVICES.with(OF_CHANGES),
         help: "Edit a virtual service: what is not given gets its default",
         ..PLAIN
     },
@@ -296,7 +299,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         long: "delete-service",
         name: "delete-service",
         required: SERVICE,
-        allowed: OF_DRAINS,
+        allowed: OF_DRAINS.with(OF_CHANGES),
         help: "Delete a virtual service with its real servers",
         ..PLAIN
     },
@@ -305,6 +308,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         short: b"C",
         long: "clear",
         name: "flush",
+        allowed: OF_CHANGES,
         help: "Clear the whole table",
         ..PLAIN
     },
@@ -320,7 +324,8 @@ pub const COMMANDS: &[CommandSpec] = &[
             Class::DryRun,
             Class::KeepWeights,
             Class::Confirm,
-        ]),
+        ])
+        .with(OF_CHANGES),
         exclusive: Classes::of(&[Class::Check, Class::Replace]),
         help: "Restore rules from standard input",
         ..PLAIN
@@ -340,7 +345,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         long: "add-server",
         name: "add-server",
         required: SERVICE_AND_SERVER,
-        allowed: OF_SERVERS,
+        allowed: OF_SERVERS.with(OF_CHANGES),
         help: "Add a real server to a virtual service",
         ..PLAIN
     },
@@ -350,7 +355,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         long: "edit-server",
         name: "edit-server",
         required: SERVICE_AND_SERVER,
-        allowed: OF_SERVERS.with(Classes::of(&[Class::Drain])),
+        allowed: OF_SERVERS.with(Classes::of(&[Class::Drain])).with(OF_CHANGES),
         help: "Edit a real server: what is not given gets its default",
         ..PLAIN
     },
@@ -360,7 +365,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         long: "delete-server",
         name: "delete-server",
         required: SERVICE_AND_SERVER,
-        allowed: OF_DRAINS,
+        allowed: OF_DRAINS.with(OF_CHANGES),
         help: "Delete a real server from a virtual service",
         ..PLAIN
     },
@@ -379,7 +384,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         short: b"Z",
         long: "zero",
         name: "zero",
-        allowed: SERVICE,
+        allowed: SERVICE.with(OF_CHANGES),
         help: "Zero the counters of one service or of all",
         ..PLAIN
     },
@@ -388,6 +393,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         long: "set",
         name: "set",
         operands: &["TCP", "TCPFIN", "UDP"],
+        allowed: OF_CHANGES,
         help: "Set the timeouts for TCP, TCP after FIN, and UDP, in seconds; 0 keeps one as it is",
         ..PLAIN
     },
@@ -397,7 +403,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         name: "start-daemon",
         value: Value::Required("master|backup"),
         completion: ROLES,
-        allowed: OF_DAEMONS,
+        allowed: OF_DAEMONS.with(OF_CHANGES),
         help: "Start a connection synchronisation daemon",
         ..PLAIN
     },
@@ -407,7 +413,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         name: "stop-daemon",
         value: Value::Required("master|backup"),
         completion: ROLES,
-        allowed: Classes::of(&[Class::SyncId]),
+        allowed: Classes::of(&[Class::SyncId]).with(OF_CHANGES),
         help: "Stop a connection synchronisation daemon",
         ..PLAIN
     },
@@ -889,6 +895,14 @@ pub const OPTIONS: &[OptionSpec] = &[
         class: Some(Class::Force),
         long: Some("force"),
         help: "With --drain=SECONDS, delete even if connections are left then, rather than go back",
+        ..BARE
+    },
+    OptionSpec {
+        flag: Flag::LockWait,
+        class: Some(Class::LockWait),
+        long: Some("lock-wait"),
+        value: Value::Required("SECONDS"),
+        help: "If another ipvsadm-rs is changing the table, wait so long for it, 0 to 2678400; 60 if not given",
         ..BARE
     },
     OptionSpec {

@@ -2,8 +2,9 @@
 //! `parse.rs`'s.
 
 use clap::builder::{PossibleValuesParser, ValueHint};
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, Command, value_parser};
 
+use super::request::LOCK_WAIT_MAXIMUM;
 use super::table::{COMMANDS, Completion, Flag, OPTIONS, Value};
 
 /// The command line of ipvsadm as clap describes it.
@@ -50,6 +51,15 @@ pub fn namespace_argument() -> Arg {
     let spec = OPTIONS.iter().find(|spec| spec.flag == Flag::NetworkNamespace);
     let (help, value) = spec.map_or(("", Value::Required("NAME|PATH")), |spec| (spec.help, spec.value));
     with_value(Arg::new("netns").long("netns").global(true).help(help), value, Completion::Nothing)
+}
+
+/// `--lock-wait`, for subcommands that change the table.
+#[must_use]
+pub fn lock_wait_argument() -> Arg {
+    let spec = OPTIONS.iter().find(|spec| spec.flag == Flag::LockWait);
+    let (help, value) = spec.map_or(("", Value::Required("SECONDS")), |spec| (spec.help, spec.value));
+    let seconds = value_parser!(u32).range(..=i64::from(LOCK_WAIT_MAXIMUM));
+    with_value(Arg::new("lock-wait").long("lock-wait").help(help), value, Completion::Nothing).value_parser(seconds)
 }
 
 fn with_value(arg: Arg, value: Value, completion: Completion) -> Arg {

@@ -1,9 +1,13 @@
-//! A lock that one process at a time can hold, and that ends with its process.
+//! Locks that one process at a time can hold, and that end with their process.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc;
 
 /// A lock that is held until this is dropped.
 #[derive(Debug)]
@@ -34,11 +38,7 @@ impl Lock {
     /// # Errors
     /// Somebody else holds it; or the file cannot be made or locked.
     pub fn take(path: &Path) -> Result<Self, LockError> {
-        if let Some(folder) = path.parent() {
-            DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
-        }
-        let mut file =
-            fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let mut file = open(path)?;
         match file.try_lock() {
             Ok(()) => {
                 // For whoever finds it locked; nobody depends on it.
@@ -53,6 +53,83 @@ impl Lock {
                 Err(LockError::Held(holder.trim().parse().ok()))
             }
             Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+}
+
+/// Open the file of a lock, which is made for us alone if need be, as is its folder.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
+    match (options.open(path), path.parent()) {
+        (Err(error), Some(folder)) if error.kind() == io::ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+            options.open(path)
+        }
+        (outcome, _) => outcome,
+    }
+}
+
+/// The file of the locks on tables.
+pub const TABLE_LOCK: &str = "/run/ipvsadm-rs/table.lock";
+
+/// The network namespace of this thread, and so its table.
+const NETWORK_NAMESPACE: &str = "/proc/thread-self/ns/net";
+
+/// The lock on the IPVS table of the network namespace that we are in: one byte of a file that only root can open, by whose
+/// offset the namespace is told from others. It is a record lock (`F_SETLK`, fcntl(2)), because the kernel tells who holds
+/// one.
+///
+/// Such a lock belongs to the process, and is lost as soon as the process closes *any* descriptor of the file: have one
+/// `TableLock` at a time.
+#[derive(Debug)]
+pub struct TableLock {
+    file: File,
+    byte: libc::off_t,
+}
+
+impl TableLock {
+    /// Open the file of the lock, which is made if need be. The lock is not taken yet.
+    ///
+    /// # Errors
+    /// The file cannot be made or opened, or the namespace has no name.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let namespace = fs::metadata(NETWORK_NAMESPACE)?.ino();
+        // As many bits as every off_t holds. Two namespaces of one byte would merely wait for each other.
+        let byte = (namespace & i32::MAX as u64) as libc::off_t;
+        Ok(Self { file: open(path)?, byte })
+    }
+
+    /// Take the lock if nobody else holds it. Whether it is ours now; it is until this is dropped.
+    ///
+    /// # Errors
+    /// The file system has no locks, or the kernel no room for one.
+    pub fn try_take(&self) -> io::Result<bool> {
+        match fcntl(&self.file, FcntlArg::F_SETLK(&self.record())) {
+            Ok(_) => Ok(true),
+            Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// The process that holds the lock now, unless it is we, or it is not to be seen from our PID namespace.
+    #[must_use]
+    pub fn holder(&self) -> Option<u32> {
+        let mut record = self.record();
+        fcntl(&self.file, FcntlArg::F_GETLK(&mut record)).ok()?;
+        if libc::c_int::from(record.l_type) == libc::F_UNLCK {
+            return None;
+        }
+        u32::try_from(record.l_pid).ok().filter(|&process| process > 0)
+    }
+
+    fn record(&self) -> libc::flock {
+        libc::flock {
+            l_type: libc::F_WRLCK as libc::c_short,
+            l_whence: libc::SEEK_SET as libc::c_short,
+            l_start: self.byte,
+            l_len: 1,
+            l_pid: 0,
         }
     }
 }
@@ -79,5 +156,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("run"), "").unwrap();
         assert!(matches!(Lock::take(&folder.path().join("run/lock")), Err(LockError::Failed(_))));
+        assert!(TableLock::open(&folder.path().join("run/lock")).is_err());
+    }
+
+    #[test]
+    fn the_table_s_lock_is_a_file_of_our_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/lock");
+        let lock = TableLock::open(&path).unwrap();
+        assert!(lock.try_take().unwrap());
+        assert_eq!(lock.holder(), None, "our own is not held by another process");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(TableLock::open(&link).unwrap_err().raw_os_error(), Some(Errno::ELOOP as i32));
     }
 }

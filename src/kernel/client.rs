@@ -113,7 +113,7 @@ impl Client {
             Ok(Next::Done)
         });
         match answer {
-            Ok(()) => Ok(family),
+            Ok(_) => Ok(family),
             Err(Error::Refused(Refusal { errno: Errno::ENOENT, .. })) => Ok(None),
             Err(error) => Err(error),
         }
@@ -136,7 +136,7 @@ impl Client {
                     false => Ok(()),
                 }
             }
-            (outcome, _) => outcome,
+            (outcome, _) => outcome.map(drop),
         }
     }
 
@@ -207,7 +207,8 @@ impl Client {
     /// # Errors
     /// The kernel refuses; the table changes under each try; or netlink fails.
     pub fn services(&mut self) -> Result<Vec<ServiceEntry>, Error> {
-        self.dump(command::GET_SERVICE, Asked::Other, |_| {}, decode::service)
+        let same = |one: &ServiceEntry, other: &ServiceEntry| one.service == other.service;
+        self.dump(command::GET_SERVICE, Asked::Other, |_| {}, decode::service, same)
     }
 
     /// The destinations of a service, in the kernel's order. None if there is no such service.
@@ -222,6 +223,7 @@ impl Client {
             Asked::Destination,
             |writer| encode::write_key(writer, key),
             |payload| decode(payload, family),
+            |one, other| one.destination == other.destination,
         )
     }
 
@@ -230,7 +232,7 @@ impl Client {
     /// # Errors
     /// The kernel refuses; the table changes under each try; or netlink fails.
     pub fn service_rules(&mut self) -> Result<Vec<Service>, Error> {
-        self.dump(command::GET_SERVICE, Asked::Other, |_| {}, decode::service_rule)
+        self.dump(command::GET_SERVICE, Asked::Other, |_| {}, decode::service_rule, PartialEq::eq)
     }
 
     /// The destinations of a service as rules, without counters, in the kernel's order. None if there is no such service.
@@ -244,33 +246,53 @@ impl Client {
             Asked::Destination,
             |writer| encode::write_key(writer, key),
             |payload| decode::destination_without_counters(payload, family).map(|entry| entry.destination),
+            PartialEq::eq,
         )
     }
 
-    /// The whole table, in the kernel's order.
+    /// Whether there is this service: where [`Client::destinations`] gives none, it may have been deleted since it was read.
+    ///
+    /// # Errors
+    /// The kernel refuses; or netlink fails.
+    pub fn has_service(&mut self, key: &ServiceKey) -> Result<bool, Error> {
+        match self.service(key) {
+            Ok(_) => Ok(true),
+            Err(Error::Refused(Refusal { errno: Errno::ESRCH, .. })) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The whole table, in the kernel's order. A service and its destinations belong together, and are of one moment if they
+    /// are not changed meanwhile; the services are read one after the other.
     ///
     /// # Errors
     /// The kernel refuses; the table changes under each try; or netlink fails.
     pub fn table(&mut self) -> Result<Table, Error> {
-        let services = self.services()?;
-        let services = services
-            .into_iter()
-            .map(|entry| {
-                let destinations = self.destinations(&entry.service.key)?;
-                Ok(TableService { entry, destinations })
-            })
-            .collect::<Result<_, Error>>()?;
+        let entries = self.services()?;
+        let mut services = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let destinations = self.destinations(&entry.service.key)?;
+            if !destinations.is_empty() || self.has_service(&entry.service.key)? {
+                services.push(TableService { entry, destinations });
+            }
+        }
         Ok(Table { services })
     }
 
     /// Read a dump to its end; read again if it changed meanwhile.
+    ///
+    /// The kernel makes a part of a dump at a time, finds its place in the list by counting, and does not say whether the
+    /// list has changed since the part before (`ip_vs_genl_dump_services`, `ip_vs_genl_dump_dests`): an entry that was there
+    /// all the time can be missing, or come twice. So what came in several parts counts if it comes the same way again.
     fn dump<T>(
         &mut self,
         command: u8,
         asked: Asked,
         key: impl Fn(&mut Writer),
         decode: impl Fn(&[u8]) -> Result<T, super::wire::WireError>,
+        same: impl Fn(&T, &T) -> bool,
     ) -> Result<Vec<T>, Error> {
+        let mut before: Option<Vec<T>> = None;
         for _ in 0..DUMP_TRIES {
             let mut entries = Vec::new();
             self.ask(command, NlmF::DUMP, &key)?;
@@ -279,8 +301,10 @@ impl Client {
                 Ok(Next::More)
             });
             match answer {
-                Ok(()) => return Ok(entries),
-                Err(Error::Unsettled) => {}
+                Ok(parts) if parts <= 1 => return Ok(entries),
+                Ok(_) if before.is_some_and(|before| equal(&before, &entries, &same)) => return Ok(entries),
+                Ok(_) => before = Some(entries),
+                Err(Error::Unsettled) => before = None,
                 Err(error) => return Err(error),
             }
         }
@@ -320,16 +344,19 @@ impl Client {
         value.ok_or(Error::NoAnswer)
     }
 
-    /// Read the answer to the question just sent, up to its end.
+    /// Read the answer to the question just sent, up to its end. Returns in how many parts it came, not counting those
+    /// without a payload.
     fn answers(
         &mut self,
         asked: Asked,
         mut take: impl FnMut(&Message<'_>) -> Result<Next, Error>,
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
         let sequence = self.sequence;
         let mut settled = true;
+        let mut parts = 0;
         self.unfinished = true;
         loop {
+            let mut counted = false;
             for message in Messages::new(self.socket.receive()?) {
                 let message = message?;
                 if message.sequence != sequence {
@@ -339,11 +366,16 @@ impl Client {
                 settled &= message.flags & NlmF::DUMP_INTR.bits() == 0;
                 let outcome = match verdict(&message)? {
                     Verdict::Nothing => continue,
-                    Verdict::Payload => match take(&message)? {
-                        Next::More => continue,
-                        Next::Done => Ok(()),
-                    },
-                    Verdict::End if settled => Ok(()),
+                    Verdict::Payload => {
+                        if !std::mem::replace(&mut counted, true) {
+                            parts += 1;
+                        }
+                        match take(&message)? {
+                            Next::More => continue,
+                            Next::Done => Ok(parts),
+                        }
+                    }
+                    Verdict::End if settled => Ok(parts),
                     Verdict::End => Err(Error::Unsettled),
                     Verdict::Refused { errno, words } => Err(refused(Refusal { asked, errno, words })),
                 };
@@ -352,6 +384,10 @@ impl Client {
             }
         }
     }
+}
+
+fn equal<T>(one: &[T], other: &[T], same: impl Fn(&T, &T) -> bool) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
 }
 
 /// Not being allowed to has a form of its own: ipvsadm finds out before all else.

@@ -69,7 +69,7 @@ pub fn read(mut source: impl BufRead, names: &impl Names, mut take: impl FnMut(L
             break;
         }
         match request(text.strip_suffix(b"\n").unwrap_or(&text), names) {
-            Ok(Some(Parsed { request, replaced_port })) if bad.is_empty() => {
+            Ok(Some(Parsed { request, replaced_port, .. })) if bad.is_empty() => {
                 take(Line { number, replaced_port, request });
             }
             Ok(_) => {}
@@ -116,6 +116,9 @@ fn request(line: &[u8], names: &impl Names) -> Result<Option<Parsed>, String> {
         return Ok(None);
     }
     let parsed = grammar::parse_noting(words, names).map_err(|error| error.to_string())?;
+    if parsed.lock_wait.is_some() {
+        return Err("--lock-wait has no place in a rules file".to_owned());
+    }
     match &parsed.request {
         Request::Restore(_) | Request::Help | Request::Version(_) => {
             Err("-R, -h and -v have no place in a rules file".to_owned())
@@ -157,7 +160,7 @@ mod tests {
 
     #[test]
     fn every_bad_line_is_told() {
-        let text = b"-A -t x\n-C\n-Q\nwhat\n-A -t 1.2.3.4:80 -w\n-R\n-S --file /x\n-\0C\n-d -t 1.2.3.4:80 -r 1.2.3.5 --drain\n";
+        let text = b"-A -t x\n-C\n-Q\nwhat\n-A -t 1.2.3.4:80 -w\n-R\n-S --file /x\n-\0C\n-d -t 1.2.3.4:80 -r 1.2.3.5 --drain\n-C --lock-wait 5\n";
         assert_eq!(
             bad(text),
             [
@@ -169,6 +172,7 @@ mod tests {
                 "7: --file has no place in a rules file",
                 "8: a NUL byte",
                 "9: --drain has no place in a rules file",
+                "10: --lock-wait has no place in a rules file",
             ]
         );
     }

@@ -18,7 +18,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 use std::{env, thread};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use ipvsadm_rs::host::lock::{TABLE_LOCK, TableLock};
 use libtest_mimic::{Arguments, Trial};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
@@ -61,6 +62,9 @@ impl Default for Guest {
 
 /// The `main` of a test binary that needs a kernel with IPVS.
 pub fn run_in_kernel(guest: Guest, trials: impl FnOnce() -> Result<Vec<Trial>>) -> ExitCode {
+    if env::args().nth(1).as_deref() == Some(HOLD) {
+        return hold_the_table().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
     let arguments = Arguments::from_args();
     let here = arguments.list || guest.here || env::var_os("IPVS_IN_KERNEL").is_some();
     let done = if here {
@@ -489,6 +493,62 @@ pub fn difference(expected: &str, actual: &str) -> String {
         }
     }
     text
+}
+
+/// Asks a test binary to hold the lock on the table until its standard input ends.
+const HOLD: &str = "hold-the-table";
+
+fn hold_the_table() -> Result<()> {
+    let lock = TableLock::open(Path::new(TABLE_LOCK))?;
+    while !lock.try_take()? {
+        thread::sleep(Duration::from_millis(1));
+    }
+    println!("held");
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
+}
+
+/// A process that holds the lock on the table of this thread's network namespace, until this is dropped. It must be another
+/// process: the lock does not part threads.
+#[derive(Debug)]
+pub struct Holder(std::process::Child);
+
+impl Holder {
+    /// Starts it, and returns once it holds the lock.
+    pub fn start() -> Result<Self> {
+        let mut child = Command::new(env::current_exe()?)
+            .arg0("holder")
+            .arg(HOLD)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("starting the holder of the lock")?;
+        let stdout = child.stdout.take().context("no standard output")?;
+        let holder = Self(child);
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        ensure!(line == "held\n", "the holder of the lock says {line:?}");
+        Ok(holder)
+    }
+
+    /// As messages of the program name it.
+    pub fn name(&self) -> String {
+        format!("process {} (holder {HOLD})", self.0.id())
+    }
+
+    /// Ends it by SIGKILL.
+    pub fn kill(mut self) -> Result<()> {
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        drop(self.0.wait());
+    }
 }
 
 /// Words from bytes, for [`Invocation`].

@@ -4,13 +4,22 @@ use anyhow::Result;
 
 use super::{Output, Progress, Source, status};
 use crate::commands::list::listing_with;
+use crate::commands::lock;
 use crate::commands::save::save_with;
 use crate::grammar::Request;
 use crate::kernel::{Client, Error, Refusal};
 use crate::rules::Line;
 
 /// Do what the lines say, in their order. What the kernel refuses is told, and the rest is done all the same.
-pub(super) fn run(client: &mut Client, lines: &[Line], source: &Source<'_>, output: &mut Output) -> Result<u8> {
+pub(super) fn run(
+    client: &mut Client,
+    lines: &[Line],
+    source: &Source<'_>,
+    lock_wait: u32,
+    output: &mut Output,
+) -> Result<u8> {
+    let changes = lines.iter().any(|line| line.change().is_some());
+    let _locked = changes.then(|| lock::take(lock_wait)).transpose()?;
     let mut refused = status::OK;
     let mut progress = Progress::new("restoring", lines.len());
     for run in lines.chunk_by(|a, b| a.change().is_some() == b.change().is_some()) {

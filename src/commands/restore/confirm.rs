@@ -17,8 +17,6 @@ use anyhow::{Context, Result};
 /// The terminal, opened before anything is changed.
 pub(super) struct Terminal {
     terminal: File,
-    /// The signals that would end us before we went back; taken as an answer instead.
-    signals: SignalFd,
     seconds: u32,
 }
 
@@ -29,15 +27,29 @@ impl Terminal {
             .write(true)
             .open("/dev/tty")
             .context("--confirm needs a terminal to ask at: /dev/tty")?;
+        Ok(Self { terminal, seconds })
+    }
+
+    /// From now on the signals that would end us before we went back are taken as an answer instead.
+    pub(super) fn keep_signals(self) -> Result<Question> {
         let mut set = SigSet::empty();
         for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGTSTP] {
             set.add(signal);
         }
         set.thread_block()?;
         let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)?;
-        Ok(Self { terminal, signals, seconds })
+        Ok(Question { terminal: self.terminal, signals, seconds: self.seconds })
     }
+}
 
+/// What is asked at the terminal once the table is changed.
+pub(in crate::commands) struct Question {
+    terminal: File,
+    signals: SignalFd,
+    seconds: u32,
+}
+
+impl Question {
     /// Whether the user says yes in time.
     pub(super) fn confirmed(mut self) -> bool {
         let seconds = self.seconds;

@@ -15,7 +15,7 @@ use anyhow::Result;
 
 use super::progress::Progress;
 use super::{Output, Told, status};
-use crate::grammar::{self, Request, Restore, RestoreMode};
+use crate::grammar::{self, LOCK_WAIT_DEFAULT, Request, Restore, RestoreMode};
 use crate::host::SystemNames;
 use crate::kernel::Client;
 use crate::model::{Change, Daemon, DaemonRole};
@@ -27,11 +27,11 @@ pub(super) use replace::read_state;
 /// Bytes of a rules file read at once.
 const BUFFER: usize = 64 * 1024;
 
-pub(super) fn run(restore: &Restore, output: &mut Output) -> Result<u8> {
+pub(super) fn run(restore: &Restore, lock_wait: u32, output: &mut Output) -> Result<u8> {
     let source = Source::of(restore.file.as_deref());
     match restore.mode {
         RestoreMode::Check => check::run(&source),
-        RestoreMode::Replace(options) => replace::run(&source, options, output),
+        RestoreMode::Replace(options) => replace::run(&source, options, lock_wait, output),
         RestoreMode::Apply => {
             let mut lines = Vec::new();
             source.read(|line| lines.push(line))?;
@@ -40,7 +40,7 @@ pub(super) fn run(restore: &Restore, output: &mut Output) -> Result<u8> {
                 // Nothing would be asked of the kernel, and who may not restore would not hear of it.
                 client.info()?;
             }
-            apply::run(&mut client, &lines, &source, output)
+            apply::run(&mut client, &lines, &source, lock_wait, output)
         }
     }
 }
@@ -52,7 +52,7 @@ pub(super) fn as_program(program: &OsStr, arguments: &[OsString], output: &mut O
         writeln!(output, "Usage: {name} < RULES\nReplaces the virtual server table by the rules on standard input.")?;
         return Ok(status::FAILED);
     }
-    run(&Restore { file: None, mode: RestoreMode::Replace(grammar::Replace::default()) }, output)
+    run(&Restore { file: None, mode: RestoreMode::Replace(grammar::Replace::default()) }, LOCK_WAIT_DEFAULT, output)
 }
 
 /// Where rules come from. Its text is what messages call it.

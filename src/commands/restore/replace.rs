@@ -6,7 +6,9 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use super::{Output, Progress, Source, Wanted, apply, confirm, status};
+use super::confirm::{Question, Terminal};
+use super::{Output, Progress, Source, Wanted, apply, status};
+use crate::commands::lock::{self, Locked};
 use crate::grammar;
 use crate::kernel::{Asked, Client, Error, Refusal};
 use crate::model::{Change, Service, ServiceKey};
@@ -14,55 +16,105 @@ use crate::plan::{self, Options, RuleService, State, Step, Traced};
 use crate::view::Labels;
 use crate::view::rules::change;
 
-pub(super) fn run(source: &Source<'_>, replace: grammar::Replace, output: &mut Output) -> Result<u8> {
-    carry_out(source, source.wanted()?, replace, output)
+pub(super) fn run(source: &Source<'_>, replace: grammar::Replace, lock_wait: u32, output: &mut Output) -> Result<u8> {
+    carry_out(source, source.wanted()?, replace, lock_wait, None, output)
 }
 
-/// Make the table what is wanted; `source` is where messages say that this comes from.
+/// Make the table what is wanted; `source` is where messages say that this comes from. The lock is taken if it is not yet.
 pub(in crate::commands) fn carry_out(
     source: &Source<'_>,
     wanted: Wanted,
     replace: grammar::Replace,
+    lock_wait: u32,
+    locked: Option<Locked>,
     output: &mut Output,
 ) -> Result<u8> {
-    let options = Options { keep_weights: replace.keep_weights };
-    let Wanted { state: want, refused, rest, .. } = wanted;
-    if !refused.is_empty() {
-        source.tell(refused.into_iter().map(|(line, finding)| (line, finding.message())));
+    if !wanted.refused.is_empty() {
+        source.tell(wanted.refused.into_iter().map(|(line, finding)| (line, finding.message())));
         say!("{source}: nothing was changed");
         return Ok(status::FAILED);
     }
-    let terminal = replace.confirm.map(confirm::Terminal::open).transpose()?;
+    let terminal = replace.confirm.map(Terminal::open).transpose()?;
     let mut client = Client::connect()?;
-    let have = read_state(&mut client, &want)?;
-    let steps = plan::difference(&have, &want, options);
+    let options = Options { keep_weights: replace.keep_weights };
     if replace.dry_run {
+        let have = read_state(&mut client, &wanted.state)?;
+        let steps = plan::difference(&have, &wanted.state, options);
         let mut labels = Labels::numeric();
         for step in &steps {
             change(output, &mut labels, &step.change)?;
         }
         return Ok(if steps.is_empty() { status::OK } else { status::FAILED });
     }
-    if !steps.is_empty() {
-        let mut work = Work { client: &mut client, source, have: &have, steps: &steps };
-        if let Some(failure) = work.forth()? {
-            return Ok(failure);
+    let locked = locked.map_or_else(|| lock::take(lock_wait), Ok)?;
+    // Only now: a signal while waiting just ends the program.
+    let question = terminal.map(Terminal::keep_signals).transpose()?;
+    Replacement { source, options, lock_wait, question }.carry_out(&mut client, locked, wanted, output)
+}
+
+/// How a table is replaced.
+pub(in crate::commands) struct Replacement<'r> {
+    source: &'r Source<'r>,
+    options: Options,
+    lock_wait: u32,
+    question: Option<Question>,
+}
+
+impl<'r> Replacement<'r> {
+    /// Without further ado; `source` is where messages say that the rules come from.
+    pub(in crate::commands) fn plain(source: &'r Source<'r>, lock_wait: u32) -> Self {
+        Self { source, options: Options::default(), lock_wait, question: None }
+    }
+
+    /// Make the table, which is locked, what is wanted.
+    pub(in crate::commands) fn carry_out(
+        self,
+        client: &mut Client,
+        locked: Locked,
+        wanted: Wanted,
+        output: &mut Output,
+    ) -> Result<u8> {
+        let Self { source, options, lock_wait, question } = self;
+        let Wanted { state: want, rest, .. } = wanted;
+        let have = read_state(client, &want)?;
+        let steps = plan::difference(&have, &want, options);
+        let mut work = Work { client, source, have: &have, steps: &steps };
+        if !steps.is_empty() {
+            if let Some(failure) = work.forth()? {
+                return Ok(failure);
+            }
+            match work.is_now(&want, options) {
+                Ok(true) => {}
+                Ok(false) => {
+                    say!("{source}: another program changed the table meanwhile: it is not what the rules say");
+                    return Ok(status::FAILED);
+                }
+                Err(Error::Unsettled) => {
+                    say!(
+                        "{source}: the rules are carried out, but another program keeps changing the table: whether it \
+                         is what they say cannot be told"
+                    );
+                    return Ok(status::FAILED);
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
-        if !work.is_now(&want, options)? {
-            say!("{source}: another program changed the table meanwhile: it is not what the rules say");
-            return Ok(status::FAILED);
-        }
-        if let Some(terminal) = terminal {
+        // An answer can take long, and what else the lines ask for locks by itself.
+        drop(locked);
+        if !steps.is_empty()
+            && let Some(question) = question
+        {
             output.flush()?;
-            if !terminal.confirmed() {
+            if !question.confirmed() {
+                let _locked = lock::take_to_go_back(lock_wait, None);
                 return work.back(steps.iter().map(|step| step.change).collect());
             }
         }
-    }
-    // What else the lines ask for is done in their order, now that the rules are there.
-    match apply::run(&mut client, &rest, source, output)? {
-        status::OK => Ok(status::OK),
-        _ => Ok(status::FAILED),
+        // It is done in the lines' order, now that the rules are there.
+        match apply::run(client, &rest, source, lock_wait, output)? {
+            status::OK => Ok(status::OK),
+            _ => Ok(status::FAILED),
+        }
     }
 }
 
@@ -73,7 +125,11 @@ pub(in crate::commands) fn read_state(client: &mut Client, want: &State) -> Resu
     let mut services = Vec::with_capacity(rules.len());
     for service in rules {
         progress.step();
-        services.push(read_service(client, service)?);
+        let service = read_service(client, service)?;
+        // Without servers it may never have been, but have been deleted meanwhile.
+        if !service.destinations.is_empty() || client.has_service(&service.service.rule.key)? {
+            services.push(service);
+        }
     }
     services.sort_unstable_by_key(|service: &RuleService| service.service.rule.key);
     let timeouts = want.timeouts.map(|_| client.timeouts()).transpose()?;
@@ -165,10 +221,15 @@ impl Work<'_> {
         for (change, refusal) in &refused {
             say!("{}: {refusal}, going back by: {}", self.source, rule(change));
         }
-        if self.is_now(self.have, Options::default())? {
-            say!("{}: the table is as it was before", self.source);
-        } else {
-            say!("{}: the table is not as it was before: another program changed it meanwhile", self.source);
+        let source = self.source;
+        match self.is_now(self.have, Options::default()) {
+            Ok(true) => say!("{source}: the table is as it was before"),
+            Ok(false) => say!("{source}: the table is not as it was before: another program changed it meanwhile"),
+            Err(Error::Unsettled) => say!(
+                "{source}: what was done is undone, but another program keeps changing the table: whether it is as it was \
+                 before cannot be told"
+            ),
+            Err(error) => return Err(error.into()),
         }
         Ok(status::FAILED)
     }

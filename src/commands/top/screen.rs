@@ -18,8 +18,10 @@ use ratatui::backend::CrosstermBackend;
 
 use super::Reader;
 use super::keys::Keys;
+use crate::commands::lock::{self, Locked};
 use crate::commands::signals::Signals;
 use crate::commands::status;
+use crate::grammar::LOCK_WAIT_DEFAULT;
 use crate::kernel::Error;
 use crate::model::{Change, Destination, DestinationKey, ServiceKey};
 use crate::view::top::{Action, App, Key, render};
@@ -42,9 +44,19 @@ pub(super) fn run(reader: &mut Reader, mut app: App, interval: u32) -> Result<u8
     let signals = Signals::take(&SIGNALS)?;
     let entered = Entered::enter()?;
     let interval = Duration::from_secs(interval.into());
-    let ended = View { reader, app: &mut app, interval, signals: &signals, screen: Screen::default() }.run();
+    let mut late = Vec::new();
+    let screen = Screen::default();
+    let ended = View { reader, app: &mut app, interval, signals: &signals, screen, late: &mut late }.run();
     drop(entered);
-    for change in app.leave() {
+    let undo = app.leave();
+    let locked =
+        (!undo.is_empty() || !late.is_empty()).then(|| lock::take_to_go_back(LOCK_WAIT_DEFAULT, Some(&signals)));
+    for change in late {
+        if let Err(error) = reader.client.change(&change) {
+            say!("{error}");
+        }
+    }
+    for change in undo {
         let Change::EditDestination(_, server) = change else { continue };
         let name = std::net::SocketAddr::new(server.key.address, server.key.port);
         match reader.client.change(&change) {
@@ -52,6 +64,7 @@ pub(super) fn run(reader: &mut Reader, mut app: App, interval: u32) -> Result<u8
             Err(error) => say!("{name}: the weight cannot be put back: {error}"),
         }
     }
+    drop(locked);
     match ended? {
         End::Quit => {}
         End::Signal(signal) => signals.end_by(signal),
@@ -130,6 +143,8 @@ struct View<'v> {
     interval: Duration,
     signals: &'v Signals,
     screen: Screen,
+    /// Changes that follow from drains and have not been made yet, because somebody else was changing the table.
+    late: &'v mut Vec<Change>,
 }
 
 impl View<'_> {
@@ -219,7 +234,8 @@ impl View<'_> {
 
     fn read(&mut self) -> Result<bool> {
         let actions = self.reader.read(self.app)?;
-        self.act(actions)
+        let late = std::mem::take(self.late).into_iter().map(Action::Change);
+        self.act(late.chain(actions).collect())
     }
 
     /// Do what the view asks for. Whether that was to end.
@@ -234,12 +250,21 @@ impl View<'_> {
                 }
                 Action::SetWeight(service, server, weight) => self.set_weight(service, server, weight)?,
                 Action::Drain(service, server) => self.drain(service, server)?,
-                Action::Change(change) => {
-                    self.change(&change)?;
-                }
+                Action::Change(change) => match self.lock() {
+                    Some(_locked) => {
+                        self.change(&change)?;
+                    }
+                    // With the next reading.
+                    None => self.late.push(change),
+                },
             }
         }
         Ok(false)
+    }
+
+    /// Lock the table. If somebody else is changing it, that is told, and nothing to end for.
+    fn lock(&mut self) -> Option<Locked> {
+        lock::take_briefly().map_err(|message| self.app.say(message)).ok()
     }
 
     /// Make a change. Whether the kernel did; a refusal is told, and nothing to end for.
@@ -265,16 +290,22 @@ impl View<'_> {
     }
 
     fn set_weight(&mut self, service: ServiceKey, server: DestinationKey, weight: u32) -> Result<()> {
+        let Some(locked) = self.lock() else { return Ok(()) };
         let Some(now) = self.server(service, server)? else { return Ok(()) };
-        if self.change(&Change::EditDestination(service, Destination { weight, ..now }))? {
+        let changed = self.change(&Change::EditDestination(service, Destination { weight, ..now }))?;
+        drop(locked);
+        if changed {
             self.read()?;
         }
         Ok(())
     }
 
     fn drain(&mut self, service: ServiceKey, server: DestinationKey) -> Result<()> {
+        let Some(locked) = self.lock() else { return Ok(()) };
         let Some(former) = self.server(service, server)? else { return Ok(()) };
-        if self.change(&Change::EditDestination(service, Destination { weight: 0, ..former }))? {
+        let changed = self.change(&Change::EditDestination(service, Destination { weight: 0, ..former }))?;
+        drop(locked);
+        if changed {
             self.app.drain_began(service, former);
             self.read()?;
         }

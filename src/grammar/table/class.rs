@@ -50,6 +50,7 @@ pub enum Class {
     Drain,
     Force,
     ResolveTimeout,
+    LockWait,
     Json,
     Pretty,
     Table,
@@ -61,7 +62,7 @@ pub enum Class {
 
 impl Class {
     /// All classes, in the order of checks.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 52] = [
         Self::Numeric,
         Self::Connection,
         Self::ServiceAddress,
@@ -106,6 +107,7 @@ impl Class {
         Self::Drain,
         Self::Force,
         Self::ResolveTimeout,
+        Self::LockWait,
         Self::Json,
         Self::Pretty,
         Self::Table,
@@ -163,6 +165,7 @@ impl Class {
             Self::Drain => "drain",
             Self::Force => "force",
             Self::ResolveTimeout => "resolve-timeout",
+            Self::LockWait => "lock-wait",
             Self::Json => "json",
             Self::Pretty => "pretty",
             Self::Table => "table",

@@ -1,0 +1,632 @@
+//! Several at once, on a real kernel: our own writers take turns, readers do not wait for them, and what is listed in a storm
+//! of edits is a table that there was. Each trial has network namespaces of its own.
+
+mod support;
+
+#[path = "support/strategies.rs"]
+mod strategies;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use ipvsadm_rs::host::lock::TABLE_LOCK;
+use ipvsadm_rs::kernel::{Client, Netlink, Transport};
+use ipvsadm_rs::model::{
+    Change, Destination, DestinationKey, Family, SchedulerName, Service, ServiceFlags, ServiceKey, TableService,
+};
+use libtest_mimic::{Failed, Trial};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use strategies::{file, rules_of};
+use support::{Holder, Invocation, Output, in_fresh_namespace};
+
+/// What a trial does.
+type Run = fn() -> Result<()>;
+
+fn main() -> ExitCode {
+    let guest = support::Guest { divisible: true, ..support::Guest::default() };
+    support::run_in_kernel(guest, || {
+        let trials: [(&str, Run); _] = [
+            ("lock: what changes the table does not without it", nothing_is_changed_without_the_lock),
+            ("lock: it is waited for", it_is_waited_for),
+            ("lock: readers and others are not held up", the_lock_holds_up_nobody_else),
+            ("lock: it ends with its process", it_ends_with_its_process),
+            ("lock: a drain has it for its changes only", a_drain_does_not_hold_it),
+            ("replace: two at once", two_replacements_at_once),
+            ("restore: two at once", two_restorations_at_once),
+            ("list: a dump in parts", a_dump_in_parts_is_of_one_moment),
+            ("list: a service that is deleted meanwhile", a_service_deleted_meanwhile_is_not_listed),
+            ("list: a storm of edits", a_storm_of_edits),
+        ];
+        let trial = |(name, run): (&str, Run)| {
+            Trial::test(name, move || in_fresh_namespace(run).map_err(|error| Failed::from(format!("{error:#}"))))
+        };
+        Ok(trials.into_iter().map(trial).collect())
+    })
+}
+
+// ---- tools ----------------------------------------------------------------------------------------------------------
+
+/// Runs the program in this namespace.
+fn run(words: &[&str], stdin: &[u8]) -> Result<Output> {
+    Invocation { stdin, ..Invocation::of(words) }.run(&support::ours())
+}
+
+/// Runs the program, which must succeed and say nothing on standard error. Returns what it prints.
+fn succeed(words: &[&str], stdin: &[u8]) -> Result<String> {
+    let output = run(words, stdin)?;
+    ensure!(output.status == "0" && output.stderr.is_empty(), "{words:?}: {output:?}");
+    Ok(output.stdout)
+}
+
+/// Starts the program in this namespace.
+fn start(words: &[&str]) -> Result<Child> {
+    let mut command = Command::new(support::ours());
+    command.arg0("ipvsadm").args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().context("starting the program")
+}
+
+/// The next line that it says on standard error.
+fn line_of(child: &mut Child) -> Result<(String, BufReader<std::process::ChildStderr>)> {
+    let mut stderr = BufReader::new(child.stderr.take().context("no standard error")?);
+    let mut line = String::new();
+    stderr.read_line(&mut line)?;
+    Ok((line, stderr))
+}
+
+/// The table of this namespace as rules.
+fn table() -> Result<String> {
+    Ok(file(&rules_of(&Client::connect()?.table()?)))
+}
+
+fn ensure_table(expected: &str) -> Result<()> {
+    let table = table()?;
+    ensure!(table == expected, "another table than expected:\n{}", support::difference(expected, &table));
+    Ok(())
+}
+
+fn key(mark: u32) -> ServiceKey {
+    ServiceKey::Mark { mark, family: Family::Ipv4 }
+}
+
+/// A service by mark, round robin.
+fn by_mark(mark: u32) -> Service {
+    Service {
+        key: key(mark),
+        scheduler: SchedulerName::cut(b"rr"),
+        flags: ServiceFlags::default(),
+        persistence: None,
+        engine: SchedulerName::EMPTY,
+    }
+}
+
+fn server(host: u8, weight: u32) -> Destination {
+    Destination { weight, ..Destination::new(address(host), 80) }
+}
+
+fn address(host: u8) -> IpAddr {
+    Ipv4Addr::new(10, 0, 0, host).into()
+}
+
+fn server_key(host: u8) -> DestinationKey {
+    server(host, 1).key
+}
+
+/// Adds a service by mark with these servers.
+fn add(client: &mut Client, mark: u32, hosts: impl IntoIterator<Item = u8>) -> Result<()> {
+    client.change(&Change::AddService(by_mark(mark)))?;
+    for host in hosts {
+        client.change(&Change::AddDestination(key(mark), server(host, 1)))?;
+    }
+    Ok(())
+}
+
+// ---- the lock -------------------------------------------------------------------------------------------------------
+
+/// Every command that changes something, each of which could do so.
+const CHANGES: &[&[&str]] = &[
+    &["-A", "-f", "2"],
+    &["-E", "-f", "1", "-s", "wlc"],
+    &["-D", "-f", "1"],
+    &["-D", "-f", "1", "--drain"],
+    &["-C"],
+    &["-R"],
+    &["-R", "--replace"],
+    &["-a", "-f", "1", "-r", "10.0.0.3:80"],
+    &["-e", "-f", "1", "-r", "10.0.0.1:80", "-w", "5"],
+    &["-e", "-f", "1", "-r", "10.0.0.1:80", "-w", "0", "--drain=1"],
+    &["-d", "-f", "1", "-r", "10.0.0.1:80"],
+    &["-d", "-f", "1", "-r", "10.0.0.1:80", "--drain=1", "--force"],
+    &["-Z"],
+    &["-Z", "-f", "1"],
+    &["--set", "1", "2", "3"],
+    &["--start-daemon", "backup", "--mcast-interface", "lo"],
+    &["--stop-daemon", "backup"],
+];
+
+fn nothing_is_changed_without_the_lock() -> Result<()> {
+    add(&mut Client::connect()?, 1, [1, 2])?;
+    let (before, timeouts) = (table()?, succeed(&["-L", "--timeout"], b"")?);
+    let holder = Holder::start()?;
+    let name = holder.name();
+    for change in CHANGES {
+        let words = [change, &["--lock-wait", "0"][..]].concat();
+        let output = run(&words, b"-A -f 3 -s rr\n")?;
+        let expected = format!("{name} is changing the table: not done; --lock-wait SECONDS waits for it\n");
+        ensure!(output.status == "1" && output.stdout.is_empty(), "{words:?}: {output:?}");
+        ensure!(output.stderr == expected, "{words:?}: {}", support::difference(&expected, &output.stderr));
+    }
+    let output = run(&["-C", "--lock-wait=1"], b"")?;
+    let expected = format!("{name} is changing the table: not done after waiting 1 second (--lock-wait)\n");
+    ensure!(output.status == "1" && output.stderr == expected, "{output:?}");
+    ensure_table(&before)?;
+    ensure!(succeed(&["-L", "--timeout"], b"")? == timeouts, "the timeouts were changed");
+    // What is wrong with a command line, or with rules, is told at once.
+    let wrong = run(&["-R", "--replace", "--lock-wait", "60"], b"-A -f 0\n")?;
+    ensure!(wrong.status == "2" && wrong.stderr.starts_with("<stdin>:1: "), "{wrong:?}");
+    // Nor has a refusal to wait.
+    drop(holder);
+    let refused = run(&["-A", "-f", "1", "--lock-wait", "0"], b"")?;
+    ensure!(refused.status == "255" && refused.stderr == "Service already exists\n", "{refused:?}");
+    Ok(())
+}
+
+/// Who waits for long is told whom for, and can be stopped.
+fn it_is_waited_for() -> Result<()> {
+    let holder = Holder::start()?;
+    let expected = format!("waiting for {}, which is changing the table\n", holder.name());
+    let mut patient = start(&["-A", "-f", "1", "-s", "rr"])?;
+    let mut stopped = start(&["-A", "-f", "2", "-s", "rr", "--lock-wait", "2678400"])?;
+    let (line, _stderr) = line_of(&mut stopped)?;
+    ensure!(line == expected, "{line}");
+    kill(Pid::from_raw(i32::try_from(stopped.id())?), Signal::SIGINT)?;
+    let status = stopped.wait()?;
+    ensure!(status.signal() == Some(Signal::SIGINT as i32), "{status}");
+    let (line, mut stderr) = line_of(&mut patient)?;
+    ensure!(line == expected, "{line}");
+    ensure_table("")?;
+    drop(holder);
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest)?;
+    let status = patient.wait()?;
+    ensure!(status.success() && rest.is_empty(), "{status}: {rest}");
+    ensure_table("-A -f 1 -s rr\n")
+}
+
+fn the_lock_holds_up_nobody_else() -> Result<()> {
+    add(&mut Client::connect()?, 1, [1])?;
+    let holder = Holder::start()?;
+    let rules = succeed(&["-S", "-n"], b"")?;
+    let listing = succeed(&["-L", "-n"], b"")?;
+    ensure!(listing.contains("10.0.0.1:80"), "{listing}");
+    for words in [
+        &["-L", "--json"][..],
+        &["-L", "--table", "-n"],
+        &["-L", "-c", "-n"],
+        &["-L", "--timeout"],
+        &["-L", "--daemon"],
+        &["top", "--once", "--interval", "1"],
+        &["service", "status"],
+    ] {
+        succeed(words, b"")?;
+    }
+    succeed(&["-R", "--check", "--lock-wait", "0"], rules.as_bytes())?;
+    succeed(&["-R", "--replace", "--dry-run", "--lock-wait", "0"], rules.as_bytes())?;
+    succeed(&["-R", "--lock-wait", "0"], b"-L -n\n-S -n\n")?;
+    // Another namespace has another table, and so another lock.
+    in_fresh_namespace(|| {
+        succeed(&["-A", "-f", "7", "-s", "rr", "--lock-wait", "0"], b"")?;
+        let _holder = Holder::start()?;
+        ensure!(run(&["-C", "--lock-wait", "0"], b"")?.status == "1", "its own lock does not hold");
+        ensure_table("-A -f 7 -s rr\n")
+    })?;
+    // Who may change tables but not open the lock's file goes on without it; and cannot hold others up by it.
+    let mode = fs::metadata(TABLE_LOCK)?.permissions().mode() & 0o777;
+    ensure!(mode == 0o600, "{TABLE_LOCK} has mode {mode:o}");
+    let ours = support::ours();
+    let setpriv = [
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "--bounding-set=-all,+net_admin",
+        "--inh-caps=-all,+net_admin",
+        "--ambient-caps=-all,+net_admin",
+        ours.to_str().context("the program's path")?,
+    ];
+    let words = [&setpriv[..], &["-A", "-f", "2", "-s", "rr", "--lock-wait", "0"]].concat();
+    let output = Invocation::of(&words).run(Path::new("setpriv"))?;
+    ensure!(output.status == "0" && output.stderr.is_empty(), "{output:?}");
+    ensure_table(&format!("{rules}-A -f 2 -s rr\n"))?;
+    // Clearing everything at once waits for nobody.
+    succeed(&["service", "panic"], b"")?;
+    ensure_table("")?;
+    drop(holder);
+    Ok(())
+}
+
+fn it_ends_with_its_process() -> Result<()> {
+    let holder = Holder::start()?;
+    ensure!(run(&["-A", "-f", "1", "--lock-wait", "0"], b"")?.status == "1", "nobody holds the lock");
+    holder.kill()?;
+    succeed(&["-A", "-f", "1", "-s", "rr", "--lock-wait", "0"], b"")?;
+    ensure_table("-A -f 1 -s rr\n")?;
+    // The file stays: whoever opened it before it was taken away would hold another lock of the same name.
+    ensure!(File::open(TABLE_LOCK)?.metadata()?.len() == 0, "something was written to {TABLE_LOCK}");
+    Ok(())
+}
+
+/// A drain may take hours: others work meanwhile, and it needs the lock again only when it ends.
+fn a_drain_does_not_hold_it() -> Result<()> {
+    let mut client = Client::connect()?;
+    let service = "-A -t 127.0.0.1:9080 -s rr\n";
+    let rules = format!("{service}-a -t 127.0.0.1:9080 -r 127.0.0.1:9081 -m -w 3\n");
+    succeed(&["-R"], rules.as_bytes())?;
+    // A connection, without which the drain would be over at once.
+    let backend = std::net::TcpListener::bind("127.0.0.1:9081")?;
+    let connection = std::net::TcpStream::connect("127.0.0.1:9080")?;
+    let (accepted, _) = backend.accept()?;
+    let drain = ["-d", "-t", "127.0.0.1:9080", "-r", "127.0.0.1:9081", "--drain", "--lock-wait", "0"];
+    let mut draining = start(&drain)?;
+    let (line, mut stderr) = line_of(&mut draining)?;
+    ensure!(line.contains("1 connection"), "{line}");
+    succeed(&["-A", "-f", "9", "-s", "rr", "--lock-wait", "0"], b"")?;
+    // Going back is not given up for a lock.
+    let holder = Holder::start()?;
+    kill(Pid::from_raw(i32::try_from(draining.id())?), Signal::SIGTERM)?;
+    let mut told = String::new();
+    stderr.read_to_string(&mut told)?;
+    draining.wait()?;
+    ensure!(told.contains(&format!("{} is changing the table: going back all the same\n", holder.name())), "{told}");
+    ensure!(told.contains("the weight is 3 again"), "{told}");
+    drop(holder);
+
+    // All connections have gone, but not the one who holds the lock. To wait no longer is to go back.
+    let mut draining = start(&drain[..drain.len() - 2])?;
+    let (line, mut stderr) = line_of(&mut draining)?;
+    ensure!(line.contains("1 connection"), "{line}");
+    let holder = Holder::start()?;
+    drop((connection, accepted));
+    let mut line = String::new();
+    while !line.starts_with("waiting for") {
+        line.clear();
+        ensure!(stderr.read_line(&mut line)? > 0, "the drain has ended");
+    }
+    ensure!(line == format!("waiting for {}, which is changing the table\n", holder.name()), "{line}");
+    kill(Pid::from_raw(i32::try_from(draining.id())?), Signal::SIGINT)?;
+    let mut told = String::new();
+    stderr.read_to_string(&mut told)?;
+    let status = draining.wait()?;
+    ensure!(status.signal() == Some(Signal::SIGINT as i32), "{status}: {told}");
+    ensure!(told.contains("interrupted: going back\n") && told.contains("the weight is 3 again"), "{told}");
+    drop(holder);
+    let weights: Vec<u32> = client
+        .table()?
+        .services
+        .iter()
+        .flat_map(|service| service.destinations.iter().map(|entry| entry.destination.weight))
+        .collect();
+    ensure!(weights == [3], "{weights:?}");
+    Ok(())
+}
+
+/// Starts two programs at once, so many times. Each time both succeed, and the table is what one of them makes it; over all
+/// the rounds it is at times the one's and at times the other's.
+fn two_at_once(rounds: u32, words: [&[&str]; 2], tables: [&str; 2]) -> Result<()> {
+    let ended = |child: Child| -> Result<(ExitStatus, String)> {
+        let output = child.wait_with_output()?;
+        Ok((output.status, String::from_utf8_lossy(&output.stderr).into_owned()))
+    };
+    let mut ends = [0, 0];
+    for round in 0..rounds {
+        // Which one is started first must not decide.
+        let first = (round % 2) as usize;
+        let one = start(words[first])?;
+        let other = start(words[1 - first])?;
+        for child in [one, other] {
+            let (status, stderr) = ended(child)?;
+            ensure!(status.success() && stderr.is_empty(), "{status}: {stderr}");
+        }
+        let table = table()?;
+        let Some(which) = tables.iter().position(|wanted| table == *wanted) else {
+            bail!("a table of both:\n{}", support::difference(tables[0], &table));
+        };
+        ends[which] += 1;
+    }
+    ensure!(ends[0] > 0 && ends[1] > 0, "the same one was last each time: {ends:?}");
+    Ok(())
+}
+
+/// Rules of so many services by marks from the first on, each with two servers of this weight.
+fn marks(first: u32, count: u32, weight: u32) -> String {
+    let service = |mark| {
+        format!(
+            "-A -f {mark} -s rr\n-a -f {mark} -r 10.0.0.1:80 -g -w {weight}\n-a -f {mark} -r 10.0.0.2:80 -g -w {weight}\n"
+        )
+    };
+    (first..first + count).map(service).collect()
+}
+
+/// Writes rules to a file in a folder of its own.
+fn rules_file(rules: &str) -> Result<(tempfile::TempDir, String)> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("rules");
+    fs::write(&path, rules)?;
+    Ok((folder, path.to_str().context("a path that is not UTF-8")?.to_owned()))
+}
+
+fn two_replacements_at_once() -> Result<()> {
+    // Half of the services are in both, with other weights.
+    let tables = [marks(1, 40, 1), marks(21, 40, 2)];
+    let (_folder, one) = rules_file(&tables[0])?;
+    let (_other_folder, other) = rules_file(&tables[1])?;
+    let words = [["-R", "--replace", "--file", &one], ["-R", "--replace", "--file", &other]];
+    two_at_once(30, [&words[0], &words[1]], [&tables[0], &tables[1]])
+}
+
+fn two_restorations_at_once() -> Result<()> {
+    // Each is several sends, between which another could come.
+    let tables = [marks(1, 400, 1), marks(200, 400, 2)];
+    let (_folder, one) = rules_file(&format!("-C\n{}", tables[0]))?;
+    let (_other_folder, other) = rules_file(&format!("-C\n{}", tables[1]))?;
+    let words = [["-R", "--file", &one], ["-R", "--file", &other]];
+    two_at_once(20, [&words[0], &words[1]], [&tables[0], &tables[1]])
+}
+
+// ---- listing --------------------------------------------------------------------------------------------------------
+
+/// A netlink socket on which something happens before the next part of an answer is read.
+struct Meddled<M> {
+    netlink: Netlink,
+    reads: u32,
+    meddle: M,
+}
+
+impl<M: FnMut(u32)> Transport for Meddled<M> {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.netlink.send(bytes)
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reads += 1;
+        (self.meddle)(self.reads);
+        self.netlink.receive(buffer)
+    }
+}
+
+/// A client that meets these changes before its read of this number; the first one is of connecting.
+fn meddled(read: u32, changes: Vec<Change>) -> Result<Client> {
+    let mut other = Client::connect()?;
+    let meddle = move |number| {
+        if number == read {
+            for change in &changes {
+                other.change(change).unwrap();
+            }
+        }
+    };
+    Client::over(Box::new(Meddled { netlink: Netlink::generic()?, reads: 0, meddle }))?.context("no IPVS")
+}
+
+/// More than fit into one part of a dump by far.
+const MANY: u8 = 120;
+/// Reads that a dump of so many takes at most, with those of connecting.
+const READS: u32 = 12;
+
+/// Between two parts of a dump the kernel only remembers how many entries it has told of.
+fn a_dump_in_parts_is_of_one_moment() -> Result<()> {
+    let mut client = Client::connect()?;
+    let all: BTreeSet<u8> = (1..=MANY).collect();
+    let mut parts = 0;
+    for read in 2..READS {
+        client.change(&Change::Flush)?;
+        add(&mut client, 1, all.iter().copied())?;
+        let order: Vec<DestinationKey> =
+            client.destinations(&key(1))?.iter().map(|entry| entry.destination.key).collect();
+        let (first, last) = (order[0], order[order.len() - 1]);
+
+        // Deleted at the front, and one behind would be passed over.
+        let delete = vec![Change::DeleteDestination(key(1), first)];
+        let listed = meddled(read, delete)?.destinations(&key(1))?;
+        let listed: Vec<DestinationKey> = listed.iter().map(|entry| entry.destination.key).collect();
+        ensure!(listed == order || listed == order[1..], "before read {read}: {} of {MANY}", listed.len());
+        parts += u32::from(listed.len() < order.len());
+
+        // Added at the front, and one would come twice.
+        let add_again = vec![Change::AddDestination(key(1), Destination { key: first, ..server(1, 1) })];
+        let listed = meddled(read, add_again)?.destinations(&key(1))?;
+        let different: BTreeSet<DestinationKey> = listed.iter().map(|entry| entry.destination.key).collect();
+        ensure!(different.len() == listed.len(), "before read {read}: one is listed twice");
+        ensure!(listed.len() >= order.len() - 1, "before read {read}: {} of {MANY}", listed.len());
+
+        // The first one is changed before the last one.
+        let heavier = |key| Change::EditDestination(self::key(1), Destination { key, ..server(1, 2) });
+        let listed = meddled(read, vec![heavier(first), heavier(last)])?.destinations(&key(1))?;
+        let weight =
+            |key| listed.iter().find(|entry| entry.destination.key == key).map(|entry| entry.destination.weight);
+        let weights = (weight(first), weight(last));
+        ensure!(weights != (Some(1), Some(2)), "before read {read}: weights that there never were together");
+
+        client.change(&Change::Flush)?;
+        (1..=MANY).try_for_each(|mark| add(&mut client, mark.into(), []))?;
+        let order: Vec<ServiceKey> = client.services()?.iter().map(|entry| entry.service.key).collect();
+        let listed = meddled(read, vec![Change::DeleteService(order[0])])?.services()?;
+        let listed: Vec<ServiceKey> = listed.iter().map(|entry| entry.service.key).collect();
+        ensure!(listed == order || listed == order[1..], "before read {read}: {} services of {MANY}", listed.len());
+    }
+    ensure!(parts > 1, "no dump came in parts");
+    Ok(())
+}
+
+/// A service that is deleted between the dump of services and that of its servers was never without servers.
+fn a_service_deleted_meanwhile_is_not_listed() -> Result<()> {
+    let mut client = Client::connect()?;
+    for read in 2..READS {
+        client.change(&Change::Flush)?;
+        add(&mut client, 1, [1, 2])?;
+        add(&mut client, 2, [1, 2])?;
+        add(&mut client, 3, [])?;
+        let table = meddled(read, vec![Change::DeleteService(key(2))])?.table()?;
+        for TableService { entry, destinations } in &table.services {
+            let expected = if entry.service.key == key(3) { 0 } else { 2 };
+            ensure!(
+                destinations.len() == expected,
+                "before read {read}: {entry:?} with {} servers",
+                destinations.len()
+            );
+        }
+        let marks = table.services.len();
+        ensure!(marks == 2 || marks == 3, "before read {read}: {marks} services");
+    }
+
+    // The program, which is made to wait for its reader once it has read which services there are.
+    const SERVICES: u32 = 2500;
+    let mut batch = client.batch(|mark: u32, refusal| panic!("{mark}: {refusal}"))?;
+    batch.push(0, &Change::Flush)?;
+    for mark in 1..=SERVICES {
+        batch.push(mark, &Change::AddService(by_mark(mark)))?;
+        batch.push(mark, &Change::AddDestination(key(mark), server(1, 1)))?;
+    }
+    batch.finish()?;
+    for words in [&["-L", "-n"][..], &["-L", "-n", "--stats"], &["-L", "--json"]] {
+        let mut listing = start(words)?;
+        let mut stdout = listing.stdout.take().context("no standard output")?;
+        let mut text = vec![0];
+        stdout.read_exact(&mut text)?;
+        client.change(&Change::DeleteService(key(SERVICES)))?;
+        stdout.read_to_end(&mut text)?;
+        let status = listing.wait()?;
+        ensure!(status.success(), "{words:?}: {status}");
+        let listed = listed(&String::from_utf8(text)?)?;
+        let marks: Vec<u32> = listed.iter().map(|(mark, _)| *mark).collect();
+        ensure!(marks == (1..SERVICES).collect::<Vec<u32>>(), "{words:?}: {} services", marks.len());
+        ensure!(listed.iter().all(|(_, hosts)| *hosts == [1]), "{words:?}: a service without its server");
+        add(&mut client, SERVICES, [1])?;
+    }
+    Ok(())
+}
+
+/// The services that a listing, a file of rules or a document shows, by marks, and the hosts of their servers, sorted.
+fn listed(text: &str) -> Result<Vec<(u32, Vec<u8>)>> {
+    let host = |address: &str| -> Result<u8> {
+        let quad = address.split(':').next().unwrap_or_default();
+        let host = quad.strip_prefix("10.0.0.").and_then(|host| host.parse().ok());
+        host.with_context(|| format!("an address that was never there: {address:?}"))
+    };
+    let mut services: Vec<(u32, Vec<u8>)> = Vec::new();
+    if text.starts_with('{') {
+        let document: serde_json::Value = serde_json::from_str(text)?;
+        for service in document["table"]["services"].as_array().context("no services")? {
+            let mark = service["fwmark"].as_u64().context("no mark")?;
+            let servers = service["servers"].as_array().context("no servers")?;
+            let hosts = servers.iter().map(|server| host(server["address"].as_str().unwrap_or_default()));
+            services.push((u32::try_from(mark)?, hosts.collect::<Result<_>>()?));
+        }
+    } else {
+        for line in text.lines() {
+            match line.split_whitespace().collect::<Vec<_>>()[..] {
+                ["FWM", mark, "rr"] | ["-A", "-f", mark, "-s", "rr"] => services.push((mark.parse()?, Vec::new())),
+                // Counters.
+                ["FWM", mark, _, _, _, _, _] => services.push((mark.parse()?, Vec::new())),
+                ["IP" | "Prot", ..] | ["->", "RemoteAddress:Port", ..] => {}
+                ["->", address, _, _, _, _] | ["->", address, _, _, _, _, _] | ["-a", _, _, "-r", address, ..] => {
+                    services.last_mut().context("a server before the first service")?.1.push(host(address)?);
+                }
+                _ => bail!("a line that is none: {line:?}"),
+            }
+        }
+    }
+    services.iter_mut().for_each(|(_, hosts)| hosts.sort_unstable());
+    Ok(services)
+}
+
+/// While somebody changes services and servers all the time, whatever is listed was there: no service is without the
+/// servers that it never was without, none is missing or there twice. Or it is said that nothing can be told.
+fn a_storm_of_edits() -> Result<()> {
+    const ROUNDS: u32 = 12;
+    const STEADY: std::ops::Range<u32> = 10..50;
+    let mut client = Client::connect()?;
+    add(&mut client, 1, [1, 2])?;
+    add(&mut client, 2, 1..=MANY)?;
+    STEADY.into_iter().try_for_each(|mark| add(&mut client, mark, [1, 2]))?;
+    let stop = AtomicBool::new(false);
+    let storm = || -> Result<u32> {
+        let mut client = Client::connect()?;
+        let mut cycles = 0;
+        while !stop.load(Ordering::Relaxed) {
+            // Of the first service at least two of three servers are there; of the second one always most; the third one
+            // comes without servers, gets two, and goes with them.
+            for change in [
+                Change::AddDestination(key(1), server(3, 1)),
+                Change::DeleteDestination(key(1), server_key(1)),
+                Change::AddService(by_mark(3)),
+                Change::AddDestination(key(3), server(1, 1)),
+                Change::AddDestination(key(2), server(201, 1)),
+                Change::AddDestination(key(1), server(1, 1)),
+                Change::AddDestination(key(3), server(2, 1)),
+                Change::DeleteDestination(key(1), server_key(3)),
+                Change::DeleteService(key(3)),
+                Change::DeleteDestination(key(2), server_key(201)),
+            ] {
+                client.change(&change)?;
+            }
+            cycles += 1;
+            thread::sleep(Duration::from_millis(2));
+        }
+        Ok(cycles)
+    };
+    let read = || -> Result<()> {
+        for words in
+            [&["-L", "-n"][..], &["-L", "-n", "--nosort"], &["-L", "-n", "--stats"], &["-S", "-n"], &["-L", "--json"]]
+        {
+            let mut well = 0;
+            for _ in 0..ROUNDS {
+                let output = run(words, b"")?;
+                if output.status == "1" {
+                    let expected = "the table keeps changing while it is read; try again\n";
+                    ensure!(output.stderr == expected, "{words:?}: {output:?}");
+                    continue;
+                }
+                ensure!(output.status == "0" && output.stderr.is_empty(), "{words:?}: {output:?}");
+                well += 1;
+                let services = listed(&output.stdout).with_context(|| format!("{words:?}"))?;
+                let marks: BTreeSet<u32> = services.iter().map(|(mark, _)| *mark).collect();
+                ensure!(marks.len() == services.len(), "{words:?}: a service is there twice: {services:?}");
+                let missing: Vec<u32> = STEADY.chain([1, 2]).filter(|mark| !marks.contains(mark)).collect();
+                ensure!(missing.is_empty(), "{words:?}: without {missing:?}");
+                for (mark, hosts) in &services {
+                    let right = match mark {
+                        1 => [&[1, 2][..], &[1, 2, 3], &[2, 3]].contains(&hosts.as_slice()),
+                        2 => {
+                            hosts.iter().copied().filter(|&host| host != 201).eq(1..=MANY)
+                                && hosts.len() <= 1 + usize::from(MANY)
+                        }
+                        3 => [&[][..], &[1], &[1, 2]].contains(&hosts.as_slice()),
+                        _ => *hosts == [1, 2],
+                    };
+                    ensure!(right, "{words:?}: {mark} never was with {hosts:?}");
+                }
+            }
+            ensure!(well > 0, "{words:?} never told anything");
+        }
+        Ok(())
+    };
+    let cycles = thread::scope(|scope| {
+        let storm = scope.spawn(storm);
+        let outcome = read();
+        stop.store(true, Ordering::Relaxed);
+        let cycles = storm.join().map_err(|_| anyhow!("the storm panicked"))?;
+        outcome.and(cycles)
+    })?;
+    ensure!(cycles > 10, "only {cycles} cycles of edits");
+    Ok(())
+}
