@@ -41,10 +41,9 @@ impl Lock {
         let mut file = open(path)?;
         match file.try_lock() {
             Ok(()) => {
-                // For whoever finds it locked; nobody depends on it.
-                file.set_len(0)?;
-                file.rewind()?;
-                writeln!(file, "{}", std::process::id())?;
+                // For whoever finds it locked; nobody depends on it, and /run may be full.
+                let noted = file.set_len(0).and_then(|()| file.rewind());
+                let _ = noted.and_then(|()| writeln!(file, "{}", std::process::id()));
                 Ok(Self { _file: file })
             }
             Err(TryLockError::WouldBlock) => {
