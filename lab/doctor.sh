@@ -31,14 +31,16 @@ saved() { typed director ipvsadm-rs -S -n --file "$rules"; }
 # in the arrays below.
 declare -A found_fact found_mend found_machine found_advice
 examined() { # HOST OPTION...
-    local line key value id="" bad="" status=0
+    local line lines key value id="" bad="" status=0
     examiner=$1
     shift
     prompt "$examiner" ipvsadm-rs doctor "$@" "$vip"
-    said=$(on "$examiner" ipvsadm-rs doctor --json --pretty "$@" "$vip") || status=$?
-    [[ $status -le 2 && $said == '{'* ]] || stopped "exit status $status of ipvsadm-rs doctor on $examiner"
+    # By way of a file: what comes through a pipe bash reads byte by byte, which takes longer than all the rest.
+    on "$examiner" ipvsadm-rs doctor --json --pretty "$@" "$vip" >"$state/report" || status=$?
+    mapfile -t lines <"$state/report"
+    [[ $status -le 2 && ${lines[0]:-} == '{' ]] || stopped "exit status $status of ipvsadm-rs doctor on $examiner"
     found_fact=() found_mend=() found_machine=() found_advice=() named=() health=""
-    while IFS= read -r line; do
+    for line in "${lines[@]}"; do
         [[ $line =~ ^\ +\"([a-z]+)\":\ \"(.*)\",?$ ]] || continue
         key=${BASH_REMATCH[1]} value=${BASH_REMATCH[2]}
         value=${value//\\\"/\"} value=${value//\\\\/\\}
@@ -54,7 +56,7 @@ examined() { # HOST OPTION...
             machine) [[ -z $bad ]] || found_machine[$id]=$value ;;
             advice) [[ -z $bad ]] || found_advice[$id]=$value ;;
         esac
-    done <<<"$said"
+    done
     [[ ${#named[@]} -eq 0 ]] || note "named: ${named[*]}"
 }
 
@@ -87,7 +89,9 @@ mended() { # ID
 }
 
 traffic_flows() {
-    fetch "http://$vip/?[1-4]"
+    local at=$vip
+    [[ $vip != *:* ]] || at="[$vip]"
+    fetch_few "http://$at/?"{1..4}
     evidence=$tally
     ((${#answers[@]} == 4))
 }
