@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::facts::{Blocked, Facts, Fate, Passage};
-use super::{Judged, Judgement, Skip, State, shell, unless_bad};
+use super::{Judged, Judgement, Skip, State, shell, sysctl_key, unless_bad};
 use crate::host::route::{Link, Prefix, RouteKind};
 use crate::model::{Change, DaemonRole, Destination, Family, Forwarding, ServiceKey};
 
@@ -15,7 +15,14 @@ pub(super) fn ipvs(facts: &Facts) -> Judged {
     let from = facts.ipvs.from();
     let ipvs = facts.ipvs.get()?;
     if ipvs.present {
-        return Ok(vec![Judgement::ok("the netlink family IPVS is there", from)]);
+        return Ok(vec![match &ipvs.blocked {
+            None => Judgement::ok("the netlink family IPVS is there", from),
+            Some(blocked) => Judgement::warn(
+                format!("the module ip_vs is loaded, but cannot be at the next boot: {}", blocked.line),
+                &blocked.file,
+            )
+            .command(permit(blocked)),
+        }]);
     }
     Ok(vec![match &ipvs.blocked {
         None => Judgement::fail("the module ip_vs is not loaded", from).command("modprobe ip_vs"),
@@ -38,10 +45,15 @@ pub(super) fn vip_is_local(facts: &Facts) -> Judged {
         return Err(Skip::does_not_apply("no virtual address is known; name one to have it looked at"));
     }
     let mut bad = Vec::new();
+    let mut unusable = None;
     for vip in &facts.vips {
         let address = vip.address;
         let path = facts.path(address)?;
         if path.is_some_and(|route| route.kind == RouteKind::Local) {
+            continue;
+        }
+        if facts.holders(address)?.iter().any(|(_, held)| held.flags.is_dad_failed()) {
+            unusable = Some(address);
             continue;
         }
         let stands_by =
@@ -58,7 +70,12 @@ pub(super) fn vip_is_local(facts: &Facts) -> Judged {
                 .command(format!("ip addr add {} dev {device}", Prefix::host(address))),
         );
     }
-    unless_bad(bad, "all virtual addresses are local", ROUTES)
+    match unusable {
+        Some(address) if bad.is_empty() => {
+            Err(Skip::does_not_apply(format!("{address} is here, and failed duplicate address detection (D20)")))
+        }
+        _ => unless_bad(bad, "all virtual addresses are local", ROUTES),
+    }
 }
 
 /// The interface on which a virtual address belongs: that of the way to the servers, or else the first that answers ARP.
@@ -430,7 +447,7 @@ pub(super) fn forwarding(facts: &Facts) -> Judged {
         // Here either is enough.
         if facts.settings.effective("send_redirects", &name)? != 0 {
             let fact = format!("{name} tells senders of shorter ways: send_redirects of all or {name} is 1");
-            let off = format!("sysctl -w net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.{name}.send_redirects=0");
+            let off = format!("sysctl -w net.ipv4.conf.all.send_redirects=0 {}=0", sysctl_key(&key));
             found.push(Judgement::warn(fact, format!("/proc/sys/{key}")).command(off));
         }
     }
@@ -499,8 +516,9 @@ pub(super) fn table_size(facts: &Facts) -> Judged {
     }
     // 8 to 20 in every kernel.
     let bits = (connections * 2).next_power_of_two().ilog2().clamp(8, 20);
+    // Added and not put in place of what is there: the last option counts.
     Ok(vec![Judgement { state: State::Warn, ..found }.advice(format!(
-        "At the next loading of the module: echo 'options ip_vs conn_tab_bits={bits}' > /etc/modprobe.d/ip_vs.conf"
+        "Have a larger one when the module is loaded anew, at the next boot at the latest: echo 'options ip_vs conn_tab_bits={bits}' >> /etc/modprobe.d/ip_vs.conf"
     ))])
 }
 
@@ -597,7 +615,7 @@ pub(super) fn ipv6(facts: &Facts) -> Judged {
             let (whole, name) = (format!("{}/{}", held.address, held.prefix), &link.name);
             if held.flags.is_dad_failed() {
                 bad.push(
-                    Judgement::fail(format!("{whole} on {name} failed duplicate address detection"), from).command(
+                    Judgement::fail(format!("{whole} on {name} failed duplicate address detection: another host had it, which --probe names if it still has"), from).command(
                         format!(
                             "ip addr del {whole} dev {name} && ip addr add {whole} dev {name} nodad preferred_lft 0"
                         ),
@@ -648,9 +666,14 @@ pub(super) fn saved(facts: &Facts) -> Judged {
     if facts.is_managed() {
         return Err(Skip::does_not_apply("another program keeps the table"));
     }
-    facts.table.get()?;
+    let table = facts.table.get()?;
     if rules.differences == 0 {
         return Ok(vec![Judgement::ok(format!("the table is what {path} says"), from)]);
+    }
+    // Nobody wants that saved: it is what there is before the rules are loaded.
+    if table.services.is_empty() && !rules.schedulers.is_empty() {
+        let fact = format!("the table is empty, and {path} has rules");
+        return Ok(vec![Judgement::warn(fact, from).command(format!("ipvsadm-rs -R --file {path}"))]);
     }
     let all = if rules.whole { " --all" } else { "" };
     let fact = format!("rules that differ: {}; ipvsadm-rs diff {path} shows them", rules.differences);
