@@ -18,9 +18,11 @@ own_etc() {
 
 # As an administrator leaves a cluster that is meant to last: saved, and ready for the next boot.
 well_kept() { # METHOD
-    typed director ipvsadm-rs -A -t "$vip:80" -s wrr
-    typed director ipvsadm-rs -a -t "$vip:80" -r "$rs1_ip" "$1" -w 1
-    typed director ipvsadm-rs -a -t "$vip:80" -r "$rs2_ip" "$1" -w 3
+    local reals=("$rs1_ip" "$rs2_ip") at=$vip
+    [[ $vip != *:* ]] || reals=("[$rs1_ip6]:80" "[$rs2_ip6]:80") at="[$vip]"
+    typed director ipvsadm-rs -A -t "$at:80" -s wrr
+    typed director ipvsadm-rs -a -t "$at:80" -r "${reals[0]}" "$1" -w 1
+    typed director ipvsadm-rs -a -t "$at:80" -r "${reals[1]}" "$1" -w 3
     typed director ipvsadm-rs --set 7300 0 0
     saved
 }
