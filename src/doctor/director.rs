@@ -688,12 +688,14 @@ pub(super) fn answers(facts: &Facts) -> Judged {
     let own: BTreeSet<_> =
         facts.links.get()?.iter().filter_map(|link| link.address.as_ref()).map(ToString::to_string).collect();
     let mut bad = Vec::new();
+    let mut at_work = Vec::new();
     for vip in facts.vips.iter().map(|vip| vip.address) {
         let foreign: Vec<_> =
             all.iter().filter(|a| a.address == vip && !own.contains(&a.hardware.to_string())).collect();
         let here = facts.holders(vip)?.iter().any(|(link, _)| super::facts::speaks(link));
         // Where this director stands by, the other one answers.
-        if !here && foreign.len() == 1 {
+        if let ([answer], false) = (foreign.as_slice(), here) {
+            at_work.push(format!("{} for {vip} on {}", answer.hardware, answer.interface));
             continue;
         }
         for answer in foreign {
@@ -720,5 +722,9 @@ pub(super) fn answers(facts: &Facts) -> Judged {
             );
         }
     }
-    unless_bad(bad, "nobody else answers", probe.answers.from())
+    let good = match at_work.is_empty() {
+        true => "nobody else answers".to_owned(),
+        false => format!("only the director at work answers: {}", at_work.join(", ")),
+    };
+    unless_bad(bad, good, probe.answers.from())
 }

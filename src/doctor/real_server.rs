@@ -252,7 +252,11 @@ pub(super) fn way_back(facts: &Facts) -> Judged {
         });
     }
     let gateway = usual.gateway.map_or_else(String::new, |gateway| gateway.to_string());
-    unless_bad(bad, format!("the gateway is {gateway}, which is not the director"), ROUTES)
+    let who = match directors.is_empty() {
+        true => "nobody answers for the VIP".to_owned(),
+        false => format!("for the VIP answers {}", directors.into_iter().collect::<Vec<_>>().join(" and ")),
+    };
+    unless_bad(bad, format!("the gateway is {gateway}, which is not the director: {who}"), ROUTES)
 }
 
 pub(super) fn reverse_path(facts: &Facts) -> Judged {

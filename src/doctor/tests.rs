@@ -621,7 +621,7 @@ fn d23_answers() {
     assert_found("D23", &facts, State::Fail, "02:00:00:00:00:30 (30.30.30.30) answers for 20.20.20.20", mend);
     // A director that stands by hears the other one.
     facts.addresses = Fact::known(Vec::new(), "addresses");
-    assert_found("D23", &facts, State::Ok, "nobody else", "");
+    assert_found("D23", &facts, State::Ok, "at work answers: 02:00:00:00:00:30 for 20.20.20.20 on eth0", "");
     facts.probe = None;
     assert_skipped("D23", &facts, "--probe");
 }
@@ -748,7 +748,7 @@ fn r6_way_back() {
     let default = |gateway| route(Prefix::all(Family::Ipv4), RouteKind::Unicast, Some(gateway), ETH0);
     let subnet = route(Prefix { address: ip("40.40.40.0"), length: 24 }, RouteKind::Unicast, Some("30.30.30.20"), ETH0);
     facts.neighbours = Fact::known(vec![neighbour("30.30.30.254", 0xfe, 2), neighbour("30.30.30.20", 0x21, 2)], "n");
-    assert_found("R6", &facts, State::Ok, "30.30.30.254", "");
+    assert_found("R6", &facts, State::Ok, "30.30.30.254, which is not the director: for the VIP answers 02:", "");
     facts.routes = Fact::known(vec![default("30.30.30.254"), subnet], "routes");
     assert_found(
         "R6",
