@@ -34,6 +34,8 @@ typed rs1 ip addr add "$vip/24" dev lo
 fault R1 "the VIP is on lo with /24" rs1
 sysctl rs1 net.ipv4.conf.{all,lo}.arp_ignore=0
 fault R2 "arp_ignore is 0" rs1
+sysctl rs2 net.ipv4.conf.eth0.arp_ignore=3
+fault R2 "arp_ignore of eth0 is 3, which counts more than 1" rs2
 sysctl rs2 net.ipv4.conf.all.arp_announce=0
 fault R3 "arp_announce is 0" rs2
 typed rs2 ip addr add "$vip/32" dev eth0
