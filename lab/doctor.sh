@@ -18,9 +18,11 @@ own_etc() {
 
 # As an administrator leaves a cluster that is meant to last: saved, and ready for the next boot.
 well_kept() { # METHOD
-    typed director ipvsadm-rs -A -t "$vip:80" -s wrr
-    typed director ipvsadm-rs -a -t "$vip:80" -r "$rs1_ip" "$1" -w 1
-    typed director ipvsadm-rs -a -t "$vip:80" -r "$rs2_ip" "$1" -w 3
+    local reals=("$rs1_ip" "$rs2_ip") at=$vip
+    [[ $vip != *:* ]] || reals=("[$rs1_ip6]:80" "[$rs2_ip6]:80") at="[$vip]"
+    typed director ipvsadm-rs -A -t "$at:80" -s wrr
+    typed director ipvsadm-rs -a -t "$at:80" -r "${reals[0]}" "$1" -w 1
+    typed director ipvsadm-rs -a -t "$at:80" -r "${reals[1]}" "$1" -w 3
     typed director ipvsadm-rs --set 7300 0 0
     saved
 }
@@ -31,14 +33,16 @@ saved() { typed director ipvsadm-rs -S -n --file "$rules"; }
 # in the arrays below.
 declare -A found_fact found_mend found_machine found_advice
 examined() { # HOST OPTION...
-    local line key value id="" bad="" status=0
+    local line lines key value id="" bad="" status=0
     examiner=$1
     shift
     prompt "$examiner" ipvsadm-rs doctor "$@" "$vip"
-    said=$(on "$examiner" ipvsadm-rs doctor --json --pretty "$@" "$vip") || status=$?
-    [[ $status -le 2 && $said == '{'* ]] || stopped "exit status $status of ipvsadm-rs doctor on $examiner"
+    # By way of a file: what comes through a pipe bash reads byte by byte, which takes longer than all the rest.
+    on "$examiner" ipvsadm-rs doctor --json --pretty "$@" "$vip" >"$state/report" || status=$?
+    mapfile -t lines <"$state/report"
+    [[ $status -le 2 && ${lines[0]:-} == '{' ]] || stopped "exit status $status of ipvsadm-rs doctor on $examiner"
     found_fact=() found_mend=() found_machine=() found_advice=() named=() health=""
-    while IFS= read -r line; do
+    for line in "${lines[@]}"; do
         [[ $line =~ ^\ +\"([a-z]+)\":\ \"(.*)\",?$ ]] || continue
         key=${BASH_REMATCH[1]} value=${BASH_REMATCH[2]}
         value=${value//\\\"/\"} value=${value//\\\\/\\}
@@ -54,7 +58,7 @@ examined() { # HOST OPTION...
             machine) [[ -z $bad ]] || found_machine[$id]=$value ;;
             advice) [[ -z $bad ]] || found_advice[$id]=$value ;;
         esac
-    done <<<"$said"
+    done
     [[ ${#named[@]} -eq 0 ]] || note "named: ${named[*]}"
 }
 
@@ -87,7 +91,9 @@ mended() { # ID
 }
 
 traffic_flows() {
-    fetch "http://$vip/?[1-4]"
+    local at=$vip
+    [[ $vip != *:* ]] || at="[$vip]"
+    fetch_few "http://$at/?"{1..4}
     evidence=$tally
     ((${#answers[@]} == 4))
 }

@@ -38,19 +38,23 @@ drawing() {
 DRAWING
 }
 
-# Not `ip netns exec`, which also mounts things: that is twice the time, and no program here needs it. The lab's lock and
-# transcript (file descriptors 9 and 3) are not for the programs it starts: some stay.
+# Not `ip netns exec`, which also mounts things: that is twice the time, and no program here needs it. busybox' nsenter
+# starts in half the time of util-linux', which loads more libraries.
+nsenter=(nsenter)
+if busybox nsenter --net=/proc/self/ns/net -- true 2>/dev/null; then nsenter=(busybox nsenter); fi
+
+# The lab's lock and transcript (file descriptors 9 and 3) are not for the programs it starts: some stay.
 on() { # HOST COMMAND...
     local files=()
     [[ ! -e $state/$1.mounts ]] || files=(--mount="$state/$1.mounts")
-    nsenter --net="/run/netns/lab-$1" "${files[@]}" -- "${@:2}" 3>&- 9>&-
+    "${nsenter[@]}" --net="/run/netns/lab-$1" "${files[@]}" -- "${@:2}" 3>&- 9>&-
 }
 
 # The same for a program that stays, with its process id in $started.
 start_on() { # HOST COMMAND...
     local files=()
     [[ ! -e $state/$1.mounts ]] || files=(--mount="$state/$1.mounts")
-    (exec nsenter --net="/run/netns/lab-$1" "${files[@]}" -- "${@:2}" </dev/null 3>&- 9>&-) &
+    (exec "${nsenter[@]}" --net="/run/netns/lab-$1" "${files[@]}" -- "${@:2}" </dev/null 3>&- 9>&-) &
     started=$!
 }
 
@@ -79,14 +83,20 @@ arp_talking=(ipv4/conf/{all,lo}/{arp_ignore,arp_announce}"=0")
 
 # build MODE: dr (IPv4), dr6 (the same with IPv6), nat, tunnel, arp-problem (dr with real servers that answer for the VIP),
 # bare (dr with real servers that have no VIP yet), or two-directors (dr with director2 beside director, where neither has
-# the VIP: that is for keepalived to bring).
+# the VIP: that is for keepalived to bring). The host that $initial names lives in the namespace that the lab itself is in.
 build() {
     local mode=$1 host on_segment=(router director rs1 rs2)
     destroy
     rm -f "$state"/*.{weblog,keepalived} "$state/ldirectord.log"
     [[ $mode != two-directors ]] || on_segment+=(director2)
+    # Last: where there is an eth0 already, the kernel makes none for another namespace.
+    if [[ ${initial:-} ]]; then
+        mapfile -t on_segment < <(printf '%s\n' "${on_segment[@]}" | grep -vx "$initial"; echo "$initial")
+    fi
     {
-        for host in client "${on_segment[@]}" switch; do echo "netns add lab-$host"; done
+        for host in client "${on_segment[@]}" switch; do
+            if [[ $host == "${initial:-}" ]]; then echo "netns attach lab-$host $$"; else echo "netns add lab-$host"; fi
+        done
         echo "link add name eth0 address $client_mac netns lab-client type veth peer name eth1 netns lab-router"
         for host in "${on_segment[@]}"; do
             declare -n mac=${host}_mac
@@ -219,6 +229,13 @@ destroy() {
     done
     for host in "${hosts[@]}" switch; do
         [[ ! -e /run/netns/lab-$host ]] || names+=("$host")
+    done
+    # What lives in the lab's own namespace goes by itself; everything else there is not the lab's.
+    for host in "${!names[@]}"; do
+        [[ /run/netns/lab-${names[host]} -ef /proc/self/ns/net ]] || continue
+        ip link delete eth0 || :
+        ip netns delete "lab-${names[host]}"
+        unset "names[host]"
     done
     ((${#names[@]})) || return 0
     for process in /proc/[0-9]*; do

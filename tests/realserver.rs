@@ -37,6 +37,7 @@ fn main() -> ExitCode {
             ("realserver: many at once", many_at_once),
             ("route: addresses and routes there and back", addresses_and_routes_there_and_back),
             ("realserver: what start makes", what_start_makes),
+            ("realserver: on a dummy", a_vip_on_a_dummy),
             ("realserver: bad input", bad_input_leaves_the_machine_as_it_was),
             ("realserver: stricter values", stricter_values_are_left_alone),
             ("realserver: other programs' changes", changes_of_others_are_left_and_told),
@@ -471,6 +472,27 @@ fn what_start_makes() -> Result<()> {
     })
 }
 
+fn a_vip_on_a_dummy() -> Result<()> {
+    on_a_network(|| {
+        // With dots in its name, as VLANs have them.
+        sh("ip link add vip.0 type dummy; ip link set vip.0 addrgenmode none; ip link set vip.0 up
+            for key in arp_ignore arp_announce; do echo 0 >/proc/sys/net/ipv4/conf/vip.0/$key; done")?;
+        let before = machine()?;
+        ensure_status("start --interface vip.0 192.0.2.1 2001:db8::1", 0)?;
+        let held = sh("ip addr show vip.0; ip route show table main")?;
+        for line in
+            ["inet 192.0.2.1/32 scope global vip.0:0", "inet6 2001:db8::1/128", "192.0.2.1 dev vip.0 scope link"]
+        {
+            ensure!(held.contains(line), "{held}");
+        }
+        let values = sh("cd /proc/sys/net/ipv4/conf; cat all/arp_ignore vip.0/arp_ignore lo/arp_ignore")?;
+        ensure!(values == "1\n1\n0\n", "{values}");
+        ensure_status("status", 0)?;
+        ensure_status("stop 192.0.2.1 2001:db8::1", 0)?;
+        ensure_same(&before, &machine()?)
+    })
+}
+
 fn bad_input_leaves_the_machine_as_it_was() -> Result<()> {
     on_a_network(|| {
         ensure_status("start 192.0.2.9", 0)?;
@@ -549,13 +571,20 @@ fn bad_input_leaves_the_machine_as_it_was() -> Result<()> {
             format!("mount -o bind,ro /proc/sys /proc/sys && exec {us} realserver start 2001:db8::1 192.0.2.1");
         let output = Command::new("unshare").args(["-m", "sh", "-c", &script]).output()?;
         let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.code() == Some(1), "{script}: {}: {said}", output.status);
-        ensure!(
-            said.contains("/proc/sys/net/ipv4/conf/all/arp_ignore cannot be written: Read-only file system"),
-            "{said}"
-        );
+        ensure!(output.status.code() == Some(2), "{script}: {}: {said}", output.status);
+        for words in ["/proc/sys/net/ipv4/conf/all/arp_ignore cannot be written: Read-only file system", "container"] {
+            ensure!(said.contains(words), "{said}");
+        }
         ensure_same(&before, &machine()?)?;
         ensure!(!record()?.exists(), "a record is left");
+        // Stopping needs them, too: what could not be put back is still known.
+        ensure_status("start 192.0.2.1", 0)?;
+        let script = format!("mount -o bind,ro /proc/sys /proc/sys && exec {us} realserver stop 192.0.2.1");
+        let output = Command::new("unshare").args(["-m", "sh", "-c", &script]).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.code() == Some(2) && said.contains("Read-only file system"), "{}: {said}", output.status);
+        ensure_status("stop 192.0.2.1", 0)?;
+        ensure_same(&before, &machine()?)?;
         // A setting of the interface itself that would undo ours.
         sh("echo 3 >/proc/sys/net/ipv4/conf/eth0/arp_ignore")?;
         let before = machine()?;

@@ -36,6 +36,8 @@ typed rs1 ip addr add "$vip/24" dev lo
 fault R1 "the VIP is on lo with /24" rs1
 sysctl rs1 net.ipv4.conf.{all,lo}.arp_ignore=0
 fault R2 "arp_ignore is 0" rs1
+sysctl rs2 net.ipv4.conf.eth0.arp_ignore=3
+fault R2 "arp_ignore of eth0 is 3, which counts more than 1" rs2
 sysctl rs2 net.ipv4.conf.all.arp_announce=0
 fault R3 "arp_announce is 0" rs2
 typed rs2 ip addr add "$vip/32" dev eth0
@@ -127,3 +129,24 @@ sysctl rs1 net.ipv4.conf.ipip0.rp_filter=1
 fault R7 "reverse path filtering drops what comes out of the tunnel" rs1
 typed rs1 ip link set ipip0 down
 fault R11 "the tunnel is down" rs1
+
+heading "IPv6"
+# In the real servers' network: of two addresses there, the one with the longer prefix is the source.
+vip6=2001:db8:30::100
+build dr6
+vip=$vip6
+well_kept -g
+# rs2 has the same /etc.
+typed rs1 ipvsadm-rs realserver start --persist "$vip"
+fault D20 "packets to real servers come from the VIP" director
+typed rs2 ipvsadm-rs realserver stop "$vip"
+typed rs2 ip addr add "$vip/128" dev eth0
+typed director ip addr del "$vip/128" dev eth0
+sysctl director net.ipv6.conf.eth0.accept_dad=1
+typed director ip addr add "$vip/128" dev eth0 preferred_lft 0
+detected() { [[ $(on director ip addr show dev eth0 dadfailed) == *" $vip/"* ]]; }
+wait_for 10 "duplicate address detection" detected || :
+examined director --probe
+prove "rs2 has the VIP, too: the doctor on director names D23" names D23
+named_and_mended R4 "the VIP is on eth0" rs2
+fault D20 "the VIP failed duplicate address detection" director --probe

@@ -1,5 +1,5 @@
-# the fault table of packet filters: rules of nftables in the clients' way; needs --kernel stock
-# needs: nft=nftables
+# the fault table of packet filters and of a card's receive offload; needs --kernel stock
+# needs: nft=nftables ethtool
 # shellcheck shell=bash
 
 # shellcheck source=../doctor.sh
@@ -23,3 +23,11 @@ typed rs1 busybox sysctl -w net.ipv4.conf.{all,lo}.arp_announce=0
 fault R10 "rules for ARP stop questions only" rs1
 typed rs1 nft delete table arp guard
 prove "  traffic flows without them, too" traffic_flows
+
+# The emulated machine has a card whose driver glues packets together, from the start. It is not wired.
+modprobe vmxnet3
+card=(/sys/bus/pci/drivers/vmxnet3/*/net/*)
+[[ -e ${card[0]} ]] || stopped "this machine has no card with large receive offload: use --kernel stock"
+ip link set "${card[0]##*/}" netns lab-director name eth1
+typed director ip link set eth1 up
+fault D15 "large receive offload is on" director

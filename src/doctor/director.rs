@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::facts::{Blocked, Facts, Fate, Passage};
-use super::{Judged, Judgement, Skip, State, shell, unless_bad};
+use super::{Judged, Judgement, Skip, State, shell, sysctl_key, unless_bad};
 use crate::host::route::{Link, Prefix, RouteKind};
 use crate::model::{Change, DaemonRole, Destination, Family, Forwarding, HashTables, ServiceKey};
 
@@ -15,7 +15,14 @@ pub(super) fn ipvs(facts: &Facts) -> Judged {
     let from = facts.ipvs.from();
     let ipvs = facts.ipvs.get()?;
     if ipvs.present {
-        return Ok(vec![Judgement::ok("the netlink family IPVS is there", from)]);
+        return Ok(vec![match &ipvs.blocked {
+            None => Judgement::ok("the netlink family IPVS is there", from),
+            Some(blocked) => Judgement::warn(
+                format!("the module ip_vs is loaded, but cannot be at the next boot: {}", blocked.line),
+                &blocked.file,
+            )
+            .command(permit(blocked)),
+        }]);
     }
     Ok(vec![match &ipvs.blocked {
         None => Judgement::fail("the module ip_vs is not loaded", from).command("modprobe ip_vs"),
@@ -38,10 +45,15 @@ pub(super) fn vip_is_local(facts: &Facts) -> Judged {
         return Err(Skip::does_not_apply("no virtual address is known; name one to have it looked at"));
     }
     let mut bad = Vec::new();
+    let mut unusable = None;
     for vip in &facts.vips {
         let address = vip.address;
         let path = facts.path(address)?;
         if path.is_some_and(|route| route.kind == RouteKind::Local) {
+            continue;
+        }
+        if facts.holders(address)?.iter().any(|(_, held)| held.flags.is_dad_failed()) {
+            unusable = Some(address);
             continue;
         }
         let stands_by =
@@ -58,7 +70,12 @@ pub(super) fn vip_is_local(facts: &Facts) -> Judged {
                 .command(format!("ip addr add {} dev {device}", Prefix::host(address))),
         );
     }
-    unless_bad(bad, "all virtual addresses are local", ROUTES)
+    match unusable {
+        Some(address) if bad.is_empty() => {
+            Err(Skip::does_not_apply(format!("{address} is here, and failed duplicate address detection (D20)")))
+        }
+        _ => unless_bad(bad, "all virtual addresses are local", ROUTES),
+    }
 }
 
 /// The interface on which a virtual address belongs: that of the way to the servers, or else the first that answers ARP.
@@ -432,7 +449,7 @@ pub(super) fn forwarding(facts: &Facts) -> Judged {
         // Here either is enough.
         if facts.settings.effective("send_redirects", &name)? != 0 {
             let fact = format!("{name} tells senders of shorter ways: send_redirects of all or {name} is 1");
-            let off = format!("sysctl -w net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.{name}.send_redirects=0");
+            let off = format!("sysctl -w net.ipv4.conf.all.send_redirects=0 {}=0", sysctl_key(&key));
             found.push(Judgement::warn(fact, format!("/proc/sys/{key}")).command(off));
         }
     }
@@ -506,7 +523,11 @@ pub(super) fn table_size(facts: &Facts) -> Judged {
 fn larger_table(connections: u64) -> String {
     // 8 to 20 in every kernel.
     let bits = connections.saturating_mul(2).checked_next_power_of_two().map_or(20, u64::ilog2).clamp(8, 20);
-    format!("At the next loading of the module: echo 'options ip_vs conn_tab_bits={bits}' > /etc/modprobe.d/ip_vs.conf")
+    // Added and not put in place of what is there: the last option counts.
+    format!(
+        "Have a larger one when the module is loaded anew, at the next boot at the latest: \
+         echo 'options ip_vs conn_tab_bits={bits}' >> /etc/modprobe.d/ip_vs.conf"
+    )
 }
 
 /// Of a kernel whose tables grow and shrink by themselves.
@@ -643,7 +664,7 @@ pub(super) fn ipv6(facts: &Facts) -> Judged {
             let (whole, name) = (format!("{}/{}", held.address, held.prefix), &link.name);
             if held.flags.is_dad_failed() {
                 bad.push(
-                    Judgement::fail(format!("{whole} on {name} failed duplicate address detection"), from).command(
+                    Judgement::fail(format!("{whole} on {name} failed duplicate address detection: another host had it, which --probe names if it still has"), from).command(
                         format!(
                             "ip addr del {whole} dev {name} && ip addr add {whole} dev {name} nodad preferred_lft 0"
                         ),
@@ -694,9 +715,14 @@ pub(super) fn saved(facts: &Facts) -> Judged {
     if facts.is_managed() {
         return Err(Skip::does_not_apply("another program keeps the table"));
     }
-    facts.table.get()?;
+    let table = facts.table.get()?;
     if rules.differences == 0 {
         return Ok(vec![Judgement::ok(format!("the table is what {path} says"), from)]);
+    }
+    // Nobody wants that saved: it is what there is before the rules are loaded.
+    if table.services.is_empty() && !rules.schedulers.is_empty() {
+        let fact = format!("the table is empty, and {path} has rules");
+        return Ok(vec![Judgement::warn(fact, from).command(format!("ipvsadm-rs -R --file {path}"))]);
     }
     let all = if rules.whole { " --all" } else { "" };
     let fact = format!("rules that differ: {}; ipvsadm-rs diff {path} shows them", rules.differences);
@@ -711,12 +737,14 @@ pub(super) fn answers(facts: &Facts) -> Judged {
     let own: BTreeSet<_> =
         facts.links.get()?.iter().filter_map(|link| link.address.as_ref()).map(ToString::to_string).collect();
     let mut bad = Vec::new();
+    let mut at_work = Vec::new();
     for vip in facts.vips.iter().map(|vip| vip.address) {
         let foreign: Vec<_> =
             all.iter().filter(|a| a.address == vip && !own.contains(&a.hardware.to_string())).collect();
         let here = facts.holders(vip)?.iter().any(|(link, _)| super::facts::speaks(link));
         // Where this director stands by, the other one answers.
-        if !here && foreign.len() == 1 {
+        if let ([answer], false) = (foreign.as_slice(), here) {
+            at_work.push(format!("{} for {vip} on {}", answer.hardware, answer.interface));
             continue;
         }
         for answer in foreign {
@@ -743,5 +771,9 @@ pub(super) fn answers(facts: &Facts) -> Judged {
             );
         }
     }
-    unless_bad(bad, "nobody else answers", probe.answers.from())
+    let good = match at_work.is_empty() {
+        true => "nobody else answers".to_owned(),
+        false => format!("only the director at work answers: {}", at_work.join(", ")),
+    };
+    unless_bad(bad, good, probe.answers.from())
 }

@@ -163,6 +163,11 @@ fn shell(path: &str) -> String {
     if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
+/// A setting's path below `/proc/sys` as sysctl(8) takes it: with dots, unless there are some in a name (`eth0.5`).
+fn sysctl_key(key: &str) -> String {
+    if key.contains('.') { key.to_owned() } else { key.replace('/', ".") }
+}
+
 /// What is wrong, or that all is well.
 fn unless_bad(bad: Vec<Judgement>, fact: impl Into<String>, from: impl Into<String>) -> Judged {
     Ok(if bad.is_empty() { vec![Judgement::ok(fact, from)] } else { bad })

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::facts::{Answer, ArpPassage, Fact, Facts, Fate, Vip, speaks};
-use super::{Judged, Judgement, Skip, State, shell, unless_bad};
+use super::{Judged, Judgement, Skip, State, shell, sysctl_key, unless_bad};
+use crate::host::realserver::{ANNOUNCE, IGNORE, Wanted};
 use crate::host::route::{Address, Link, Prefix, Route, RouteKind};
 use crate::host::{Listener, SettingLine};
 
@@ -75,23 +76,36 @@ fn start(facts: &Facts, vip: IpAddr) -> String {
     }
 }
 
-/// A setting of the interfaces that speak ARP: what it must be at least, unless rules for ARP do that work.
-fn arp_setting(facts: &Facts, name: &str, wanted: i64, rule: fn(&ArpPassage) -> &Fact<Fate>) -> Judged {
+/// A setting of the interfaces that speak ARP: what is wanted of it, unless rules for ARP do that work.
+fn arp_setting(facts: &Facts, wanted: Wanted, rule: fn(&ArpPassage) -> &Fact<Fate>) -> Judged {
     let vips = ipv4(facts)?;
     let Some(vip) = vips.iter().map(|vip| vip.address).find(|vip| !silenced(facts, *vip, rule)) else {
         return Err(Skip::does_not_apply("rules for ARP do that (R10)"));
     };
+    let name = wanted.name;
     let mut bad = Vec::new();
     let mut good = Vec::new();
     for link in facts.speaking()? {
         let value = facts.settings.effective(name, &link.name)?;
         let fact = format!("{name} is {value} on {}", link.name);
-        if value >= wanted {
+        if wanted.is_met_by(value) {
             good.push(fact);
-        } else {
-            let from = format!("/proc/sys/net/ipv4/conf/{{all,{}}}/{name}", link.name);
-            bad.push(Judgement::fail(fact, from).command(start(facts, vip)));
+            continue;
         }
+        let key = format!("net/ipv4/conf/{}/{name}", link.name);
+        let (all, mut own) = (facts.settings.get(&format!("net/ipv4/conf/all/{name}"))?, facts.settings.get(&key)?);
+        let value = wanted.value.parse().unwrap_or_default();
+        let mut mend = Vec::new();
+        // The larger counts: what is set for all, as start does it, leaves it to an interface to answer after all.
+        if !wanted.is_met_by(own.max(if wanted.is_met_by(all) { all } else { value })) {
+            mend.push(format!("sysctl -w {}={value}", sysctl_key(&key)));
+            own = value;
+        }
+        if !wanted.is_met_by(own.max(all)) {
+            mend.push(start(facts, vip));
+        }
+        let from = format!("/proc/sys/net/ipv4/conf/{{all,{}}}/{name}", link.name);
+        bad.push(Judgement::fail(fact, from).command(mend.join(" && ")));
     }
     // One command mends all.
     bad.dedup_by(|a, b| a.mend == b.mend);
@@ -108,11 +122,11 @@ const INCOMING: fn(&ArpPassage) -> &Fact<Fate> = |passage| &passage.incoming;
 const OUTGOING: fn(&ArpPassage) -> &Fact<Fate> = |passage| &passage.outgoing;
 
 pub(super) fn arp_ignore(facts: &Facts) -> Judged {
-    arp_setting(facts, "arp_ignore", 1, INCOMING)
+    arp_setting(facts, IGNORE, INCOMING)
 }
 
 pub(super) fn arp_announce(facts: &Facts) -> Judged {
-    arp_setting(facts, "arp_announce", 2, OUTGOING)
+    arp_setting(facts, ANNOUNCE, OUTGOING)
 }
 
 pub(super) fn vip_elsewhere(facts: &Facts) -> Judged {
@@ -150,19 +164,18 @@ pub(super) fn boot(facts: &Facts) -> Judged {
     let held = facts.boot_addresses.get()?;
     let mut bad = Vec::new();
     let mut missing = Vec::new();
-    for (name, wanted, rule) in [("arp_ignore", 1, INCOMING), ("arp_announce", 2, OUTGOING)] {
+    for (wanted, rule) in [(IGNORE, INCOMING), (ANNOUNCE, OUTGOING)] {
+        let name = wanted.name;
         let by_unit = |vip: &Vip| held.iter().any(|one| one.address == vip.address && one.is_unit);
         if vips.iter().all(|vip| vip.address.is_ipv6() || by_unit(vip) || silenced(facts, vip.address, rule)) {
             continue;
         }
         for link in facts.speaking()? {
             let of = |which: &str| at_boot(lines, &format!("net/ipv4/conf/{which}/{name}"));
-            let found = [of("all"), of(&link.name)].into_iter().flatten();
-            let enough = |line: &&SettingLine| line.value.parse::<i64>().is_ok_and(|value| value >= wanted);
-            if found.clone().any(|line| enough(&line)) {
-                continue;
-            }
-            match found.last() {
+            let value = |line: &SettingLine| line.value.parse::<i64>().unwrap_or_default();
+            // The larger counts.
+            match [of("all"), of(&link.name)].into_iter().flatten().max_by_key(|line| value(line)) {
+                Some(line) if wanted.is_met_by(value(line)) => {}
                 // Ours come before what an administrator wrote later by name.
                 Some(line) => bad.push(
                     Judgement::warn(
@@ -170,8 +183,9 @@ pub(super) fn boot(facts: &Facts) -> Judged {
                         format!("{}:{}", line.file, line.number),
                     )
                     .command(format!(
-                        "sed -i '{}s/=.*/= {wanted}/' {}",
+                        "sed -i '{}s/=.*/= {}/' {}",
                         line.number,
+                        wanted.value,
                         shell(&line.file)
                     )),
                 ),
@@ -238,7 +252,11 @@ pub(super) fn way_back(facts: &Facts) -> Judged {
         });
     }
     let gateway = usual.gateway.map_or_else(String::new, |gateway| gateway.to_string());
-    unless_bad(bad, format!("the gateway is {gateway}, which is not the director"), ROUTES)
+    let who = match directors.is_empty() {
+        true => "nobody answers for the VIP".to_owned(),
+        false => format!("for the VIP answers {}", directors.into_iter().collect::<Vec<_>>().join(" and ")),
+    };
+    unless_bad(bad, format!("the gateway is {gateway}, which is not the director: {who}"), ROUTES)
 }
 
 pub(super) fn reverse_path(facts: &Facts) -> Judged {
@@ -276,7 +294,10 @@ pub(super) fn reverse_path(facts: &Facts) -> Judged {
         let fact = format!("rp_filter is {value} on {name}");
         if value == 1 {
             let from = format!("/proc/sys/net/ipv4/conf/{{all,{name}}}/rp_filter");
-            bad.push(Judgement::fail(fact, from).command(format!("sysctl -w net.ipv4.conf.{name}.rp_filter=2")));
+            bad.push(
+                Judgement::fail(fact, from)
+                    .command(format!("sysctl -w {}=2", sysctl_key(&format!("net/ipv4/conf/{name}/rp_filter")))),
+            );
         } else {
             good.push(fact);
         }
@@ -357,8 +378,10 @@ pub(super) fn arp_rules(facts: &Facts) -> Judged {
     // Some silenced, and others not: then it has to be by sysctl.
     let mut bad = Vec::new();
     for (what, passage) in &open {
-        let quiet = facts.settings.effective("arp_ignore", &passage.interface)? >= 1
-            && facts.settings.effective("arp_announce", &passage.interface)? >= 2;
+        let is_met = |wanted: Wanted| {
+            facts.settings.effective(wanted.name, &passage.interface).map(|value| wanted.is_met_by(value))
+        };
+        let quiet = is_met(IGNORE)? && is_met(ANNOUNCE)?;
         if !quiet && !silent.is_empty() {
             bad.push(
                 Judgement::fail(format!("the rules stop some ARP for the VIP, but not {what}"), first.incoming.from())

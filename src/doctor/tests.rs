@@ -332,6 +332,8 @@ fn d1_ipvs() {
         file: "/etc/modprobe.d/x.conf".to_owned(),
         line: "install ip_vs /bin/false".to_owned(),
     };
+    facts.ipvs = Fact::known(Ipvs { present: true, blocked: Some(blocked.clone()) }, "netlink");
+    assert_found("D1", &facts, State::Warn, "cannot be at the next boot", "sed -i");
     facts.ipvs = Fact::known(Ipvs { present: false, blocked: Some(blocked) }, "netlink");
     assert_found("D1", &facts, State::Fail, "install ip_vs /bin/false", "/etc/modprobe.d/x.conf && modprobe ip_vs");
 }
@@ -520,7 +522,7 @@ fn d15_receive_offload() {
 fn d16_table_size() {
     let mut facts = director();
     table(&mut facts, |service| service.destinations[0].active_connections = 10_000);
-    assert_found("D16", &facts, State::Warn, "in 4096 buckets", "conn_tab_bits=15");
+    assert_found("D16", &facts, State::Warn, "in 4096 buckets", "conn_tab_bits=15' >> /etc/modprobe.d");
     // A kernel whose tables grow.
     let of = |entries, buckets, load| HashTable { entries, buckets, empty_buckets: None, load_factor: Some(load) };
     let mut tables =
@@ -600,6 +602,9 @@ fn d20_ipv6() {
     held.flags = AddressFlags(AddressFlags::DAD_FAILED);
     facts.addresses = Fact::known(vec![held], "addresses");
     assert_found("D20", &facts, State::Fail, "duplicate", "nodad");
+    // The kernel has no route to it then; adding it once more would be refused.
+    facts.paths.insert(ip(VIP6), Fact::known(None, "routes"));
+    assert_skipped("D2", &facts, "D20");
 }
 
 #[test]
@@ -616,6 +621,9 @@ fn d22_saved() {
     let mut facts = director();
     rules(&mut facts, |rules| rules.differences = 2);
     assert_found("D22", &facts, State::Warn, "rules that differ: 2", "ipvsadm-rs -S -n --file /etc/ipvsadm.rules");
+    let mut empty = facts.clone();
+    empty.table = Fact::known(Table::default(), "table");
+    assert_found("D22", &empty, State::Warn, "the table is empty", "ipvsadm-rs -R --file /etc/ipvsadm.rules");
     rules(&mut facts, |rules| (rules.whole, rules.path) = (true, "/a b".to_owned()));
     assert_found("D22", &facts, State::Warn, "rules that differ: 2", "-S -n --all --file '/a b'");
     rules(&mut facts, |rules| rules.bad.push("3: wrong".to_owned()));
@@ -637,7 +645,7 @@ fn d23_answers() {
     assert_found("D23", &facts, State::Fail, "02:00:00:00:00:30 (30.30.30.30) answers for 20.20.20.20", mend);
     // A director that stands by hears the other one.
     facts.addresses = Fact::known(Vec::new(), "addresses");
-    assert_found("D23", &facts, State::Ok, "nobody else", "");
+    assert_found("D23", &facts, State::Ok, "at work answers: 02:00:00:00:00:30 for 20.20.20.20 on eth0", "");
     facts.probe = None;
     assert_skipped("D23", &facts, "--probe");
 }
@@ -667,6 +675,15 @@ fn r2_and_r3_arp_settings() {
         );
         set(&mut facts, &format!("net/ipv4/conf/eth0/{name}"), 2);
         assert_found(id, &facts, State::Ok, &format!("{name} is 2 on eth0"), "");
+        // A larger value that lets the VIP be told of; of the interface's own `realserver start` could not undo it.
+        set(&mut facts, &format!("net/ipv4/conf/all/{name}"), 2);
+        set(&mut facts, &format!("net/ipv4/conf/eth0/{name}"), 3);
+        let own = format!("sysctl -w net.ipv4.conf.eth0.{name}=");
+        assert_found(id, &facts, State::Fail, &format!("{name} is 3 on eth0"), &own);
+        set(&mut facts, &format!("net/ipv4/conf/all/{name}"), 3);
+        assert_found(id, &facts, State::Fail, &format!("{name} is 3 on eth0"), " && ipvsadm-rs realserver start 20.");
+        set(&mut facts, &format!("net/ipv4/conf/eth0/{name}"), 0);
+        assert_found(id, &facts, State::Fail, &format!("{name} is 3 on eth0"), "ipvsadm-rs realserver start 20.");
         facts.vips = vec![Vip { address: ip(VIP6), port: None }];
         assert_skipped(id, &facts, "IPv6");
     }
@@ -729,6 +746,17 @@ fn r5_boot() {
     (later.value, later.file, later.number) = ("0".to_owned(), "/etc/sysctl.d/99.conf".to_owned(), 4);
     facts.boot_settings = Fact::known([good.clone(), vec![later]].concat(), "sysctl.d");
     assert_found("R5", &facts, State::Warn, "will be 0 at boot", "sed -i '4s/=.*/= 1/' /etc/sysctl.d/99.conf");
+    // The larger counts, but 3 answers.
+    let of_eth0 = |value: &str| SettingLine {
+        key: "net/ipv4/conf/eth0/arp_ignore".to_owned(),
+        value: value.to_owned(),
+        number: 7,
+        ..good[0].clone()
+    };
+    facts.boot_settings = Fact::known([good.clone(), vec![of_eth0("0")]].concat(), "sysctl.d");
+    assert_found("R5", &facts, State::Ok, "come back", "");
+    facts.boot_settings = Fact::known([good.clone(), vec![of_eth0("3")]].concat(), "sysctl.d");
+    assert_found("R5", &facts, State::Warn, "will be 3 at boot", "sed -i '7s/=.*/= 1/'");
     facts.boot_settings = Fact::known(good, "sysctl.d");
     facts.boot_addresses = Fact::known(Vec::new(), "etc");
     assert_found("R5", &facts, State::Warn, "no file sets 20.20.20.20", "--persist 20.20.20.20");
@@ -744,7 +772,7 @@ fn r6_way_back() {
     let default = |gateway| route(Prefix::all(Family::Ipv4), RouteKind::Unicast, Some(gateway), ETH0);
     let subnet = route(Prefix { address: ip("40.40.40.0"), length: 24 }, RouteKind::Unicast, Some("30.30.30.20"), ETH0);
     facts.neighbours = Fact::known(vec![neighbour("30.30.30.254", 0xfe, 2), neighbour("30.30.30.20", 0x21, 2)], "n");
-    assert_found("R6", &facts, State::Ok, "30.30.30.254", "");
+    assert_found("R6", &facts, State::Ok, "30.30.30.254, which is not the director: for the VIP answers 02:", "");
     facts.routes = Fact::known(vec![default("30.30.30.254"), subnet], "routes");
     assert_found(
         "R6",
@@ -780,6 +808,12 @@ fn r7_reverse_path() {
     assert_found("R7", &facts, State::Fail, "rp_filter is 1 on ipip0", "sysctl -w net.ipv4.conf.ipip0.rp_filter=2");
     set(&mut facts, "net/ipv4/conf/ipip0/rp_filter", 2);
     assert_found("R7", &facts, State::Ok, "rp_filter is 2 on ipip0", "");
+}
+
+#[test]
+fn settings_of_interfaces_with_dots_are_named_as_sysctl_takes_them() {
+    assert_eq!(sysctl_key("net/ipv4/conf/eth0/rp_filter"), "net.ipv4.conf.eth0.rp_filter");
+    assert_eq!(sysctl_key("net/ipv4/conf/eth0.5/rp_filter"), "net/ipv4/conf/eth0.5/rp_filter");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::doctor::facts::{
 use crate::host::probe::{Heard, Wire};
 use crate::host::route::{self, Address, Link, Route, RouteQuery};
 use crate::host::{self, SystemNames, boot, ethtool, hash_tables, sysctl};
-use crate::kernel::{self, Client};
+use crate::kernel::{self, Client, module};
 use crate::model::{Change, DestinationEntry, ServiceKey, Table};
 use crate::plan::{self, Options, RuleSet, State};
 use crate::rules::{self, ReadError};
@@ -40,13 +40,16 @@ pub(super) struct Wanted<'p> {
 }
 
 pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
-    let mut ipvs = Client::connect_if_present();
+    // Connecting would load the module, and the doctor only reads.
+    let mut ipvs = if module::is_loaded() { Client::connect_if_present() } else { Ok(None) };
     let forbidden: Vec<_> =
         boot::forbidden_modules().into_iter().map(|(module, file, line)| Blocked { module, file, line }).collect();
     let is_present = match &ipvs {
+        Ok(None) if !Path::new("/proc/net").exists() => Err("it is not there".to_owned()),
         Ok(client) => Ok(client.is_some()),
         Err(error) => Err(error.to_string()),
     };
+    let ipvs_from = if is_present == Ok(true) { "generic netlink" } else { "/proc/net/ip_vs" };
     let table = ask(&mut ipvs, Client::table);
     let mut network = route::Client::connect();
     let links = read(&mut network, "the kernel's links", route::Client::links);
@@ -72,7 +75,7 @@ pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
                 present,
                 blocked: forbidden.iter().find(|line| line.module == "ip_vs").cloned(),
             }),
-            "generic netlink",
+            ipvs_from,
         ),
         info: ask(&mut ipvs, Client::info),
         hash_tables: Fact::of(hash_tables::read(), hash_tables::STATUS),

@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde::Serialize;
 
 use super::{Output, color, document, plain, status};
-use crate::host::realserver::{self, Method, Options, RealServer, Refusal, Status, is_not_permitted};
+use crate::host::realserver::{self, Method, Options, RealServer, Refusal, Status, is_not_permitted, is_read_only};
 use crate::view::json;
 
 /// Something is not as it has to be (`status`), as with init scripts: "program is not running".
@@ -109,17 +109,18 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     };
     outcome.or_else(|error| {
         let wrong_use = error.downcast_ref::<Refusal>().is_some_and(|refusal| refusal.wrong_use);
-        let not_permitted = is_not_permitted(&error);
+        let (not_permitted, read_only) = (is_not_permitted(&error), is_read_only(&error));
         if !wrong_use && !not_permitted && error.downcast_ref::<Refusal>().is_none() && name == "status" {
             return Err(error);
         }
         let text = format!("{error:#}");
-        say!(
-            "ipvsadm-rs realserver {name}: {}{}",
-            plain(&text),
-            if not_permitted { " (you must be root)" } else { "" }
-        );
-        Ok(if wrong_use || not_permitted { status::USAGE } else { status::FAILED })
+        let hint = match (not_permitted, read_only) {
+            (true, _) => " (you must be root)",
+            (_, true) => " (in a container, do it where that may be written)",
+            _ => "",
+        };
+        say!("ipvsadm-rs realserver {name}: {}{hint}", plain(&text));
+        Ok(if wrong_use || not_permitted || read_only { status::USAGE } else { status::FAILED })
     })
 }
 

@@ -16,7 +16,7 @@ const MEDIA_WITH_ARP: [u16; 3] = [1, 6, 32];
 
 /// A setting, and what is wanted of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub struct Wanted {
     /// Its name below `net/ipv4/conf/INTERFACE/`.
     pub name: &'static str,
     /// The value to give it.
@@ -27,13 +27,14 @@ pub(super) struct Wanted {
 
 /// Answer only for addresses of the interface that was asked. 2 also wants the asker to be of the same network, 8 answers
 /// for nothing; 3 to 7 do answer for a VIP on `lo`.
-pub(super) const IGNORE: Wanted = Wanted { name: "arp_ignore", value: "1", fits: &[1, 2, 8] };
+pub const IGNORE: Wanted = Wanted { name: "arp_ignore", value: "1", fits: &[1, 2, 8] };
 /// Ask with an address of the interface that the request leaves by, never with the VIP.
-pub(super) const ANNOUNCE: Wanted = Wanted { name: "arp_announce", value: "2", fits: &[2] };
+pub const ANNOUNCE: Wanted = Wanted { name: "arp_announce", value: "2", fits: &[2] };
 
 impl Wanted {
     /// Whether a value does.
-    pub(super) fn is_met_by(&self, value: i64) -> bool {
+    #[must_use]
+    pub fn is_met_by(&self, value: i64) -> bool {
         self.fits.contains(&value)
     }
 

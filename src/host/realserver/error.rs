@@ -42,3 +42,10 @@ pub fn is_not_permitted(error: &anyhow::Error) -> bool {
             || cause.downcast_ref::<route::Error>().and_then(route::Error::errno) == Some(Errno::EPERM)
     })
 }
+
+/// Whether an error comes from something being mounted read-only, as `/proc/sys` is in most containers.
+#[must_use]
+pub fn is_read_only(error: &anyhow::Error) -> bool {
+    let of = |error: &io::Error| error.kind() == io::ErrorKind::ReadOnlyFilesystem;
+    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(of))
+}

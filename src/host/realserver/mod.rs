@@ -21,7 +21,8 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::route::{self, Address, Link, Route};
-pub use error::{Refusal, is_not_permitted};
+pub use arp::{ANNOUNCE, IGNORE, Wanted};
+pub use error::{Refusal, is_not_permitted, is_read_only};
 use record::Book;
 pub use status::{Fact, Status, status};
 
