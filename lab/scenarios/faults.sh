@@ -149,4 +149,4 @@ wait_for 10 "duplicate address detection" detected || :
 examined director --probe
 prove "rs2 has the VIP, too: the doctor on director names D23" names D23
 named_and_mended R4 "the VIP is on eth0" rs2
-fault D20 "the VIP failed duplicate address detection" director --probe
+fault D20 "the VIP failed duplicate address detection" director
