@@ -15,10 +15,16 @@ for real in "$rs1_ip" "$rs2_ip"; do typed director ipvsadm-rs -a -u "$vip:9" -r 
 rm -f "$rules"
 saved() { typed director ipvsadm-rs -S -n --all --file "$rules"; }
 well_kept -g
+# What an earlier scenario has left in its namespaces keeps the module busy until the kernel has tidied them up.
 unloaded() {
     typed director ipvsadm-rs -C
-    typed director modprobe -r ip_vs_wrr ip_vs_rr ip_vs
+    local modules
+    # With whatever schedulers were used here.
+    mapfile -t modules < <(sed -n 's/^\(ip_vs_[^ ]*\) .*/\1/p' /proc/modules)
+    prompt director modprobe -r "${modules[@]}" ip_vs
+    wait_for 30 "ip_vs to be free" unload "${modules[@]}" ip_vs
 }
+unload() { on director modprobe -r "$@" 2>/dev/null; }
 restored() { typed director ipvsadm-rs -R --file "$rules"; }
 
 heading "Neighbours"
