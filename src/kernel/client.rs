@@ -10,7 +10,7 @@ use super::decode;
 use super::encode;
 use super::error::{Asked, Error, Refusal, Unavailable};
 use super::module::{self, LoadFailure};
-use super::socket::{Socket, TABLE_PART, Transport};
+use super::socket::{LIST_PART, Socket, TABLE_PART, Transport};
 use super::verdict::{Verdict, verdict};
 use super::wire::{Attributes, Message, Messages, Writer};
 use crate::model::{
@@ -25,7 +25,8 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// How often a dump that changed under our eyes is read again.
 const DUMP_TRIES: u32 = 16;
 
-/// A connection to the kernel's IPVS: one socket, for as many requests as there are.
+/// A connection to the kernel's IPVS: one socket for as many requests as there are, and at the first long list a second one
+/// for these. So the thread has to stay in the network namespace that it was in.
 pub struct Client {
     socket: Socket,
     writer: Writer,
@@ -33,8 +34,10 @@ pub struct Client {
     sequence: u32,
     /// Whether counters are read.
     counters: bool,
-    /// Whether an answer was given up before its end.
-    unfinished: bool,
+    /// Whether the socket is our own, and others like it can be opened.
+    own: bool,
+    /// The socket for long lists, once there has been one.
+    long: Option<Socket>,
 }
 
 /// What reading an answer comes to, message by message.
@@ -61,7 +64,7 @@ impl Client {
     /// # Errors
     /// Netlink itself fails.
     pub fn connect_if_present() -> Result<Option<Self>, Error> {
-        Self::with(Socket::open(NlFamily::Generic, TABLE_PART)?)
+        Self::with(Socket::open(NlFamily::Generic, TABLE_PART)?, true)
     }
 
     /// As [`Client::connect_if_present`], over another transport than a netlink socket of our own: to see what comes of one
@@ -70,10 +73,10 @@ impl Client {
     /// # Errors
     /// The transport fails, or what comes over it makes no sense.
     pub fn over(transport: Box<dyn Transport>) -> Result<Option<Self>, Error> {
-        Self::with(Socket::over(transport, TABLE_PART))
+        Self::with(Socket::over(transport, TABLE_PART), false)
     }
 
-    fn with(socket: Socket) -> Result<Option<Self>, Error> {
+    fn with(socket: Socket, own: bool) -> Result<Option<Self>, Error> {
         let mut client = Self {
             socket,
             writer: Writer::with_capacity(512),
@@ -81,7 +84,8 @@ impl Client {
             // Any start will do; a number that is not 0 tells our messages from the kernel's own.
             sequence: 1,
             counters: true,
-            unfinished: false,
+            own,
+            long: None,
         };
         let family = client.resolve()?;
         Ok(family.map(|family| Self { family, ..client }))
@@ -208,7 +212,7 @@ impl Client {
     /// The kernel refuses; the table changes under each try; or netlink fails.
     pub fn services(&mut self) -> Result<Vec<ServiceEntry>, Error> {
         let same = |one: &ServiceEntry, other: &ServiceEntry| one.service == other.service;
-        self.dump(command::GET_SERVICE, Asked::Other, |_| {}, decode::service, same)
+        self.over_long(|client| client.dump(command::GET_SERVICE, Asked::Other, |_| {}, decode::service, same))
     }
 
     /// The destinations of a service, in the kernel's order. None if there is no such service.
@@ -232,7 +236,9 @@ impl Client {
     /// # Errors
     /// The kernel refuses; the table changes under each try; or netlink fails.
     pub fn service_rules(&mut self) -> Result<Vec<Service>, Error> {
-        self.dump(command::GET_SERVICE, Asked::Other, |_| {}, decode::service_rule, PartialEq::eq)
+        self.over_long(|client| {
+            client.dump(command::GET_SERVICE, Asked::Other, |_| {}, decode::service_rule, PartialEq::eq)
+        })
     }
 
     /// The destinations of a service as rules, without counters, in the kernel's order. None if there is no such service.
@@ -311,9 +317,25 @@ impl Client {
         Err(Error::Unsettled)
     }
 
+    /// Do this over the socket for long lists in place of the usual one.
+    fn over_long<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        if !self.own {
+            return work(self);
+        }
+        let mut long = match self.long.take() {
+            Some(long) => long,
+            None => Socket::open(NlFamily::Generic, LIST_PART)?,
+        };
+        std::mem::swap(&mut self.socket, &mut long);
+        let outcome = work(self);
+        std::mem::swap(&mut self.socket, &mut long);
+        self.long = Some(long);
+        outcome
+    }
+
     /// Read what is left of an answer that was given up. The kernel takes no other dump of a socket before that.
     fn finish_answer(&mut self) {
-        if std::mem::take(&mut self.unfinished) {
+        if std::mem::take(&mut self.socket.unfinished) {
             while self.socket.receive().is_ok() {}
         }
     }
@@ -354,7 +376,7 @@ impl Client {
         let sequence = self.sequence;
         let mut settled = true;
         let mut parts = 0;
-        self.unfinished = true;
+        self.socket.unfinished = true;
         loop {
             let mut counted = false;
             for message in Messages::new(self.socket.receive()?) {
@@ -379,7 +401,7 @@ impl Client {
                     Verdict::End => Err(Error::Unsettled),
                     Verdict::Refused { errno, words } => Err(refused(Refusal { asked, errno, words })),
                 };
-                self.unfinished = false;
+                self.socket.unfinished = false;
                 return outcome;
             }
         }

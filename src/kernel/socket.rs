@@ -17,6 +17,10 @@ use super::error::Error;
 /// times slower. No single message comes near it.
 pub(crate) const TABLE_PART: usize = 8192 - 320;
 
+/// The same for lists of services, which are long and few: the most that the kernel puts into a part. For each part it
+/// counts its way through the list from the start, so the fewer the better.
+pub(crate) const LIST_PART: usize = 32 * 1024 - 320;
+
 /// Room for the errors of a whole batch, each of which costs the kernel about 1 KiB of the receive buffer. The kernel
 /// doubles it and caps it by `net.core.rmem_max`.
 const RECEIVE_QUEUE: usize = 1024 * 1024;
@@ -85,6 +89,8 @@ impl Transport for Netlink {
 pub(crate) struct Socket {
     inner: Box<dyn Transport>,
     buffer: Vec<u8>,
+    /// Whether an answer was given up before its end.
+    pub(super) unfinished: bool,
 }
 
 impl Socket {
@@ -96,7 +102,7 @@ impl Socket {
 
     /// The same over what is open already.
     pub(crate) fn over(inner: Box<dyn Transport>, part: usize) -> Self {
-        Self { inner, buffer: vec![0; part] }
+        Self { inner, buffer: vec![0; part], unfinished: false }
     }
 
     /// Make room for many error messages at once.

@@ -169,22 +169,32 @@ impl Writer {
 
     /// An 8-bit attribute.
     pub fn u8(&mut self, kind: u16, value: u8) {
-        self.bytes(kind, &[value]);
+        self.word(kind, [value]);
     }
 
     /// A 16-bit attribute in host byte order.
     pub fn u16(&mut self, kind: u16, value: u16) {
-        self.bytes(kind, &value.to_ne_bytes());
+        self.word(kind, value.to_ne_bytes());
     }
 
     /// A 16-bit attribute in network byte order.
     pub fn be16(&mut self, kind: u16, value: u16) {
-        self.bytes(kind, &value.to_be_bytes());
+        self.word(kind, value.to_be_bytes());
     }
 
     /// A 32-bit attribute in host byte order.
     pub fn u32(&mut self, kind: u16, value: u32) {
-        self.bytes(kind, &value.to_ne_bytes());
+        self.word(kind, value.to_ne_bytes());
+    }
+
+    /// An attribute of at most four bytes. Nearly all are: header, payload and padding are appended at once.
+    fn word<const N: usize>(&mut self, kind: u16, payload: [u8; N]) {
+        const { assert!(N <= 4) };
+        let mut whole = [0; ATTRIBUTE_HEADER + 4];
+        whole[..2].copy_from_slice(&((ATTRIBUTE_HEADER + N) as u16).to_ne_bytes());
+        whole[2..ATTRIBUTE_HEADER].copy_from_slice(&kind.to_ne_bytes());
+        whole[ATTRIBUTE_HEADER..ATTRIBUTE_HEADER + N].copy_from_slice(&payload);
+        self.bytes.extend_from_slice(&whole);
     }
 
     fn attribute(&mut self, kind: u16, payload: usize) {
