@@ -29,7 +29,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use strategies::{file, rules_of};
-use support::{Holder, Invocation, Output, in_fresh_namespace};
+use support::{Holder, Invocation, in_fresh_namespace, run, succeed};
 
 /// What a trial does.
 type Run = fn() -> Result<()>;
@@ -57,18 +57,6 @@ fn main() -> ExitCode {
 }
 
 // ---- tools ----------------------------------------------------------------------------------------------------------
-
-/// Runs the program in this namespace.
-fn run(words: &[&str], stdin: &[u8]) -> Result<Output> {
-    Invocation { stdin, ..Invocation::of(words) }.run(&support::ours())
-}
-
-/// Runs the program, which must succeed and say nothing on standard error. Returns what it prints.
-fn succeed(words: &[&str], stdin: &[u8]) -> Result<String> {
-    let output = run(words, stdin)?;
-    ensure!(output.status == "0" && output.stderr.is_empty(), "{words:?}: {output:?}");
-    Ok(output.stdout)
-}
 
 /// Starts the program in this namespace.
 fn start(words: &[&str]) -> Result<Child> {

@@ -34,7 +34,7 @@ use proptest::strategy::Strategy;
 use proptest::test_runner::{TestCaseError, TestRunner};
 
 use strategies::{Reach, Rules, RulesOfService, distance, file, line, rules_of};
-use support::{Invocation, Output, in_fresh_namespace};
+use support::{Invocation, Output, in_fresh_namespace, run, succeed};
 
 /// What a trial does.
 type Run = fn() -> Result<()>;
@@ -146,18 +146,6 @@ fn ensure_same(expected: &Rules, actual: &Rules) -> Result<()> {
 
 fn ensure_table(expected: &Rules) -> Result<()> {
     ensure_same(expected, &table()?)
-}
-
-/// Runs the program in this namespace.
-fn run(words: &[&str], stdin: &[u8]) -> Result<Output> {
-    Invocation { stdin, ..Invocation::of(words) }.run(&support::ours())
-}
-
-/// Runs the program, which must succeed and say nothing on standard error. Returns what it prints.
-fn succeed(words: &[&str], stdin: &[u8]) -> Result<String> {
-    let output = run(words, stdin)?;
-    ensure!(output.status == "0" && output.stderr.is_empty(), "{words:?}: {output:?}");
-    Ok(output.stdout)
 }
 
 fn path(path: &Path) -> Result<&str> {

@@ -555,3 +555,15 @@ impl Drop for Holder {
 pub fn as_words(words: &[Vec<u8>]) -> Vec<&OsStr> {
     words.iter().map(|word| OsStr::from_bytes(word)).collect()
 }
+
+/// Runs the program under test in this namespace.
+pub fn run(words: &[&str], stdin: &[u8]) -> Result<Output> {
+    Invocation { stdin, ..Invocation::of(words) }.run(&ours())
+}
+
+/// Runs the program under test, which must succeed and say nothing on standard error. Returns what it prints.
+pub fn succeed(words: &[&str], stdin: &[u8]) -> Result<String> {
+    let output = run(words, stdin)?;
+    ensure!(output.status == "0" && output.stderr.is_empty(), "{words:?}: {output:?}");
+    Ok(output.stdout)
+}
