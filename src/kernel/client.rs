@@ -25,8 +25,8 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// How often a dump that changed under our eyes is read again.
 const DUMP_TRIES: u32 = 16;
 
-/// A connection to the kernel's IPVS: one socket for as many requests as there are, and at the first long list a second one
-/// for these. So the thread has to stay in the network namespace that it was in.
+/// A connection to the kernel's IPVS: one socket for as many requests as there are, and a second one for lists of services,
+/// opened with the first. So the thread has to stay in the network namespace that it was in.
 pub struct Client {
     socket: Socket,
     writer: Writer,
@@ -36,7 +36,7 @@ pub struct Client {
     counters: bool,
     /// Whether the socket is our own, and others like it can be opened.
     own: bool,
-    /// The socket for long lists, once there has been one.
+    /// The socket for lists of services, once one has been read.
     long: Option<Socket>,
 }
 
@@ -317,7 +317,7 @@ impl Client {
         Err(Error::Unsettled)
     }
 
-    /// Do this over the socket for long lists in place of the usual one.
+    /// Do this over the socket for lists of services in place of the usual one.
     fn over_long<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         if !self.own {
             return work(self);

@@ -1,4 +1,4 @@
-//! The kernel's IPVS over generic netlink: one socket, typed requests and replies.
+//! The kernel's IPVS over generic netlink: few sockets, typed requests and replies.
 //!
 //! [`Client`] is the way in: [`Client::connect`], then [`Client::table`] to read and [`Client::change`] or [`Client::batch`]
 //! to change. [`module`] tells whether IPVS is loaded, without loading it. The message format is in [`wire`], the meaning of
