@@ -1,10 +1,12 @@
 //! What is wrong with a machine of the cluster: checks, each a pure function over [`Facts`].
 //!
-//! To add a check: a function in `director.rs` or `real_server.rs`, a line in [`CHECKS`], a unit test beside the others.
+//! To add a check: a function in the file of `director/` that is about its subject, or in `real_server.rs`; a line in
+//! [`CHECKS`], a unit test beside the others.
 //! A new fact needs a field in [`Facts`] and a reader in `commands/doctor/gather.rs`.
 
 mod director;
 pub mod facts;
+mod firewall;
 mod real_server;
 #[cfg(test)]
 mod tests;
@@ -157,6 +159,9 @@ impl Judgement {
     }
 }
 
+/// Where routes are read.
+const ROUTES: &str = "the kernel's routes";
+
 /// A file's name as a shell takes it.
 fn shell(path: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._+@:-".contains(c);
@@ -192,52 +197,52 @@ pub const CHECKS: &[Check] = &{
         };
     }
     checks! {
-        "D1" Director d::ipvs: "the kernel has IPVS",
+        "D1" Director d::modules::ipvs: "the kernel has IPVS",
             "Without the module ip_vs there is no virtual service at all.";
-        "D2" Director d::vip_is_local: "the VIP is this machine's",
+        "D2" Director d::vip::is_local: "the VIP is this machine's",
             "IPVS sees only packets that the kernel takes as its own; others go on by the routes.";
-        "D3" Director d::vip_prefix: "the VIP has the prefix /32 or /128",
+        "D3" Director d::vip::prefix: "the VIP has the prefix /32 or /128",
             "With a wide prefix the VIP can become the source address of this machine's own packets, health checks among them.";
-        "D4" Director d::servers_on_link: "the real servers of direct routing are on this segment",
+        "D4" Director d::packets::servers_on_link: "the real servers of direct routing are on this segment",
             "Direct routing only writes a new frame address: a gateway would send the packet back to the VIP.";
-        "D5" Director d::neighbours: "the real servers answer ARP, each with a MAC address of its own",
+        "D5" Director d::packets::neighbours: "the real servers answer ARP, each with a MAC address of its own",
             "Without a MAC address no frame reaches a real server.";
-        "D6" Director d::ports: "direct routing and tunnels keep the port",
+        "D6" Director d::table::ports: "direct routing and tunnels keep the port",
             "Only masquerading (-m) can change a port; otherwise the packet arrives with the service's.";
-        "D7" Director d::capacity: "each service has a server that takes connections",
+        "D7" Director d::table::capacity: "each service has a server that takes connections",
             "Without a server of a weight above 0 and below its threshold, clients are refused.";
-        "D8" Director d::schedulers: "the schedulers and persistence engines can be loaded",
+        "D8" Director d::modules::schedulers: "the schedulers and persistence engines can be loaded",
             "The kernel refuses a service whose scheduler it does not have, so the saved rules cannot be restored.";
-        "D9" Director d::expire_nodest: "connections to servers that were deleted end",
+        "D9" Director d::connections::expire_nodest: "connections to servers that were deleted end",
             "When a health checker deletes a dead server, its clients otherwise wait for timeouts instead of connecting anew.";
-        "D10" Director d::expire_quiescent: "persistence ends with the server's weight",
+        "D10" Director d::connections::expire_quiescent: "persistence ends with the server's weight",
             "Otherwise clients of a persistent service stay with a server of weight 0, which may be dead.";
-        "D11" Director d::reuse: "a client's reused port is scheduled anew",
+        "D11" Director d::connections::reuse: "a client's reused port is scheduled anew",
             "Busy clients and proxies use ports again; conn_reuse_mode and conntrack decide whether that costs them a second, or ends at a dead server.";
-        "D12" Director d::backup_only: "a backup that is also a real server does not direct",
+        "D12" Director d::sync::backup_only: "a backup that is also a real server does not direct",
             "Otherwise two directors that are each other's servers send packets in a circle.";
-        "D13" Director d::forwarding: "masquerading can forward",
+        "D13" Director d::packets::forwarding: "masquerading can forward",
             "Replies of masqueraded real servers are routed through this machine, and must not be told a shorter way.";
-        "D14" Director d::firewall: "the firewall lets clients in",
+        "D14" Director d::packets::firewall: "the firewall lets clients in",
             "IPVS gets a packet only after the firewall's rules for incoming packets; half of a connection (all that direct routing sees) can be \"invalid\" to it.";
-        "D15" Director d::receive_offload: "large receive offload is off",
+        "D15" Director d::packets::receive_offload: "large receive offload is off",
             "It glues packets together to ones that cannot be sent on.";
-        "D16" Director d::table_size: "the connection table is large enough",
+        "D16" Director d::sizes::table_size: "the connection table is large enough",
             "With many connections to a bucket each packet's look-up takes longer; beyond net.ipv4.vs.conn_max, which newer \
              kernels have, no connection is taken.";
-        "D17" Director d::neighbour_table: "the neighbour table has room for all servers",
+        "D17" Director d::sizes::neighbour_table: "the neighbour table has room for all servers",
             "When it overflows, packets are lost for no visible reason.";
-        "D18" Director d::sync: "the sync daemons can talk",
+        "D18" Director d::sync::daemons: "the sync daemons can talk",
             "A backup that did not hear of connections breaks all of them when it takes over.";
-        "D19" Director d::keepalive: "idle connections outlive TCP's keepalive",
+        "D19" Director d::connections::keepalive: "idle connections outlive TCP's keepalive",
             "IPVS forgets a connection that is idle for longer than its timeout, and its next packet is answered by a reset.";
-        "D20" Director d::ipv6: "IPv6 VIPs are in use, and no source address",
+        "D20" Director d::vip::ipv6: "IPv6 VIPs are in use, and no source address",
             "An address that failed duplicate detection is not used at all, and one that is a source makes health checks come from the VIP.";
-        "D21" Director d::managers: "one program keeps the table",
+        "D21" Director d::table::managers: "one program keeps the table",
             "Two that do undo each other's changes; and what one keeps is not to be changed by hand.";
-        "D22" Director d::saved: "the table is the saved one",
+        "D22" Director d::table::saved: "the table is the saved one",
             "After a reboot there will be the saved one.";
-        "D23" Director d::answers: "nobody else answers ARP for the VIP (--probe)",
+        "D23" Director d::vip::answers: "nobody else answers ARP for the VIP (--probe)",
             "Who answers ARP for the VIP gets its traffic past the director.";
         "R1" RealServer r::vip_is_here: "the VIP is on lo, a dummy or a tunnel, with prefix /32 or /128",
             "Without the VIP the kernel throws clients' packets away; with a wide prefix it takes the whole network for itself.";

@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::facts::{Answer, ArpPassage, Fact, Facts, Fate, Vip, speaks};
-use super::{Judged, Judgement, Skip, State, shell, sysctl_key, unless_bad};
+use super::firewall::passages;
+use super::{Judged, Judgement, ROUTES, Skip, State, shell, sysctl_key, unless_bad};
 use crate::host::realserver::{ANNOUNCE, IGNORE, Wanted};
 use crate::host::route::{Address, Link, Prefix, Route, RouteKind};
 use crate::host::{Listener, SettingLine};
-
-const ROUTES: &str = "the kernel's routes";
 
 /// Whether a link is one that a real server's VIP belongs on: nobody asks on it who has an address.
 pub(super) fn is_quiet(link: &Link) -> bool {
@@ -356,7 +355,7 @@ pub(super) fn listeners(facts: &Facts) -> Judged {
 }
 
 pub(super) fn firewall(facts: &Facts) -> Judged {
-    super::director::passages(&facts.delivered, "no program is known to serve clients; name its port as VIP:PORT")
+    passages(&facts.delivered, "no program is known to serve clients; name its port as VIP:PORT")
 }
 
 pub(super) fn arp_rules(facts: &Facts) -> Judged {

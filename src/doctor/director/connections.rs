@@ -1,0 +1,57 @@
+//! When connections end, and when they begin anew: settings and timeouts.
+
+use super::setting;
+use crate::doctor::facts::Facts;
+use crate::doctor::{Judged, Judgement, Skip, State};
+use crate::model::Change;
+
+pub(in crate::doctor) fn expire_nodest(facts: &Facts) -> Judged {
+    if facts.managers.get()?.is_empty() {
+        return Err(Skip::does_not_apply("no health checker runs here"));
+    }
+    setting(facts, "net/ipv4/vs/expire_nodest_conn", 1, State::Warn)
+}
+
+pub(in crate::doctor) fn expire_quiescent(facts: &Facts) -> Judged {
+    if !facts.services()?.iter().any(|service| service.entry.service.persistence.is_some()) {
+        return Err(Skip::does_not_apply("no service is persistent (-p)"));
+    }
+    setting(facts, "net/ipv4/vs/expire_quiescent_template", 1, State::Warn)
+}
+
+pub(in crate::doctor) fn reuse(facts: &Facts) -> Judged {
+    const MODE: &str = "net/ipv4/vs/conn_reuse_mode";
+    /// From here on reuse does not wait for conntrack any more.
+    const MENDED: (u32, u32) = (5, 9);
+    if *facts.kernel.get()? >= MENDED {
+        return setting(facts, MODE, 1, State::Warn);
+    }
+    let conntrack = facts.settings.get("net/ipv4/vs/conntrack")?;
+    if conntrack == 0 {
+        return setting(facts, MODE, 1, State::Warn);
+    }
+    let mode = facts.settings.get(MODE)?;
+    let fact =
+        format!("net.ipv4.vs.conn_reuse_mode = {mode} and net.ipv4.vs.conntrack = {conntrack}, on a kernel before 5.9");
+    let found = Judgement::ok(fact, format!("/proc/sys/{MODE}"));
+    Ok(vec![match mode {
+        0 => found,
+        _ => Judgement { state: State::Warn, ..found }.command("sysctl -w net.ipv4.vs.conn_reuse_mode=0"),
+    }])
+}
+
+pub(in crate::doctor) fn keepalive(facts: &Facts) -> Judged {
+    let timeouts = *facts.timeouts.get()?;
+    let tcp = i64::from(timeouts.tcp);
+    let keepalive = facts.settings.get("net/ipv4/tcp_keepalive_time")?;
+    let found = Judgement::ok(
+        format!("IPVS forgets idle TCP connections after {tcp} s, keepalive comes after {keepalive} s"),
+        format!("{}, /proc/sys/net/ipv4/tcp_keepalive_time", facts.timeouts.from()),
+    );
+    if tcp > keepalive {
+        return Ok(vec![found]);
+    }
+    let longer = u32::try_from(keepalive).unwrap_or(u32::MAX).saturating_add(100);
+    let change = Change::SetTimeouts(crate::model::Timeouts { tcp: longer, tcp_fin: 0, udp: 0 });
+    Ok(vec![Judgement { state: State::Warn, ..found }.changes([change])])
+}

@@ -1,0 +1,73 @@
+//! A director and its backup: the sync daemons, and that only one directs.
+
+use super::setting;
+use crate::doctor::facts::Facts;
+use crate::doctor::real_server::is_quiet;
+use crate::doctor::{Judged, Judgement, Skip, State, unless_bad};
+use crate::host::route::RouteKind;
+use crate::model::{Change, DaemonRole, Forwarding};
+
+pub(in crate::doctor) fn backup_only(facts: &Facts) -> Judged {
+    let is_backup = facts.daemons.get()?.iter().any(|daemon| daemon.role == DaemonRole::Backup);
+    if !is_backup {
+        return Err(Skip::does_not_apply("no backup daemon runs here"));
+    }
+    let is_local =
+        |address| facts.path(address).is_ok_and(|path| path.is_some_and(|route| route.kind == RouteKind::Local));
+    // Newer kernels do not say Local, but find out packet by packet.
+    let serves = facts.servers()?.iter().map(|(_, entry)| entry.destination).any(|server| {
+        server.forwarding == Forwarding::Local
+            || (server.forwarding == Forwarding::DirectRoute && is_local(server.key.address))
+    }) || facts
+        .vips
+        .iter()
+        .any(|vip| facts.holders(vip.address).is_ok_and(|holders| holders.iter().any(|(link, _)| is_quiet(link))));
+    if !serves {
+        return Err(Skip::does_not_apply("this director is no real server"));
+    }
+    setting(facts, "net/ipv4/vs/backup_only", 1, State::Fail)
+}
+
+pub(in crate::doctor) fn daemons(facts: &Facts) -> Judged {
+    let daemons = facts.daemons.get()?;
+    let from = facts.daemons.from();
+    if daemons.is_empty() {
+        return Err(Skip::does_not_apply("no sync daemon runs here"));
+    }
+    let links = facts.links.get()?;
+    let mut bad = Vec::new();
+    for daemon in daemons {
+        let (role, name) = (daemon.role.name(), daemon.interface.text());
+        let Some(link) = links.iter().find(|link| link.name == name) else {
+            let fact = format!("the {role} daemon's interface {name} is gone");
+            bad.push(Judgement::fail(fact, from).changes([Change::StopDaemon(*daemon)]));
+            continue;
+        };
+        if !link.flags.is_up() {
+            let fact = format!("the {role} daemon's interface {name} is down");
+            bad.push(Judgement::fail(fact, facts.links.from()).command(format!("ip link set {name} up")));
+        } else if !link.flags.is_multicast() {
+            let fact = format!("the {role} daemon's interface {name} does not multicast");
+            bad.push(Judgement::fail(fact, facts.links.from()).command(format!("ip link set {name} multicast on")));
+        }
+        let Some(heard) =
+            facts.probe.as_ref().and_then(|probe| probe.sync_ids.value().zip(Some(probe.sync_ids.from())))
+        else {
+            continue;
+        };
+        let (ids, heard_on) = heard;
+        let takes = |id: &u8| u32::from(*id) == daemon.sync_id;
+        // A backup with id 0 takes from all.
+        if daemon.role == DaemonRole::Backup && daemon.sync_id != 0 && !ids.is_empty() && !ids.iter().any(takes) {
+            let sent = u32::from(ids[0]);
+            let fact = format!("the backup daemon waits for sync id {}, but the master sends {sent}", daemon.sync_id);
+            let right = crate::model::Daemon { sync_id: sent, ..*daemon };
+            bad.push(
+                Judgement::fail(fact, heard_on).changes([Change::StopDaemon(*daemon), Change::StartDaemon(right)]),
+            );
+        }
+    }
+    let list: Vec<_> =
+        daemons.iter().map(|d| format!("{} on {}, id {}", d.role.name(), d.interface, d.sync_id)).collect();
+    unless_bad(bad, list.join("; "), from)
+}

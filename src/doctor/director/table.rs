@@ -1,0 +1,158 @@
+//! The table: its services and their servers, who keeps it, and whether it is the saved one.
+
+use std::net::IpAddr;
+
+use super::TABLE;
+use crate::doctor::facts::Facts;
+use crate::doctor::{Judged, Judgement, Skip, shell, unless_bad};
+use crate::model::{Change, Destination, Family, Forwarding, ServiceKey};
+
+pub(in crate::doctor) fn ports(facts: &Facts) -> Judged {
+    let mut bad = Vec::new();
+    for (key, entry) in facts.servers()? {
+        let server = entry.destination;
+        let keeps = matches!(server.forwarding, Forwarding::DirectRoute | Forwarding::Tunnel(_));
+        let (Some(address), Some(port)) = (key.address(), key.port()) else { continue };
+        if !keeps || port == 0 || server.key.port == port {
+            continue;
+        }
+        let mut right = server;
+        right.key.port = port;
+        let changes = [Change::DeleteDestination(key, server.key), Change::AddDestination(key, right)];
+        let fact = format!(
+            "{address}:{port} sends to port {} of {}, but packets keep port {port}",
+            server.key.port, server.key.address
+        );
+        bad.push(Judgement::warn(fact, TABLE).changes(changes));
+    }
+    let rules = facts.rules.value().and_then(Option::as_ref);
+    for port in rules.into_iter().flat_map(|rules| &rules.ports) {
+        let path = rules.map_or_else(String::new, |rules| shell(&rules.path));
+        let fact = format!("line {} asks for port {}, but packets keep port {}", port.line, port.written, port.counts);
+        let found = Judgement::warn(fact, &path);
+        bad.push(if port.literal {
+            found.command(format!("sed -i '{}s/:{}\\b/:{}/' {path}", port.line, port.written, port.counts))
+        } else {
+            found.advice("Name the service's port there, or use masquerading (-m).")
+        });
+    }
+    unless_bad(bad, "no server has another port than its service", TABLE)
+}
+
+pub(in crate::doctor) fn capacity(facts: &Facts) -> Judged {
+    let services = facts.services()?;
+    if services.is_empty() {
+        return Err(Skip::does_not_apply("no service"));
+    }
+    let mut bad = Vec::new();
+    for service in &services {
+        let key = service.entry.service.key;
+        let name = name(key);
+        let servers = &service.destinations;
+        if servers.is_empty() {
+            bad.push(
+                Judgement::fail(format!("{name} has no server"), TABLE)
+                    .advice(format!("Add one: ipvsadm-rs -a {} -r RIP -g", option(key))),
+            );
+            continue;
+        }
+        if servers.iter().all(|entry| entry.destination.weight == 0) {
+            let saved = |server: &Destination| {
+                let weights = &facts.rules.value()?.as_ref()?.weights;
+                weights.get(&(key, server.key)).copied().filter(|weight| *weight > 0)
+            };
+            let edit = servers.iter().map(|entry| {
+                let weight = saved(&entry.destination).unwrap_or(1);
+                Change::EditDestination(key, Destination { weight, ..entry.destination })
+            });
+            let fact = match servers.len() {
+                1 => format!("the only server of {name} has weight 0"),
+                number => format!("all {number} servers of {name} have weight 0"),
+            };
+            bad.push(Judgement::fail(fact, TABLE).changes(edit));
+            continue;
+        }
+        let full = |entry: &&crate::model::DestinationEntry| {
+            let limit = entry.destination.upper_threshold;
+            limit != 0 && entry.active_connections + entry.inactive_connections >= limit
+        };
+        let open: Vec<_> = servers.iter().filter(|entry| entry.destination.weight > 0).collect();
+        if open.iter().all(full) {
+            let unlimited = |entry: &&crate::model::DestinationEntry| {
+                Change::EditDestination(
+                    key,
+                    Destination { upper_threshold: 0, lower_threshold: 0, ..entry.destination },
+                )
+            };
+            bad.push(
+                Judgement::fail(format!("all servers of {name} are at their upper threshold"), TABLE)
+                    .changes(open.iter().map(unlimited)),
+            );
+        }
+    }
+    unless_bad(bad, format!("each of {} has one", services.len()), TABLE)
+}
+
+/// A service's name for people.
+fn name(key: ServiceKey) -> String {
+    match key {
+        ServiceKey::Address { protocol, address: IpAddr::V6(address), port } => {
+            format!("{} [{address}]:{port}", protocol.name())
+        }
+        ServiceKey::Address { protocol, address, port } => format!("{} {address}:{port}", protocol.name()),
+        ServiceKey::Mark { mark, .. } => format!("FWM {mark}"),
+    }
+}
+
+/// A service's name on the command line.
+fn option(key: ServiceKey) -> String {
+    let letter = match key {
+        ServiceKey::Mark { mark, family: Family::Ipv4 } => return format!("-f {mark}"),
+        ServiceKey::Mark { mark, family: Family::Ipv6 } => return format!("-f {mark} -6"),
+        ServiceKey::Address { protocol: crate::model::Protocol::Tcp, .. } => "-t",
+        ServiceKey::Address { protocol: crate::model::Protocol::Udp, .. } => "-u",
+        ServiceKey::Address { .. } => "--sctp-service",
+    };
+    format!("{letter} {}", name(key).split_once(' ').map_or("", |(_, endpoint)| endpoint))
+}
+
+pub(in crate::doctor) fn managers(facts: &Facts) -> Judged {
+    let all = facts.managers.get()?;
+    let from = facts.managers.from();
+    Ok(vec![match all.as_slice() {
+        [] => Judgement::ok("none runs: the table is kept by hand or by a service", from),
+        [one] => Judgement::ok(
+            format!("{one} runs: it overwrites changes by hand, or does not bring back what was deleted by hand"),
+            from,
+        ),
+        several => Judgement::warn(format!("{} run at once", several.join(" and ")), from)
+            .advice("Leave the table to one of them."),
+    }])
+}
+
+pub(in crate::doctor) fn saved(facts: &Facts) -> Judged {
+    let from = facts.rules.from();
+    let Some(rules) = facts.rules.get()? else {
+        return Err(Skip::does_not_apply("there is no file of saved rules; --rules names one"));
+    };
+    let path = &shell(&rules.path);
+    if !rules.bad.is_empty() {
+        let found = Judgement::warn(format!("lines that are not right: {}", rules.bad.join("; ")), path);
+        return Ok(vec![found.advice(format!("Mend them: ipvsadm-rs -R --check --file {path}"))]);
+    }
+    if facts.is_managed() {
+        return Err(Skip::does_not_apply("another program keeps the table"));
+    }
+    let table = facts.table.get()?;
+    if rules.differences == 0 {
+        return Ok(vec![Judgement::ok(format!("the table is what {path} says"), from)]);
+    }
+    // Nobody wants that saved: it is what there is before the rules are loaded.
+    if table.services.is_empty() && !rules.schedulers.is_empty() {
+        let fact = format!("the table is empty, and {path} has rules");
+        return Ok(vec![Judgement::warn(fact, from).command(format!("ipvsadm-rs -R --file {path}"))]);
+    }
+    let all = if rules.whole { " --all" } else { "" };
+    let fact = format!("rules that differ: {}; ipvsadm-rs diff {path} shows them", rules.differences);
+    Ok(vec![Judgement::warn(fact, path).command(format!("ipvsadm-rs -S -n{all} --file {path}"))])
+}

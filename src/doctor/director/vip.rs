@@ -1,0 +1,166 @@
+//! The virtual addresses: whether this machine has them as it should, and nobody else answers for them.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::doctor::facts::{Facts, speaks};
+use crate::doctor::{Judged, Judgement, ROUTES, Skip, unless_bad};
+use crate::host::route::{Prefix, RouteKind};
+use crate::model::{DaemonRole, Family, ServiceKey};
+
+pub(in crate::doctor) fn is_local(facts: &Facts) -> Judged {
+    if facts.vips.is_empty() {
+        return Err(Skip::does_not_apply("no virtual address is known; name one to have it looked at"));
+    }
+    let mut bad = Vec::new();
+    let mut unusable = None;
+    for vip in &facts.vips {
+        let address = vip.address;
+        let path = facts.path(address)?;
+        if path.is_some_and(|route| route.kind == RouteKind::Local) {
+            continue;
+        }
+        if facts.holders(address)?.iter().any(|(_, held)| held.flags.is_dad_failed()) {
+            unusable = Some(address);
+            continue;
+        }
+        let stands_by =
+            facts.daemons.value().is_some_and(|all| all.iter().any(|daemon| daemon.role == DaemonRole::Backup));
+        if stands_by || facts.is_managed() {
+            return Err(Skip::does_not_apply(format!("{address} is not here, as on a director that stands by")));
+        }
+        let goes = path
+            .and_then(|route| route.output)
+            .map_or_else(|| "nowhere".to_owned(), |index| format!("out by {}", facts.interface(index)));
+        let device = device_for(facts, address).unwrap_or_else(|| "INTERFACE".to_owned());
+        bad.push(
+            Judgement::fail(format!("packets to {address} go {goes}"), ROUTES)
+                .command(format!("ip addr add {} dev {device}", Prefix::host(address))),
+        );
+    }
+    match unusable {
+        Some(address) if bad.is_empty() => {
+            Err(Skip::does_not_apply(format!("{address} is here, and failed duplicate address detection (D20)")))
+        }
+        _ => unless_bad(bad, "all virtual addresses are local", ROUTES),
+    }
+}
+
+/// The interface on which a virtual address belongs: that of the way to the servers, or else the first that answers ARP.
+fn device_for(facts: &Facts, vip: IpAddr) -> Option<String> {
+    let servers = facts.servers().ok()?;
+    let output = |(_, entry): &(ServiceKey, &crate::model::DestinationEntry)| {
+        let address = entry.destination.key.address;
+        (Family::of(address) == Family::of(vip)).then_some(())?;
+        let route = facts.path(address).ok()??;
+        (route.kind == RouteKind::Unicast).then_some(facts.interface(route.output?))
+    };
+    let first = || facts.speaking().ok()?.first().map(|link| link.name.clone());
+    servers.iter().find_map(output).or_else(first)
+}
+
+pub(in crate::doctor) fn prefix(facts: &Facts) -> Judged {
+    let from = facts.addresses.from();
+    let mut bad = Vec::new();
+    let mut seen = false;
+    for vip in &facts.vips {
+        for (link, held) in facts.holders(vip.address)? {
+            seen = true;
+            let host = Prefix::host(vip.address).length;
+            if held.prefix == host || link.flags.is_loopback() {
+                continue;
+            }
+            let (address, prefix, name) = (vip.address, held.prefix, &link.name);
+            bad.push(Judgement::warn(format!("{address}/{prefix} on {name}"), from).command(format!(
+                "ip addr add {address}/{host} dev {name} && ip addr del {address}/{prefix} dev {name}"
+            )));
+        }
+    }
+    if !seen {
+        return Err(Skip::does_not_apply("no virtual address is on an interface here"));
+    }
+    unless_bad(bad, "no virtual address has a wide prefix", from)
+}
+
+pub(in crate::doctor) fn ipv6(facts: &Facts) -> Judged {
+    let mut seen = false;
+    let mut bad = Vec::new();
+    let from = facts.addresses.from();
+    for vip in facts.vips.iter().filter(|vip| vip.address.is_ipv6()) {
+        for (link, held) in facts.holders(vip.address)? {
+            seen = true;
+            let (whole, name) = (format!("{}/{}", held.address, held.prefix), &link.name);
+            if held.flags.is_dad_failed() {
+                bad.push(
+                    Judgement::fail(format!("{whole} on {name} failed duplicate address detection: another host had it, which --probe names if it still has"), from).command(
+                        format!(
+                            "ip addr del {whole} dev {name} && ip addr add {whole} dev {name} nodad preferred_lft 0"
+                        ),
+                    ),
+                );
+            } else if facts.paths.values().any(|path| {
+                path.value().and_then(Option::as_ref).is_some_and(|route| {
+                    route.kind == RouteKind::Unicast && route.preferred_source == Some(held.address)
+                })
+            }) {
+                bad.push(
+                    Judgement::warn(format!("{whole} on {name} is the source of packets to real servers"), ROUTES)
+                        .command(format!("ip addr change {whole} dev {name} preferred_lft 0")),
+                );
+            }
+        }
+    }
+    if !seen {
+        return Err(Skip::does_not_apply("no IPv6 VIP is here"));
+    }
+    unless_bad(bad, "in use, and no source", from)
+}
+
+pub(in crate::doctor) fn answers(facts: &Facts) -> Judged {
+    let Some(probe) = &facts.probe else {
+        return Err(Skip("nobody was asked: --probe asks".to_owned()));
+    };
+    let all = probe.answers.get()?;
+    let own: BTreeSet<_> =
+        facts.links.get()?.iter().filter_map(|link| link.address.as_ref()).map(ToString::to_string).collect();
+    let mut bad = Vec::new();
+    let mut at_work = Vec::new();
+    for vip in facts.vips.iter().map(|vip| vip.address) {
+        let foreign: Vec<_> =
+            all.iter().filter(|a| a.address == vip && !own.contains(&a.hardware.to_string())).collect();
+        let here = facts.holders(vip)?.iter().any(|(link, _)| speaks(link));
+        // Where this director stands by, the other one answers.
+        if let ([answer], false) = (foreign.as_slice(), here) {
+            at_work.push(format!("{} for {vip} on {}", answer.hardware, answer.interface));
+            continue;
+        }
+        for answer in foreign {
+            let mut names: Vec<_> = facts
+                .owners(&answer.hardware)
+                .into_iter()
+                .filter(|name| *name != vip && !matches!(name, IpAddr::V6(name) if name.is_unicast_link_local()))
+                .map(|name| name.to_string())
+                .collect();
+            names.dedup();
+            let who = match names.as_slice() {
+                [] => format!("the machine with the MAC address {}", answer.hardware),
+                names => names.join(", "),
+            };
+            let fact = format!(
+                "{} ({}) answers for {vip} on {}",
+                answer.hardware,
+                if names.is_empty() { "unknown".to_owned() } else { names.join(", ") },
+                answer.interface
+            );
+            bad.push(
+                Judgement::fail(fact, probe.answers.from())
+                    .elsewhere(who, format!("ipvsadm-rs realserver start {vip}")),
+            );
+        }
+    }
+    let good = match at_work.is_empty() {
+        true => "nobody else answers".to_owned(),
+        false => format!("only the director at work answers: {}", at_work.join(", ")),
+    };
+    unless_bad(bad, good, probe.answers.from())
+}

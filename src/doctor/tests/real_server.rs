@@ -1,0 +1,214 @@
+//! The checks of a real server.
+
+use super::fixtures::*;
+use crate::doctor::facts::*;
+use crate::doctor::*;
+use crate::host::route::{Link, LinkFlags, Prefix, RouteKind};
+use crate::host::{Listener, SettingLine};
+use crate::model::{Family, Protocol};
+
+#[test]
+fn r1_vip_is_here() {
+    let mut facts = real_server();
+    facts.addresses = Fact::known(vec![address(LO, VIP, 24)], "addresses");
+    let mend = "ip addr del 20.20.20.20/24 dev lo && ipvsadm-rs realserver start 20.20.20.20";
+    assert_found("R1", &facts, State::Fail, "20.20.20.20/24 on lo", mend);
+    facts.addresses = Fact::known(Vec::new(), "addresses");
+    assert_found("R1", &facts, State::Fail, "not on lo", "ipvsadm-rs realserver start 20.20.20.20");
+}
+
+#[test]
+fn r2_and_r3_arp_settings() {
+    for (id, name) in [("R2", "arp_ignore"), ("R3", "arp_announce")] {
+        let mut facts = real_server();
+        set(&mut facts, &format!("net/ipv4/conf/all/{name}"), 0);
+        // On lo alone it does nothing for eth0.
+        assert_found(
+            id,
+            &facts,
+            State::Fail,
+            &format!("{name} is 0 on eth0"),
+            "ipvsadm-rs realserver start 20.20.20.20",
+        );
+        set(&mut facts, &format!("net/ipv4/conf/eth0/{name}"), 2);
+        assert_found(id, &facts, State::Ok, &format!("{name} is 2 on eth0"), "");
+        // A larger value that lets the VIP be told of; of the interface's own `realserver start` could not undo it.
+        set(&mut facts, &format!("net/ipv4/conf/all/{name}"), 2);
+        set(&mut facts, &format!("net/ipv4/conf/eth0/{name}"), 3);
+        let own = format!("sysctl -w net.ipv4.conf.eth0.{name}=");
+        assert_found(id, &facts, State::Fail, &format!("{name} is 3 on eth0"), &own);
+        set(&mut facts, &format!("net/ipv4/conf/all/{name}"), 3);
+        assert_found(id, &facts, State::Fail, &format!("{name} is 3 on eth0"), " && ipvsadm-rs realserver start 20.");
+        set(&mut facts, &format!("net/ipv4/conf/eth0/{name}"), 0);
+        assert_found(id, &facts, State::Fail, &format!("{name} is 3 on eth0"), "ipvsadm-rs realserver start 20.");
+        facts.vips = vec![Vip { address: ip(VIP6), port: None }];
+        assert_skipped(id, &facts, "IPv6");
+    }
+}
+
+/// Rules for ARP that stop what comes in, what goes out, or both.
+fn arp(incoming: bool, outgoing: bool) -> ArpPassage {
+    let fate = |stops: bool| match stops {
+        true => Fate::Stopped { how: "dropped".to_owned(), rule: "arp f i: drop".to_owned(), undo: None },
+        false => Fate::Accepted,
+    };
+    ArpPassage {
+        vip: ip(VIP),
+        interface: "eth0".to_owned(),
+        incoming: Fact::known(fate(incoming), "rules"),
+        outgoing: Fact::known(fate(outgoing), "rules"),
+    }
+}
+
+#[test]
+fn rules_for_arp_do_the_work_of_the_settings() {
+    let mut facts = real_server();
+    set(&mut facts, "net/ipv4/conf/all/arp_ignore", 0);
+    set(&mut facts, "net/ipv4/conf/all/arp_announce", 0);
+    facts.arp = Fact::known(vec![arp(true, true)], "rules");
+    assert_skipped("R2", &facts, "R10");
+    assert_skipped("R3", &facts, "R10");
+    assert_found("R10", &facts, State::Ok, "arp f i: drop", "");
+    facts.arp = Fact::known(vec![arp(true, false)], "rules");
+    assert_skipped("R2", &facts, "R10");
+    assert_found("R3", &facts, State::Fail, "arp_announce is 0", "realserver start");
+    assert_found("R10", &facts, State::Fail, "but not words from", "sysctl -w");
+    facts.arp = Fact::known(Vec::new(), "rules");
+    assert_skipped("R10", &facts, "no rule for ARP");
+}
+
+#[test]
+fn r4_vip_elsewhere() {
+    let mut facts = real_server();
+    facts.addresses = Fact::known(vec![address(LO, VIP, 32), address(ETH0, VIP, 32)], "addresses");
+    assert_found("R4", &facts, State::Fail, "is on eth0", "ip addr del 20.20.20.20/32 dev eth0");
+}
+
+#[test]
+fn r5_boot() {
+    let mut facts = real_server();
+    let good = facts.boot_settings.value().unwrap().clone();
+    facts.boot_settings = Fact::known(Vec::new(), "sysctl.d");
+    assert_found(
+        "R5",
+        &facts,
+        State::Warn,
+        "arp_ignore of eth0, arp_announce of eth0",
+        "realserver start --persist 20.20.20.20",
+    );
+    facts.boot_addresses = Fact::known(vec![boot_address(true)], "etc");
+    assert_found("R5", &facts, State::Ok, "come back", "");
+    facts.boot_addresses = Fact::known(vec![boot_address(false)], "etc");
+    let mut later = good[0].clone();
+    (later.value, later.file, later.number) = ("0".to_owned(), "/etc/sysctl.d/99.conf".to_owned(), 4);
+    facts.boot_settings = Fact::known([good.clone(), vec![later]].concat(), "sysctl.d");
+    assert_found("R5", &facts, State::Warn, "will be 0 at boot", "sed -i '4s/=.*/= 1/' /etc/sysctl.d/99.conf");
+    // The larger counts, but 3 answers.
+    let of_eth0 = |value: &str| SettingLine {
+        key: "net/ipv4/conf/eth0/arp_ignore".to_owned(),
+        value: value.to_owned(),
+        number: 7,
+        ..good[0].clone()
+    };
+    facts.boot_settings = Fact::known([good.clone(), vec![of_eth0("0")]].concat(), "sysctl.d");
+    assert_found("R5", &facts, State::Ok, "come back", "");
+    facts.boot_settings = Fact::known([good.clone(), vec![of_eth0("3")]].concat(), "sysctl.d");
+    assert_found("R5", &facts, State::Warn, "will be 3 at boot", "sed -i '7s/=.*/= 1/'");
+    facts.boot_settings = Fact::known(good, "sysctl.d");
+    facts.boot_addresses = Fact::known(Vec::new(), "etc");
+    assert_found("R5", &facts, State::Warn, "no file sets 20.20.20.20", "--persist 20.20.20.20");
+    // Of an IPv6 VIP only the address matters.
+    facts.boot_settings = Fact::known(Vec::new(), "sysctl.d");
+    facts.vips = vec![Vip { address: ip(VIP6), port: None }];
+    assert_found("R5", &facts, State::Warn, "no file sets 2001:db8:20::20", "--persist 2001:db8:20::20");
+}
+
+#[test]
+fn r6_way_back() {
+    let mut facts = real_server();
+    let default = |gateway| route(Prefix::all(Family::Ipv4), RouteKind::Unicast, Some(gateway), ETH0);
+    let subnet = route(Prefix { address: ip("40.40.40.0"), length: 24 }, RouteKind::Unicast, Some("30.30.30.20"), ETH0);
+    facts.neighbours = Fact::known(vec![neighbour("30.30.30.254", 0xfe, 2), neighbour("30.30.30.20", 0x21, 2)], "n");
+    assert_found("R6", &facts, State::Ok, "30.30.30.254, which is not the director: for the VIP answers 02:", "");
+    facts.routes = Fact::known(vec![default("30.30.30.254"), subnet], "routes");
+    assert_found(
+        "R6",
+        &facts,
+        State::Fail,
+        "40.40.40.0/24 goes via 30.30.30.20",
+        "ip route del 40.40.40.0/24 via 30.30.30.20",
+    );
+    facts.routes = Fact::known(vec![default("30.30.30.20")], "routes");
+    assert_found("R6", &facts, State::Fail, "default goes via", "ip route replace default via ROUTER");
+    facts.routes = Fact::known(Vec::new(), "routes");
+    assert_found("R6", &facts, State::Fail, "no route has a gateway", "ip route add default");
+    facts = real_server();
+    facts.probe = None;
+    assert_skipped("R6", &facts, "--probe");
+}
+
+fn with_tunnel(facts: &mut Facts, flags: u32, mtu: u32) {
+    let mut links = facts.links.value().unwrap().clone();
+    let tunnel = Link { kind: Some("ipip".to_owned()), mtu, ..link(3, "ipip0", flags | LinkFlags::NO_ARP) };
+    links.push(tunnel);
+    facts.links = Fact::known(links, "links");
+    facts.addresses = Fact::known(vec![address(3, VIP, 32)], "addresses");
+    set(facts, "net/ipv4/conf/ipip0/rp_filter", 0);
+}
+
+#[test]
+fn r7_reverse_path() {
+    let mut facts = real_server();
+    set(&mut facts, "net/ipv4/conf/all/rp_filter", 1);
+    assert_found("R7", &facts, State::Ok, "come in where answers leave", "");
+    with_tunnel(&mut facts, LinkFlags::UP, 1480);
+    assert_found("R7", &facts, State::Fail, "rp_filter is 1 on ipip0", "sysctl -w net.ipv4.conf.ipip0.rp_filter=2");
+    set(&mut facts, "net/ipv4/conf/ipip0/rp_filter", 2);
+    assert_found("R7", &facts, State::Ok, "rp_filter is 2 on ipip0", "");
+}
+
+#[test]
+fn r8_listeners() {
+    let mut facts = real_server();
+    let listener =
+        |address: &str| Listener { protocol: Protocol::Tcp, address: ip(address), port: 80, only_ipv6: false };
+    facts.listeners = Fact::known(vec![listener("30.30.30.30")], "sockets");
+    assert_found("R8", &facts, State::Warn, "tcp port 80 listens on 30.30.30.30 only", "listen on 20.20.20.20");
+    facts.vips[0].port = Some(80);
+    assert_found("R8", &facts, State::Fail, "tcp port 80 listens on 30.30.30.30 only", "listen on 20.20.20.20");
+    facts.listeners = Fact::known(vec![listener("30.30.30.30"), listener(VIP)], "sockets");
+    assert_found("R8", &facts, State::Ok, "tcp 80", "");
+    facts.listeners = Fact::known(vec![listener("::")], "sockets");
+    assert_found("R8", &facts, State::Ok, "tcp 80", "");
+    facts.listeners = Fact::known(vec![Listener { only_ipv6: true, ..listener("::") }], "sockets");
+    assert_found("R8", &facts, State::Fail, "nothing listens on 20.20.20.20 port 80", "Start");
+}
+
+#[test]
+fn r11_tunnel() {
+    let mut facts = real_server();
+    assert_skipped("R11", &facts, "no VIP is on a tunnel");
+    with_tunnel(&mut facts, 0, 1480);
+    assert_found("R11", &facts, State::Fail, "ipip0 is down", "ip link set ipip0 up");
+    let mut facts = real_server();
+    with_tunnel(&mut facts, LinkFlags::UP, 1500);
+    assert_found("R11", &facts, State::Warn, "only 1480 fit", "ip link set ipip0 mtu 1480");
+}
+
+#[test]
+fn r12_announcement() {
+    let mut facts = real_server();
+    facts.announced = Fact::known(vec!["/etc/sysconfig/network-scripts/ifcfg-lo:0".to_owned()], "scripts");
+    assert_found(
+        "R12",
+        &facts,
+        State::Warn,
+        "lacks ARPUPDATE=no",
+        "echo ARPUPDATE=no >> /etc/sysconfig/network-scripts/ifcfg-lo:0",
+    );
+}
+
+#[test]
+fn r13_is_only_a_reminder() {
+    assert_skipped("R13", &real_server(), "cannot be read");
+}
