@@ -16,16 +16,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let rule = &service.entry.service;
         let name = match rule.key {
             ServiceKey::Address { protocol, address, port } => {
-                let mut name = format!("{} ", protocol.name());
-                labels.write(&mut name, address, port, Some(protocol));
-                name
+                format!("{} {}", protocol.name(), labels.text(address, port, Some(protocol)))
             }
             ServiceKey::Mark { mark, .. } => format!("mark {mark}"),
         };
         println!("{name} by {}, {} connections", rule.scheduler, service.entry.statistics.counters.connections);
         for server in &service.destinations {
-            let mut name = String::new();
-            labels.write(&mut name, server.destination.key.address, server.destination.key.port, rule.key.protocol());
+            let key = server.destination.key;
+            let name = labels.text(key.address, key.port, rule.key.protocol());
             println!("  {name} weight {}, {} active", server.destination.weight, server.active_connections);
         }
     }

@@ -12,9 +12,7 @@ use ipvsadm_rs::kernel::decode;
 use ipvsadm_rs::kernel::wire::{Attributes, Messages};
 use ipvsadm_rs::model::{Change, Family, Name, Protocol};
 use ipvsadm_rs::rules::{ReadError, read};
-use ipvsadm_rs::view::Labels;
-use ipvsadm_rs::view::connections;
-use ipvsadm_rs::view::rules::write_change;
+use ipvsadm_rs::view::{self, Labels, connections};
 
 /// A few names, and no questions to anybody.
 struct SomeNames;
@@ -44,8 +42,7 @@ pub fn words(bytes: &[u8]) {
 }
 
 fn means_the_same(change: &Change) {
-    let mut line = String::new();
-    write_change(&mut line, &mut Labels::numeric(), change);
+    let line = view::rules::text(change);
     let mut read_back = Vec::new();
     let outcome = read(line.as_bytes(), &SomeNames, |line| read_back.push(line.request));
     // A word of a command line may hold what parts words in a rule, or no text at all. Nothing has such a name: the kernel

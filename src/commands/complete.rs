@@ -155,11 +155,7 @@ fn services(flag: Flag) -> Option<Vec<String>> {
     let mut names: Vec<String> = of_kind
         .map(|key| match key {
             ServiceKey::Mark { mark, .. } => mark.to_string(),
-            ServiceKey::Address { address, port, .. } => {
-                let mut text = String::new();
-                labels.write(&mut text, address, port, protocol);
-                text
-            }
+            ServiceKey::Address { address, port, .. } => labels.text(address, port, protocol),
         })
         .collect();
     // A mark can be two services, one of each family.
@@ -175,12 +171,7 @@ fn servers(line: &Line<'_>) -> Option<Vec<String>> {
     let mut servers = client()?.destination_rules(&service(line)?).ok()?;
     servers.sort_unstable_by_key(|server| server.key);
     let mut labels = Labels::numeric();
-    let name = |server: &crate::model::Destination| {
-        let mut text = String::new();
-        labels.write(&mut text, server.key.address, server.key.port, None);
-        text
-    };
-    Some(servers.iter().map(name).collect())
+    Some(servers.iter().map(|server| labels.text(server.key.address, server.key.port, None)).collect())
 }
 
 /// The service that the line names.

@@ -12,9 +12,8 @@ use super::{Output, Told, color, document, status, tell};
 use crate::kernel::Client;
 use crate::model::Change;
 use crate::plan::{self, Options, State};
-use crate::view::Labels;
 use crate::view::json::{self, KeyDocument, ServerKeyDocument};
-use crate::view::rules::write_change;
+use crate::view::rules;
 
 /// The subcommand as clap knows it.
 pub(crate) fn command() -> Command {
@@ -109,9 +108,7 @@ fn rule(change: &Change) -> Option<String> {
         Change::EditDestination(key, destination) => Change::AddDestination(key, destination),
         other => other,
     };
-    let mut line = String::new();
-    write_change(&mut line, &mut Labels::numeric(), &rule);
-    Some(line)
+    Some(rules::text(&rule))
 }
 
 /// `diff --json`

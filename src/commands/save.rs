@@ -38,10 +38,7 @@ pub(super) fn save_with(client: &mut Client, save: &Save, output: &mut impl Writ
         service.service.rule.key.address().into_iter().chain(servers)
     }));
     for RuleService { service, destinations } in &state.services {
-        rules::change(output, &mut labels, &Change::AddService(service.rule))?;
-        for destination in destinations {
-            rules::change(output, &mut labels, &Change::AddDestination(service.rule.key, destination.rule))?;
-        }
+        rules::service(output, &mut labels, &service.rule, destinations.iter().map(|destination| &destination.rule))?;
     }
     if save.all {
         rules::change(output, &mut labels, &Change::SetTimeouts(client.timeouts()?))?;

@@ -1,6 +1,7 @@
 //! Building lines of text quickly. A listing can have a million lines, and the standard formatting machinery would be most
 //! of the time that each takes; so would many small copies. What belongs together is put together first, in a [`Field`].
 
+use std::fmt;
 use std::net::Ipv4Addr;
 
 /// A short piece of ASCII text: columns, or an address.
@@ -114,10 +115,6 @@ impl Field {
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
-
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(self.bytes()).unwrap_or_default()
-    }
 }
 
 /// Every octet of an address in decimal, with the dot behind it, and how long that is.
@@ -141,48 +138,102 @@ const OCTETS: [([u8; 4], usize); 256] = {
     octets
 };
 
-/// What a line is built with.
-pub(super) trait Append {
-    /// Append what was put together.
-    fn push_field(&mut self, field: &Field);
-    /// Append a number in decimal.
-    fn push_number(&mut self, number: impl itoa::Integer);
-    /// Append an IPv4 address.
-    fn push_ipv4(&mut self, address: Ipv4Addr);
-    /// Append blanks until what begins at `start` is so wide.
-    fn pad(&mut self, start: usize, width: usize);
-}
+/// A line being put together: text, held as bytes, so that nobody has to check again what was text before.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Draft(Vec<u8>);
 
 /// Wider than most columns.
-const BLANKS: &str = "                                        ";
+const BLANKS: &[u8] = b"                                        ";
 
-impl Append for String {
-    fn push_field(&mut self, field: &Field) {
-        self.push_str(field.as_str());
+impl Draft {
+    pub(super) const fn new() -> Self {
+        Self(Vec::new())
     }
 
-    fn push_number(&mut self, number: impl itoa::Integer) {
+    /// Append text.
+    pub(super) fn push_str(&mut self, text: &str) {
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    /// Append an ASCII byte.
+    pub(super) fn push(&mut self, byte: u8) {
+        debug_assert!(byte.is_ascii());
+        self.0.push(byte);
+    }
+
+    /// Append what was put together.
+    pub(super) fn push_field(&mut self, field: &Field) {
+        self.0.extend_from_slice(field.bytes());
+    }
+
+    /// Append a number in decimal.
+    pub(super) fn push_number(&mut self, number: impl itoa::Integer) {
         self.push_str(itoa::Buffer::new().format(number));
     }
 
-    fn push_ipv4(&mut self, address: Ipv4Addr) {
+    /// Append an IPv4 address.
+    pub(super) fn push_ipv4(&mut self, address: Ipv4Addr) {
         let mut field = Field::new();
         field.ipv4(address, b' ');
         field.length -= 1;
         self.push_field(&field);
     }
 
-    fn pad(&mut self, start: usize, width: usize) {
-        let text = &self[start..];
+    /// How many bytes there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Append blanks until what begins at `start` is so wide.
+    pub(super) fn pad(&mut self, start: usize, width: usize) {
         // Names may have letters of more than one byte.
-        let long = if text.len() >= width || !text.is_ascii() { text.chars().count() } else { text.len() };
+        let long = self.0[start..].iter().filter(|&&byte| begins_letter(byte)).count();
         let mut missing = width.saturating_sub(long);
         while missing > 0 {
             let piece = missing.min(BLANKS.len());
-            self.push_str(&BLANKS[..piece]);
+            self.0.extend_from_slice(&BLANKS[..piece]);
             missing -= piece;
         }
     }
+
+    /// Take away what goes beyond so many letters from `start` on.
+    pub(super) fn cut(&mut self, start: usize, letters: usize) {
+        let mut ends = self.0[start..].iter().enumerate().filter(|&(_, &byte)| begins_letter(byte)).skip(letters);
+        if let Some((end, _)) = ends.next() {
+            self.0.truncate(start + end);
+        }
+    }
+
+    /// Take away what goes beyond so many bytes, between letters.
+    pub(super) fn truncate(&mut self, length: usize) {
+        self.0.truncate(length);
+    }
+
+    /// Forget everything, keep the room.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// As text.
+    pub(super) fn into_string(self) -> String {
+        String::from_utf8(self.0).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    }
+}
+
+impl fmt::Write for Draft {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push_str(text);
+        Ok(())
+    }
+}
+
+/// Whether a letter of UTF-8 begins with this byte.
+const fn begins_letter(byte: u8) -> bool {
+    byte & 0xc0 != 0x80
 }
 
 #[cfg(test)]
@@ -191,26 +242,34 @@ mod tests {
 
     #[test]
     fn columns_are_filled_and_no_number_is_cut() {
-        let mut line = String::from("x");
+        let mut line = Draft::new();
+        line.push(b'x');
         let mut field = Field::new();
         field.number(7, 6);
         field.number(u32::MAX, 6);
         field.word("Route", 7);
         field.number(1000, 10);
         line.push_field(&field);
-        assert_eq!(line, "x 7      4294967295 Route   1000      ");
-        let mut line = String::from("x: zwölf");
+        assert_eq!(line.into_string(), "x 7      4294967295 Route   1000      ");
+        let mut line = Draft::new();
+        line.push_str("x: zwölf");
         line.pad(3, 7);
-        assert_eq!(line, "x: zwölf  ");
+        assert_eq!(line.clone().into_string(), "x: zwölf  ");
+        line.cut(3, 5);
+        assert_eq!(line.clone().into_string(), "x: zwölf");
+        line.cut(3, 3);
+        assert_eq!(line.clone().into_string(), "x: zwö");
+        line.cut(3, 2);
+        assert_eq!(line.into_string(), "x: zw");
     }
 
     #[test]
     fn every_octet_reads_as_the_standard_library_writes_it() {
         for octet in 0..=255 {
             let address = Ipv4Addr::new(octet, 0, 255 - octet, octet);
-            let mut line = String::new();
+            let mut line = Draft::new();
             line.push_ipv4(address);
-            assert_eq!(line, address.to_string());
+            assert_eq!(line.into_string(), address.to_string());
         }
     }
 }

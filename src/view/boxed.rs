@@ -231,7 +231,7 @@ const fn traffic(counters: &Counters) -> u64 {
 fn title(labels: &mut Labels, listing: &Listing, entry: &ServiceEntry) -> String {
     let mut title = service_name(labels, &entry.service.key).replacen("  ", " ", 1);
     title.push_str("  ");
-    text::write_scheduling(&mut title, &entry.service);
+    title.push_str(&text::scheduling(&entry.service));
     let (counters, rates) = (&entry.statistics.counters, &entry.statistics.rates);
     let number = |number| with_unit(number, "", listing.exact);
     let bytes = |number| with_unit(number, "B", listing.exact);
@@ -255,10 +255,9 @@ fn title(labels: &mut Labels, listing: &Listing, entry: &ServiceEntry) -> String
 
 fn name(labels: &mut Labels, service: &TableService, server: &DestinationEntry, canvas: Canvas) -> Text {
     let mark = Mark::of(server);
-    let mut name = format!("{} ", mark.sign(canvas.unicode));
     let Service { key, .. } = service.entry.service;
-    labels.write(&mut name, server.destination.key.address, server.destination.key.port, key.protocol());
-    Text::colored(name, mark.color())
+    let name = labels.text(server.destination.key.address, server.destination.key.port, key.protocol());
+    Text::colored(format!("{} {name}", mark.sign(canvas.unicode)), mark.color())
 }
 
 fn columns(columns: Columns) -> Vec<Column> {

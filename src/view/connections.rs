@@ -9,7 +9,7 @@ use std::io::{self, BufRead, Write};
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::Labels;
-use super::append::{Append as _, Field};
+use super::append::{Draft, Field};
 use crate::grammar::{ConnectionKey, Connections, number};
 use crate::model::{DestinationKey, Protocol, ServiceKey};
 
@@ -113,7 +113,7 @@ pub fn list(
     wanted: &Connections,
 ) -> io::Result<()> {
     header(out, engine_data)?;
-    let mut text = String::with_capacity(256);
+    let mut text = Draft::new();
     if labels.are_numeric() {
         let all = *wanted == Connections::default();
         // Two that write: the one must be done with the output before the other has it.
@@ -242,13 +242,13 @@ impl Counted {
     /// As text.
     #[must_use]
     pub fn text(&self, labels: &mut Labels) -> String {
-        let mut text = String::new();
+        let mut text = Draft::new();
         match self {
             Self::State(state) => text.push_str(state),
             Self::Client(address) => labels.write_host(&mut text, *address),
             Self::Server(address, port) => labels.write(&mut text, *address, *port, None),
         }
-        text
+        text.into_string()
     }
 }
 
@@ -309,10 +309,16 @@ impl Connection<'_> {
         .then_with(|| rest(self).cmp(&rest(other)))
     }
 
-    /// Append minutes and seconds until it is forgotten.
-    pub(super) fn write_expiry(&self, text: &mut String) {
+    /// Minutes and seconds until it is forgotten.
+    pub(super) fn expiry(&self) -> String {
+        let mut text = Draft::new();
+        self.write_expiry(&mut text);
+        text.into_string()
+    }
+
+    fn write_expiry(&self, text: &mut Draft) {
         push_two_digits(text, self.expires / 60);
-        text.push(':');
+        text.push(b':');
         push_two_digits(text, self.expires % 60);
     }
 }
@@ -419,25 +425,25 @@ impl<'l> Connection<'l> {
         Ok(Self { protocol, source, virtual_address, destination, state, expires, engine })
     }
 
-    fn write(&self, text: &mut String, labels: &mut Labels, engine_data: bool) {
+    fn write(&self, text: &mut Draft, labels: &mut Labels, engine_data: bool) {
         self.write_bare(text, labels, engine_data);
-        text.push('\n');
+        text.push(b'\n');
     }
 
     /// Without the end of the line.
-    fn write_bare(&self, text: &mut String, labels: &mut Labels, engine_data: bool) {
+    fn write_bare(&self, text: &mut Draft, labels: &mut Labels, engine_data: bool) {
         // Only names of ports depend on it.
         let protocol = if labels.are_numeric() { None } else { Protocol::named(&self.protocol) };
         let start = text.len();
         text.push_str(&self.protocol);
         text.pad(start, 3);
-        text.push(' ');
+        text.push(b' ');
         self.write_expiry(text);
         text.push_str("  ");
         let start = text.len();
         text.push_str(&self.state);
         text.pad(start, 11);
-        text.push(' ');
+        text.push(b' ');
         column(text, labels, self.source, protocol);
         column(text, labels, self.virtual_address, protocol);
         match &self.engine {
@@ -454,19 +460,19 @@ impl<'l> Connection<'l> {
 }
 
 /// A number of at least two digits.
-fn push_two_digits(text: &mut String, number: u64) {
+fn push_two_digits(text: &mut Draft, number: u64) {
     if number < 10 {
-        text.push('0');
+        text.push(b'0');
     }
     text.push_number(number);
 }
 
 /// An endpoint, 18 wide and a blank.
-fn column(text: &mut String, labels: &mut Labels, (address, port): (IpAddr, u16), protocol: Option<Protocol>) {
+fn column(text: &mut Draft, labels: &mut Labels, (address, port): (IpAddr, u16), protocol: Option<Protocol>) {
     let start = text.len();
     labels.write(text, address, port, protocol);
     text.pad(start, 18);
-    text.push(' ');
+    text.push(b' ');
 }
 
 /// An IPv4 address is eight hexadecimal digits, an IPv6 address eight groups; a port is hexadecimal.
@@ -526,9 +532,9 @@ mod tests {
     #[test]
     fn columns_and_words_read_alike() {
         let by_word = |line: &str| {
-            let mut text = String::new();
+            let mut text = Draft::new();
             Connection::parse(line.as_bytes()).unwrap().write(&mut text, &mut Labels::numeric(), false);
-            text
+            text.into_string()
         };
         for line in [
             "TCP 0A010101 D4FC 0A010102 0050 7F000001 1F90 TIME_WAIT       119\n",

@@ -7,8 +7,7 @@ use prettytable::format::FormatBuilder;
 use prettytable::{Cell, Row, Table};
 use serde::Serialize;
 
-use super::Labels;
-use super::rules::write_change;
+use super::rules;
 use crate::doctor::facts::Vip;
 use crate::doctor::{Finding, Mend, Role, State};
 use crate::model::Change;
@@ -107,13 +106,7 @@ impl<'f> Line<'f> {
 
 /// Changes as they are typed.
 fn command(changes: &[Change]) -> String {
-    let mut labels = Labels::numeric();
-    let words = changes.iter().map(|change| {
-        let mut line = String::from("ipvsadm-rs ");
-        write_change(&mut line, &mut labels, change);
-        line
-    });
-    words.collect::<Vec<_>>().join(" && ")
+    changes.iter().map(|change| format!("ipvsadm-rs {}", rules::text(change))).collect::<Vec<_>>().join(" && ")
 }
 
 /// Write a report: failures first, then warnings; of the rest only the names, unless all is wanted.

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-use super::append::{Append, Field};
+use super::append::{Draft, Field};
 use crate::host::SystemNames;
 use crate::model::Protocol;
 
@@ -18,7 +18,7 @@ pub struct Labels {
     /// What is left of the time for looking names up.
     patience: Duration,
     /// Room for the line being written.
-    line: String,
+    line: Draft,
 }
 
 impl Labels {
@@ -56,19 +56,26 @@ impl Labels {
         }
     }
 
-    /// Write a line that `build` makes, without its end. The room for it is used again for the next one.
+    /// Write a line that `build` makes, without its end.
     pub(super) fn line(
         &mut self,
         out: &mut impl io::Write,
-        build: impl FnOnce(&mut String, &mut Self),
+        build: impl FnOnce(&mut Draft, &mut Self),
     ) -> io::Result<()> {
+        self.with_room(|line, labels| {
+            build(line, labels);
+            line.push(b'\n');
+            out.write_all(line.as_bytes())
+        })
+    }
+
+    /// Do this with an empty line, the room for which is used again.
+    pub(super) fn with_room<T>(&mut self, work: impl FnOnce(&mut Draft, &mut Self) -> T) -> T {
         let mut line = std::mem::take(&mut self.line);
         line.clear();
-        build(&mut line, self);
-        line.push('\n');
-        let written = out.write_all(line.as_bytes());
+        let outcome = work(&mut line, self);
         self.line = line;
-        written
+        outcome
     }
 
     /// The name of this address, if names are wanted and it has one.
@@ -81,7 +88,7 @@ impl Labels {
     }
 
     /// Append an address without a port, and so without brackets.
-    pub fn write_host(&mut self, text: &mut String, address: IpAddr) {
+    pub(super) fn write_host(&mut self, text: &mut Draft, address: IpAddr) {
         match (self.host(address), address) {
             (Some(host), _) => text.push_str(host),
             (None, IpAddr::V4(address)) => text.push_ipv4(address),
@@ -89,8 +96,15 @@ impl Labels {
         }
     }
 
-    /// Append `address:port` to the text, an IPv6 address in brackets. Without a protocol the port has no name.
-    pub fn write(&mut self, text: &mut String, address: IpAddr, port: u16, protocol: Option<Protocol>) {
+    /// `address:port`, an IPv6 address in brackets. Without a protocol the port has no name.
+    pub fn text(&mut self, address: IpAddr, port: u16, protocol: Option<Protocol>) -> String {
+        let mut text = Draft::new();
+        self.write(&mut text, address, port, protocol);
+        text.into_string()
+    }
+
+    /// Append what [`Labels::text`] gives.
+    pub(super) fn write(&mut self, text: &mut Draft, address: IpAddr, port: u16, protocol: Option<Protocol>) {
         if let (None, IpAddr::V4(address)) = (&self.names, address) {
             let mut field = Field::new();
             field.endpoint(address, port);
@@ -101,18 +115,18 @@ impl Labels {
         match (address, host) {
             (IpAddr::V4(_), Some(host)) => text.push_str(host),
             (IpAddr::V6(_), Some(host)) => {
-                text.push('[');
+                text.push(b'[');
                 text.push_str(host);
-                text.push(']');
+                text.push(b']');
             }
             (IpAddr::V4(address), None) => text.push_ipv4(address),
             (IpAddr::V6(address), None) => {
-                text.push('[');
+                text.push(b'[');
                 write_ipv6(text, address);
-                text.push(']');
+                text.push(b']');
             }
         }
-        text.push(':');
+        text.push(b':');
         let name = match (&self.names, protocol) {
             (Some(names), Some(protocol)) => names.port_name(port, protocol),
             _ => None,
@@ -126,14 +140,14 @@ impl Labels {
 
 /// As inet_ntop(3) of the C library writes it, which knows addresses with an IPv4 address at their end, too
 /// (`::1.2.3.4`).
-fn write_ipv6(text: &mut String, address: Ipv6Addr) {
+fn write_ipv6(text: &mut Draft, address: Ipv6Addr) {
     let segments = address.segments();
     if segments[..6] == [0; 6] && segments[6] != 0 {
         let [.., a, b, c, d] = address.octets();
         text.push_str("::");
         text.push_ipv4(Ipv4Addr::new(a, b, c, d));
     } else {
-        // Writing to a String cannot fail.
+        // Writing to memory cannot fail.
         let _ = write!(text, "{address}");
     }
 }
@@ -143,9 +157,7 @@ mod tests {
     use super::*;
 
     fn label(address: &str, port: u16) -> String {
-        let mut text = String::new();
-        Labels::numeric().write(&mut text, address.parse().unwrap(), port, Some(Protocol::Tcp));
-        text
+        Labels::numeric().text(address.parse().unwrap(), port, Some(Protocol::Tcp))
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::Labels;
-use super::append::Append;
+use super::append::Draft;
 use crate::model::{
     Change, Checksum, Daemon, Destination, Family, Forwarding, Netmask, Protocol, SchedulerName, Service, ServiceFlags,
     ServiceKey, Tunnel,
@@ -18,8 +18,40 @@ pub fn change(out: &mut impl Write, labels: &mut Labels, change: &Change) -> io:
     labels.line(out, |line, labels| write_change(line, labels, change))
 }
 
-/// Append a change, without the end of the line.
-pub fn write_change(line: &mut String, labels: &mut Labels, change: &Change) {
+/// Write the rules that make a service with these destinations.
+///
+/// # Errors
+/// The output fails.
+pub fn service<'d>(
+    out: &mut impl Write,
+    labels: &mut Labels,
+    service: &Service,
+    destinations: impl IntoIterator<Item = &'d Destination>,
+) -> io::Result<()> {
+    change(out, labels, &Change::AddService(*service))?;
+    labels.with_room(|line, labels| {
+        // All lines begin alike.
+        line.push_str("-a ");
+        write_key(line, labels, &service.key);
+        let start = line.len();
+        destinations.into_iter().try_for_each(|destination| {
+            line.truncate(start);
+            write_destination(line, labels, service.key.protocol(), destination);
+            line.push(b'\n');
+            out.write_all(line.as_bytes())
+        })
+    })
+}
+
+/// A change as the rule that asks for it, with numbers, without the end of the line.
+#[must_use]
+pub fn text(change: &Change) -> String {
+    let mut line = Draft::new();
+    write_change(&mut line, &mut Labels::numeric(), change);
+    line.into_string()
+}
+
+fn write_change(line: &mut Draft, labels: &mut Labels, change: &Change) {
     match change {
         Change::AddService(service) => {
             line.push_str("-A ");
@@ -35,11 +67,13 @@ pub fn write_change(line: &mut String, labels: &mut Labels, change: &Change) {
         }
         Change::AddDestination(key, destination) => {
             line.push_str("-a ");
-            write_destination(line, labels, key, destination);
+            write_key(line, labels, key);
+            write_destination(line, labels, key.protocol(), destination);
         }
         Change::EditDestination(key, destination) => {
             line.push_str("-e ");
-            write_destination(line, labels, key, destination);
+            write_key(line, labels, key);
+            write_destination(line, labels, key.protocol(), destination);
         }
         Change::DeleteDestination(key, destination) => {
             line.push_str("-d ");
@@ -64,7 +98,7 @@ pub fn write_change(line: &mut String, labels: &mut Labels, change: &Change) {
 }
 
 /// The interface stands in one word with its option, as its name may begin like a comment.
-fn write_daemon(line: &mut String, daemon: &Daemon) {
+fn write_daemon(line: &mut Draft, daemon: &Daemon) {
     let _ = write!(
         line,
         "--start-daemon {} --mcast-interface={} --syncid {}",
@@ -86,7 +120,7 @@ fn write_daemon(line: &mut String, daemon: &Daemon) {
     }
 }
 
-fn write_service(line: &mut String, labels: &mut Labels, service: &Service) {
+fn write_service(line: &mut Draft, labels: &mut Labels, service: &Service) {
     write_key(line, labels, &service.key);
     line.push_str(" -s ");
     line.push_str(&service.scheduler.text());
@@ -110,10 +144,10 @@ fn write_service(line: &mut String, labels: &mut Labels, service: &Service) {
     }
 }
 
-fn write_destination(line: &mut String, labels: &mut Labels, key: &ServiceKey, destination: &Destination) {
-    write_key(line, labels, key);
+/// The options that say what a destination is. The service's protocol has names for ports.
+fn write_destination(line: &mut Draft, labels: &mut Labels, protocol: Option<Protocol>, destination: &Destination) {
     line.push_str(" -r ");
-    labels.write(line, destination.key.address, destination.key.port, key.protocol());
+    labels.write(line, destination.key.address, destination.key.port, protocol);
     line.push_str(match destination.forwarding {
         Forwarding::Masquerade => " -m",
         Forwarding::Tunnel(_) => " -i",
@@ -135,7 +169,7 @@ fn write_destination(line: &mut String, labels: &mut Labels, key: &ServiceKey, d
     }
 }
 
-fn write_tunnel(line: &mut String, tunnel: Tunnel) {
+fn write_tunnel(line: &mut Draft, tunnel: Tunnel) {
     match tunnel {
         Tunnel::Ipip => line.push_str(" --tun-type ipip"),
         Tunnel::Gue { port, checksum } => {
@@ -154,7 +188,7 @@ fn write_tunnel(line: &mut String, tunnel: Tunnel) {
 }
 
 /// The option that names a service.
-fn write_key(line: &mut String, labels: &mut Labels, key: &ServiceKey) {
+fn write_key(line: &mut Draft, labels: &mut Labels, key: &ServiceKey) {
     match *key {
         ServiceKey::Mark { mark, family } => {
             line.push_str("-f ");
@@ -175,15 +209,25 @@ fn write_key(line: &mut String, labels: &mut Labels, key: &ServiceKey) {
 }
 
 /// A mask as `-M` takes it.
-pub(super) fn write_netmask(line: &mut String, netmask: Netmask) {
+pub(super) fn write_netmask(line: &mut Draft, netmask: Netmask) {
     let _ = match netmask {
         Netmask::V4(mask) => write!(line, "{mask}"),
         Netmask::V6(prefix) => write!(line, "{prefix}"),
     };
 }
 
-/// The scheduler's flags as `-b` takes them: two of them have names of their own with `sh` and `mh`.
-pub(super) fn write_scheduler_flags(line: &mut String, scheduler: SchedulerName, flags: ServiceFlags) {
+/// The scheduler's flags as `-b` takes them, with commas between.
+pub(super) fn write_scheduler_flags(line: &mut Draft, scheduler: SchedulerName, flags: ServiceFlags) {
+    for (index, name) in scheduler_flags(scheduler, flags).enumerate() {
+        if index > 0 {
+            line.push_str(",");
+        }
+        line.push_str(name);
+    }
+}
+
+/// The names of the scheduler's flags: two of them have names of their own with `sh` and `mh`.
+pub(super) fn scheduler_flags(scheduler: SchedulerName, flags: ServiceFlags) -> impl Iterator<Item = &'static str> {
     let (first, second) = match scheduler.as_bytes() {
         b"sh" => ("sh-fallback", "sh-port"),
         b"mh" => ("mh-fallback", "mh-port"),
@@ -194,12 +238,5 @@ pub(super) fn write_scheduler_flags(line: &mut String, scheduler: SchedulerName,
         (ServiceFlags::SCHEDULER_2, second),
         (ServiceFlags::SCHEDULER_3, "flag-3"),
     ];
-    let mut comma = "";
-    for (bit, name) in names {
-        if flags.scheduler() & bit != 0 {
-            line.push_str(comma);
-            line.push_str(name);
-            comma = ",";
-        }
-    }
+    names.into_iter().filter(move |(bit, _)| flags.scheduler() & bit != 0).map(|(_, name)| name)
 }

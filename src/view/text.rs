@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::append::{Append, Field};
+use super::append::{Draft, Field};
 use super::{Labels, rules};
 use crate::grammar::{Columns, Listing};
 use crate::model::{
@@ -75,18 +75,15 @@ pub fn service(out: &mut impl Write, labels: &mut Labels, listing: &Listing, ent
     labels.line(out, |line, labels| write_service(line, labels, listing, entry))
 }
 
-/// Append what a mark's service is called.
-pub(super) fn write_mark(line: &mut String, mark: u32, family: Family) {
-    let _ = write!(line, "FWM  {mark}");
-    if family == Family::Ipv6 {
-        line.push_str(" IPv6");
-    }
+/// What a mark's service is called.
+pub(super) fn mark(mark: u32, family: Family) -> String {
+    format!("FWM  {mark}{}", if family == Family::Ipv6 { " IPv6" } else { "" })
 }
 
-fn write_service(line: &mut String, labels: &mut Labels, listing: &Listing, entry: &ServiceEntry) {
+fn write_service(line: &mut Draft, labels: &mut Labels, listing: &Listing, entry: &ServiceEntry) {
     let service = &entry.service;
     match service.key {
-        ServiceKey::Mark { mark, family } => write_mark(line, mark, family),
+        ServiceKey::Mark { mark, family } => line.push_str(&self::mark(mark, family)),
         ServiceKey::Address { protocol, address, port } => {
             line.push_str(protocol.name());
             line.pad(0, 5);
@@ -100,19 +97,25 @@ fn write_service(line: &mut String, labels: &mut Labels, listing: &Listing, entr
             numbers.iter().for_each(|&number| write_number(line, number, listing.exact));
         }
         _ => {
-            line.push(' ');
+            line.push(b' ');
             write_scheduling(line, service);
         }
     }
 }
 
-/// Append the scheduler and everything that goes with it.
-pub(super) fn write_scheduling(line: &mut String, service: &Service) {
+/// The scheduler and everything that goes with it.
+pub(super) fn scheduling(service: &Service) -> String {
+    let mut line = Draft::new();
+    write_scheduling(&mut line, service);
+    line.into_string()
+}
+
+fn write_scheduling(line: &mut Draft, service: &Service) {
     line.push_str(&service.scheduler.text());
     if service.flags.scheduler() != 0 {
         line.push_str(" (");
         rules::write_scheduler_flags(line, service.scheduler, service.flags);
-        line.push(')');
+        line.push(b')');
     }
     if let Some(persistence) = &service.persistence {
         let _ = write!(line, " persistent {}", persistence.timeout);
@@ -144,7 +147,7 @@ pub fn destination(
 }
 
 fn write_destination(
-    line: &mut String,
+    line: &mut Draft,
     labels: &mut Labels,
     listing: &Listing,
     key: &ServiceKey,
@@ -225,15 +228,13 @@ pub fn daemon(out: &mut impl Write, daemon: &Daemon) -> io::Result<()> {
 }
 
 /// Append a name, cut as the original cuts it. A mark's servers have no port names.
-fn write_name(line: &mut String, labels: &mut Labels, address: IpAddr, port: u16, key: &ServiceKey) {
+fn write_name(line: &mut Draft, labels: &mut Labels, address: IpAddr, port: u16, key: &ServiceKey) {
     let start = line.len();
     labels.write(line, address, port, key.protocol());
     let room = if address.is_ipv4() { IPV4_NAME } else { IPV6_NAME };
     // As many letters take at least as many bytes.
-    if line.len() - start > room
-        && let Some((end, _)) = line[start..].char_indices().nth(room)
-    {
-        line.truncate(start + end);
+    if line.len() - start > room {
+        line.cut(start, room);
     }
 }
 
@@ -247,7 +248,7 @@ pub(super) fn numbers(columns: Columns, statistics: &Statistics) -> [u64; 5] {
 }
 
 /// Nine characters, from a hundred million on in thousands and so forth; or exact, and then as wide as it takes.
-fn write_number(line: &mut String, number: u64, exact: bool) {
+fn write_number(line: &mut Draft, number: u64, exact: bool) {
     let (divisor, unit) = match number {
         _ if exact => (1, None),
         0..100_000_000 => (1, None),
@@ -293,9 +294,9 @@ mod tests {
     use super::*;
 
     fn number(value: u64, exact: bool) -> String {
-        let mut line = String::new();
+        let mut line = Draft::new();
         write_number(&mut line, value, exact);
-        line
+        line.into_string()
     }
 
     #[test]

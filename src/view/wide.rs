@@ -104,30 +104,21 @@ fn service_row(labels: &mut Labels, listing: &Listing, entry: &ServiceEntry) -> 
 
 /// `TCP  20.20.20.20:80`, whole.
 pub(super) fn service_name(labels: &mut Labels, key: &ServiceKey) -> String {
-    let mut name = String::new();
     match *key {
-        ServiceKey::Mark { mark, family } => text::write_mark(&mut name, mark, family),
+        ServiceKey::Mark { mark, family } => text::mark(mark, family),
         ServiceKey::Address { protocol, address, port } => {
-            name.push_str(protocol.name());
-            name.push_str(if protocol == Protocol::Sctp { " " } else { "  " });
-            labels.write(&mut name, address, port, Some(protocol));
+            format!("{:<4} {}", protocol.name(), labels.text(address, port, Some(protocol)))
         }
     }
-    name
 }
 
 fn scheduling(listing: &Listing, entry: &ServiceEntry) -> String {
-    let mut line = String::new();
-    if !has_numbers(listing.columns) {
-        text::write_scheduling(&mut line, &entry.service);
-    }
-    line
+    if has_numbers(listing.columns) { String::new() } else { text::scheduling(&entry.service) }
 }
 
 fn server_row(labels: &mut Labels, listing: &Listing, key: &ServiceKey, entry: &DestinationEntry) -> Vec<Text> {
     let server = &entry.destination;
-    let mut name = "  -> ".to_owned();
-    labels.write(&mut name, server.key.address, server.key.port, key.protocol());
+    let name = format!("  -> {}", labels.text(server.key.address, server.key.port, key.protocol()));
     let number = |number: u32| Text::plain(number.to_string());
     let forward = Text::plain(text::forwarding_name(server.forwarding));
     let mut row = vec![Text::colored(name, Mark::of(entry).color())];
@@ -178,14 +169,13 @@ pub fn connections(
 /// The texts of a connection, as many as there are columns.
 pub(super) fn connection_row(labels: &mut Labels, connection: &Connection<'_>, engine_data: bool) -> Vec<Text> {
     let protocol = Protocol::named(&connection.protocol);
-    let mut expiry = String::new();
-    connection.write_expiry(&mut expiry);
-    let mut row =
-        vec![Text::plain(connection.protocol.as_ref()), Text::plain(expiry), Text::plain(connection.state.as_ref())];
+    let mut row = vec![
+        Text::plain(connection.protocol.as_ref()),
+        Text::plain(connection.expiry()),
+        Text::plain(connection.state.as_ref()),
+    ];
     for (address, port) in [connection.source, connection.virtual_address, connection.destination] {
-        let mut text = String::new();
-        labels.write(&mut text, address, port, protocol);
-        row.push(Text::plain(text));
+        row.push(Text::plain(labels.text(address, port, protocol)));
     }
     if engine_data {
         let (name, data) = connection.engine.as_ref().map_or(("", ""), |(name, data)| (name, data));

@@ -13,8 +13,7 @@ use ipvsadm_rs::model::{
     Persistence, Protocol, SchedulerName, Service, ServiceFlags, ServiceKey, Table, Timeouts, Tunnel,
 };
 use ipvsadm_rs::plan::{RuleService, State, Traced};
-use ipvsadm_rs::view::Labels;
-use ipvsadm_rs::view::rules::write_change;
+use ipvsadm_rs::view::rules;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -354,9 +353,7 @@ pub fn changes(rules: &Rules) -> impl Iterator<Item = Change> + '_ {
 
 /// A change as a rule, without the end of the line.
 pub fn line(change: &Change) -> String {
-    let mut text = String::new();
-    write_change(&mut text, &mut Labels::numeric(), change);
-    text
+    rules::text(change)
 }
 
 /// The lines of a rules file for these.

@@ -13,8 +13,7 @@ use crate::grammar;
 use crate::kernel::{Asked, Client, Error, Refusal};
 use crate::model::{Change, Service, ServiceKey};
 use crate::plan::{self, Options, RuleService, State, Step, Traced};
-use crate::view::Labels;
-use crate::view::rules::change;
+use crate::view::{Labels, rules};
 
 pub(super) fn run(source: &Source<'_>, replace: grammar::Replace, lock_wait: u32, output: &mut Output) -> Result<u8> {
     carry_out(source, source.wanted()?, replace, lock_wait, None, output)
@@ -42,7 +41,7 @@ pub(in crate::commands) fn carry_out(
         let steps = plan::difference(&have, &wanted.state, options);
         let mut labels = Labels::numeric();
         for step in &steps {
-            change(output, &mut labels, &step.change)?;
+            rules::change(output, &mut labels, &step.change)?;
         }
         return Ok(if steps.is_empty() { status::OK } else { status::FAILED });
     }
@@ -204,7 +203,7 @@ impl Work<'_> {
             _ => "",
         };
         match step.line {
-            0 => say!("{}: {refusal}{meanwhile}, for: {}", self.source, rule(&step.change)),
+            0 => say!("{}: {refusal}{meanwhile}, for: {}", self.source, rules::text(&step.change)),
             line => say!("{}:{line}: {refusal}{meanwhile}", self.source),
         }
     }
@@ -219,7 +218,7 @@ impl Work<'_> {
         }
         batch.finish()?;
         for (change, refusal) in &refused {
-            say!("{}: {refusal}, going back by: {}", self.source, rule(change));
+            say!("{}: {refusal}, going back by: {}", self.source, rules::text(change));
         }
         let source = self.source;
         match self.is_now(self.have, Options::default()) {
@@ -256,12 +255,6 @@ impl Work<'_> {
         let expected = State { services: expected.collect(), ..State::default() };
         Ok(plan::difference(&State { services, ..State::default() }, &expected, options).is_empty())
     }
-}
-
-fn rule(change: &Change) -> String {
-    let mut line = String::new();
-    crate::view::rules::write_change(&mut line, &mut Labels::numeric(), change);
-    line
 }
 
 /// The service that a change is about.

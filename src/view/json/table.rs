@@ -89,7 +89,7 @@ pub struct ServiceDocument<'t> {
     #[serde(flatten)]
     key: KeyDocument,
     scheduler: std::borrow::Cow<'t, str>,
-    scheduler_flags: Vec<String>,
+    scheduler_flags: Vec<&'static str>,
     one_packet: bool,
     persistence: Option<PersistenceDocument>,
     persistence_engine: Option<std::borrow::Cow<'t, str>>,
@@ -174,12 +174,10 @@ impl From<&DestinationKey> for ServerKeyDocument {
 impl<'t> From<&'t TableService> for ServiceDocument<'t> {
     fn from(of: &'t TableService) -> Self {
         let service: &Service = &of.entry.service;
-        let mut flags = String::new();
-        rules::write_scheduler_flags(&mut flags, service.scheduler, service.flags);
         Self {
             key: (&service.key).into(),
             scheduler: service.scheduler.text(),
-            scheduler_flags: flags.split(',').filter(|flag| !flag.is_empty()).map(str::to_owned).collect(),
+            scheduler_flags: rules::scheduler_flags(service.scheduler, service.flags).collect(),
             one_packet: service.flags.one_packet(),
             persistence: service.persistence.map(|persistence| PersistenceDocument {
                 timeout_seconds: persistence.timeout,
