@@ -419,26 +419,27 @@ fn a_dump_in_parts_is_of_one_moment() -> Result<()> {
         client.change(&Change::Flush)?;
         add(&mut client, 1, all.iter().copied())?;
         let order: Vec<DestinationKey> =
-            client.destinations(&key(1))?.iter().map(|entry| entry.destination.key).collect();
+            client.destinations(&key(1))?.context("no service")?.iter().map(|entry| entry.destination.key).collect();
         let (first, last) = (order[0], order[order.len() - 1]);
 
         // Deleted at the front, and one behind would be passed over.
         let delete = vec![Change::DeleteDestination(key(1), first)];
-        let listed = meddled(read, delete)?.destinations(&key(1))?;
+        let listed = meddled(read, delete)?.destinations(&key(1))?.context("no service")?;
         let listed: Vec<DestinationKey> = listed.iter().map(|entry| entry.destination.key).collect();
         ensure!(listed == order || listed == order[1..], "before read {read}: {} of {MANY}", listed.len());
         parts += u32::from(listed.len() < order.len());
 
         // Added at the front, and one would come twice.
         let add_again = vec![Change::AddDestination(key(1), Destination { key: first, ..server(1, 1) })];
-        let listed = meddled(read, add_again)?.destinations(&key(1))?;
+        let listed = meddled(read, add_again)?.destinations(&key(1))?.context("no service")?;
         let different: BTreeSet<DestinationKey> = listed.iter().map(|entry| entry.destination.key).collect();
         ensure!(different.len() == listed.len(), "before read {read}: one is listed twice");
         ensure!(listed.len() >= order.len() - 1, "before read {read}: {} of {MANY}", listed.len());
 
         // The first one is changed before the last one.
         let heavier = |key| Change::EditDestination(self::key(1), Destination { key, ..server(1, 2) });
-        let listed = meddled(read, vec![heavier(first), heavier(last)])?.destinations(&key(1))?;
+        let listed =
+            meddled(read, vec![heavier(first), heavier(last)])?.destinations(&key(1))?.context("no service")?;
         let weight =
             |key| listed.iter().find(|entry| entry.destination.key == key).map(|entry| entry.destination.weight);
         let weights = (weight(first), weight(last));

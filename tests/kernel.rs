@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         let trials: [(&str, Run); _] = [
             ("rules: what is written is read back", what_is_written_is_read_back),
             ("rules: a table is read back", a_table_is_read_back),
+            ("rules: services of any size", services_of_any_size),
             ("rules: batch tells every refusal", a_batch_tells_every_refusal),
             ("save: restored in another namespace", saved_is_restored),
             ("save: --all, restored in another namespace", all_saved_is_restored),
@@ -224,12 +225,53 @@ fn ensure_alone(client: &mut Client, expected: &RulesOfService) -> Result<()> {
         let servers = servers.into_iter().map(|server| (server.key, server)).collect();
         Rules::from([(service.key, RulesOfService { service, servers })])
     };
-    let servers = client.destinations(&key)?.iter().map(|entry| entry.destination).collect();
+    let servers = client.destinations(&key)?.context("no service")?.iter().map(|entry| entry.destination).collect();
     ensure_same(&expected, &alone(client.service(&key)?.service, servers))?;
     let services = client.service_rules()?;
     ensure!(services.len() == 1, "{services:?}");
-    ensure_same(&expected, &alone(services[0], client.destination_rules(&key)?))?;
+    ensure_same(&expected, &alone(services[0], client.destination_rules(&key)?.context("no service")?))?;
     ensure_same(&expected, &rules_of(&client.table()?))
+}
+
+/// How a service's servers are read depends on how many those before it had.
+fn services_of_any_size() -> Result<()> {
+    let orders: [&[u16]; 3] = [&[9, 1, 0, 10, 1, 19, 20, 0, 120, 1], &[120, 1, 0, 9], &[0, 1, 9, 9, 0, 10]];
+    for sizes in orders {
+        in_fresh_namespace(|| {
+            let server = |number: u16| {
+                let [high, low] = number.to_be_bytes();
+                Destination { weight: number.into(), ..Destination::new(Ipv4Addr::new(10, 0, high, low).into(), 80) }
+            };
+            let mut rules = Rules::new();
+            for (index, size) in sizes.iter().enumerate() {
+                let service = by_mark(index as u32 + 1);
+                let servers = (1..=*size).map(|number| (server(number).key, server(number))).collect();
+                rules.insert(service.key, RulesOfService { service, servers });
+            }
+            let mut client = Client::connect()?;
+            fill(&mut client, &rules)?;
+            ensure_same(&rules, &table()?)?;
+            let nobody = by_mark(1000).key;
+            for counters in [true, false] {
+                let mut client = Client::connect()?;
+                if !counters {
+                    client.skip_counters();
+                }
+                for (key, expected) in &rules {
+                    let entries = client.destinations(key)?.context("no service")?;
+                    let read: BTreeMap<_, _> =
+                        entries.iter().map(|entry| (entry.destination.key, entry.destination)).collect();
+                    ensure!(read == expected.servers, "{sizes:?}: {key:?} has {} of them", read.len());
+                    ensure!(entries.len() == read.len(), "{sizes:?}: {key:?} has one twice");
+                    ensure!(client.destination_rules(key)?.context("no service")?.len() == read.len(), "{sizes:?}");
+                }
+                ensure!(client.destinations(&nobody)?.is_none(), "there is a service that is none");
+                ensure!(client.destination_rules(&nobody)?.is_none(), "there is a service that is none");
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 fn a_table_is_read_back() -> Result<()> {
@@ -599,7 +641,7 @@ fn replacing_leaves_the_rest_alone() -> Result<()> {
             thread::sleep(Duration::from_millis(100));
         }
         let servers = |client: &mut Client, port| -> Result<Vec<(Destination, u32, u64)>> {
-            let entries = client.destinations(&key(port))?;
+            let entries = client.destinations(&key(port))?.context("no service")?;
             let facts = entries
                 .iter()
                 .map(|entry| (entry.destination, entry.inactive_connections, entry.statistics.counters.connections));

@@ -168,7 +168,7 @@ fn servers(line: &Line<'_>) -> Option<Vec<String>> {
     if line.command == Some(Command::AddServer) {
         return None;
     }
-    let mut servers = client()?.destination_rules(&service(line)?).ok()?;
+    let mut servers = client()?.destination_rules(&service(line)?).ok()??;
     servers.sort_unstable_by_key(|server| server.key);
     let mut labels = Labels::numeric();
     Some(servers.iter().map(|server| labels.text(server.key.address, server.key.port, None)).collect())

@@ -110,7 +110,7 @@ fn servers(client: &mut Client, request: &Request) -> Result<Vec<DestinationEntr
         }
         .into());
     }
-    Ok(client.destinations(&request.service)?)
+    Ok(client.destinations(&request.service)?.unwrap_or_default())
 }
 
 fn plan(request: &Request, have: &[DestinationEntry]) -> Result<Drain> {
@@ -172,7 +172,7 @@ impl Waiting<'_> {
         let end = self.request.limit.map(|limit| self.started + Duration::from_secs(limit.into()));
         loop {
             let now = match client.destinations(&self.request.service) {
-                Ok(now) => now,
+                Ok(now) => now.unwrap_or_default(),
                 // That others are busy with the service's other servers is no reason to end; it is looked at again, but
                 // not for longer than was asked.
                 Err(Error::Unsettled) if end.is_none_or(|end| Instant::now() < end) => {
@@ -291,7 +291,7 @@ impl Waiting<'_> {
     fn back(&self, client: &mut Client, signals: &Signals, lock_wait: u32) {
         let _locked = lock::take_to_go_back(lock_wait, Some(signals));
         let now = match client.destinations(&self.request.service) {
-            Ok(now) => now,
+            Ok(now) => now.unwrap_or_default(),
             Err(error) => {
                 say!("{}: the weight cannot be put back: {error}", self.name);
                 return;

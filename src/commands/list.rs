@@ -108,16 +108,13 @@ fn for_services(
         let mut services = Vec::with_capacity(entries.len());
         for &entry in entries {
             let key = entry.service.key;
-            let mut destinations = client.destinations(&key)?;
-            if destinations.is_empty() {
-                match (listing.subject, client.has_service(&key)?) {
-                    (_, true) => {}
-                    // What is asked for is told of in the words for that.
-                    (Subject::Service(_), false) => drop(client.service(&key)?),
-                    // It was deleted meanwhile; without servers it may never have been.
-                    (_, false) => continue,
+            let Some(mut destinations) = client.destinations(&key)? else {
+                // It was deleted meanwhile. What is asked for is told of in the words for that.
+                if let Subject::Service(_) = listing.subject {
+                    client.service(&key)?;
                 }
-            }
+                continue;
+            };
             if listing.sorted {
                 // The newest is first, and what is in order already is sorted quickest.
                 destinations.reverse();

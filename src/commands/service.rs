@@ -410,7 +410,7 @@ fn print_status(as_json: Option<bool>, output: &mut Output) -> Result<u8> {
         status.virtual_services = services.len();
         if as_json.is_some() {
             for service in services {
-                status.real_servers += client.destination_rules(&service.key)?.len();
+                status.real_servers += client.destination_rules(&service.key)?.map_or(0, |servers| servers.len());
             }
         }
         let daemons = client.daemons()?;

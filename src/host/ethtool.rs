@@ -4,7 +4,7 @@ use neli::consts::genl::{CtrlAttr, CtrlCmd};
 use neli::consts::nl::{GenlId, NlmF};
 use neli::consts::socket::NlFamily;
 
-use crate::kernel::socket::Socket;
+use crate::kernel::socket::{Part, Socket};
 use crate::kernel::verdict::{Verdict, verdict};
 use crate::kernel::wire::{Attributes, Messages, WireError, Writer};
 use crate::kernel::{self};
@@ -23,8 +23,6 @@ const ACTIVE: u16 = 4;
 const BITS: u16 = 3;
 /// `ETHTOOL_A_BITSET_BIT_NAME`
 const BIT_NAME: u16 = 2;
-/// Bytes of a read: a card has some sixty features.
-const PART: usize = 32 * 1024;
 
 /// A connection to the family.
 pub struct Features {
@@ -40,7 +38,7 @@ impl Features {
     /// The kernel has no such family; or netlink fails.
     pub fn connect() -> Result<Self, kernel::Error> {
         let mut client =
-            Self { socket: Socket::open(NlFamily::Generic, PART)?, family: GenlId::Ctrl.into(), sequence: 0 };
+            Self { socket: Socket::open(NlFamily::Generic, Part::Most)?, family: GenlId::Ctrl.into(), sequence: 0 };
         let mut family = None;
         client.ask(
             CtrlCmd::Getfamily.into(),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use neli::consts::nl::NlmF;
 use neli::consts::socket::NlFamily;
 
-use crate::kernel::socket::Socket;
+use crate::kernel::socket::{Part, Socket};
 use crate::kernel::verdict::{Verdict, verdict};
 use crate::kernel::wire::{Attributes, Messages, WireError, Writer};
 use crate::kernel::{self};
@@ -23,8 +23,6 @@ const LISTENING: u32 = 1 << 10;
 const UNCONNECTED: u32 = 1 << 7;
 /// `INET_DIAG_SKV6ONLY`
 const ONLY_IPV6: u16 = 11;
-/// Bytes of a read: several hundred sockets.
-const PART: usize = 32 * 1024;
 
 /// A socket that takes what clients send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +53,7 @@ impl Listener {
 /// # Errors
 /// The kernel cannot tell (it lacks `inet_diag`); or netlink fails.
 pub fn listeners() -> Result<Vec<Listener>, kernel::Error> {
-    let mut socket = Socket::open(NlFamily::SockOrInetDiag, PART)?;
+    let mut socket = Socket::open(NlFamily::SockOrInetDiag, Part::Most)?;
     let mut all = Vec::new();
     let mut sequence = 0;
     for (protocol, states) in [(Protocol::Tcp, LISTENING), (Protocol::Udp, UNCONNECTED)] {

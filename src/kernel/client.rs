@@ -10,9 +10,9 @@ use super::decode;
 use super::encode;
 use super::error::{Asked, Error, Refusal, Unavailable};
 use super::module::{self, LoadFailure};
-use super::socket::{LIST_PART, Socket, TABLE_PART, Transport};
+use super::socket::{Part, Socket, Transport};
 use super::verdict::{Verdict, verdict};
-use super::wire::{Attributes, Message, Messages, Writer};
+use super::wire::{Attributes, Message, Messages, WireError, Writer};
 use crate::model::{
     Change, Daemon, DaemonRole, Destination, DestinationEntry, Family, Info, Service, ServiceEntry, ServiceKey, Table,
     TableService, Timeouts,
@@ -25,19 +25,36 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// How often a dump that changed under our eyes is read again.
 const DUMP_TRIES: u32 = 16;
 
-/// A connection to the kernel's IPVS: one socket for as many requests as there are, and a second one for lists of services,
-/// opened with the first. So the thread has to stay in the network namespace that it was in.
+/// A connection to the kernel's IPVS: one socket for as many requests as there are, and others for dumps with larger parts,
+/// opened with the first such dump. So the thread has to stay in the network namespace that it was in.
 pub struct Client {
-    socket: Socket,
+    /// By [`Part`].
+    sockets: [Option<Socket>; 3],
+    /// The part that the destinations of every service fitted into so far, if any did.
+    destinations: Part,
     writer: Writer,
     family: u16,
     sequence: u32,
     /// Whether counters are read.
     counters: bool,
+    /// How many destinations the last service had: often they are all alike.
+    expected: usize,
     /// Whether the socket is our own, and others like it can be opened.
     own: bool,
-    /// The socket for lists of services, once one has been read.
-    long: Option<Socket>,
+}
+
+/// A question that is answered by a list.
+struct Dump<'k, D, S> {
+    command: u8,
+    asked: Asked,
+    /// The service that the list is of.
+    key: Option<&'k ServiceKey>,
+    /// How much is read at once, at first.
+    part: Part,
+    /// From the payload of a message to an entry.
+    decode: D,
+    /// Whether two entries say the same, but for counters.
+    same: S,
 }
 
 /// What reading an answer comes to, message by message.
@@ -64,7 +81,7 @@ impl Client {
     /// # Errors
     /// Netlink itself fails.
     pub fn connect_if_present() -> Result<Option<Self>, Error> {
-        Self::with(Socket::open(NlFamily::Generic, TABLE_PART)?, true)
+        Self::with(Socket::open(NlFamily::Generic, Part::Page)?, true)
     }
 
     /// As [`Client::connect_if_present`], over another transport than a netlink socket of our own: to see what comes of one
@@ -73,28 +90,38 @@ impl Client {
     /// # Errors
     /// The transport fails, or what comes over it makes no sense.
     pub fn over(transport: Box<dyn Transport>) -> Result<Option<Self>, Error> {
-        Self::with(Socket::over(transport, TABLE_PART), false)
+        Self::with(Socket::over(transport, Part::TwoPages), false)
     }
 
     fn with(socket: Socket, own: bool) -> Result<Option<Self>, Error> {
         let mut client = Self {
-            socket,
+            sockets: [Some(socket), None, None],
+            destinations: Part::Page,
             writer: Writer::with_capacity(512),
             family: 0,
             // Any start will do; a number that is not 0 tells our messages from the kernel's own.
             sequence: 1,
             counters: true,
+            expected: 0,
             own,
-            long: None,
         };
         let family = client.resolve()?;
         Ok(family.map(|family| Self { family, ..client }))
     }
 
-    /// Read no counters of destinations from here on: all are 0 in what [`Client::destinations`] and [`Client::table`] give,
-    /// which takes half the time.
+    /// Read no counters from here on: all are 0 in what [`Client::services`], [`Client::destinations`] and
+    /// [`Client::table`] give, which takes half the time.
     pub fn skip_counters(&mut self) {
         self.counters = false;
+    }
+
+    /// The socket that reads parts of this size.
+    fn socket(&mut self, part: Part) -> Result<&mut Socket, Error> {
+        let index = if self.own { part as usize } else { 0 };
+        match &mut self.sockets[index] {
+            Some(socket) => Ok(socket),
+            none => Ok(none.insert(Socket::open(NlFamily::Generic, part)?)),
+        }
     }
 
     /// The number of the family in this kernel.
@@ -105,9 +132,9 @@ impl Client {
             self.writer.begin(GenlId::Ctrl.into(), NlmF::REQUEST.bits(), self.sequence, CtrlCmd::Getfamily.into(), 1);
         self.writer.string(CtrlAttr::FamilyName.into(), FAMILY_NAME);
         self.writer.end(message);
-        self.socket.send(self.writer.as_bytes())?;
+        self.send(Part::Page)?;
         let mut family = None;
-        let answer = self.answers(Asked::Other, |message| {
+        let answer = self.answers(Part::Page, Asked::Other, |message| {
             for attribute in Attributes::generic(message.payload)? {
                 let attribute = attribute?;
                 if attribute.kind == u16::from(CtrlAttr::FamilyId) {
@@ -130,8 +157,8 @@ impl Client {
     pub fn change(&mut self, change: &Change) -> Result<(), Error> {
         self.writer.clear();
         let _ = self.write_change(change, NlmF::ACK);
-        self.socket.send(self.writer.as_bytes())?;
-        match (self.answers(change.into(), |_| Ok(Next::More)), change) {
+        self.send(Part::Page)?;
+        match (self.answers(Part::Page, change.into(), |_| Ok(Next::More)), change) {
             // A daemon that is stopped before it has begun to run ends with EINTR, and to that netlink gives no answer
             // (`netlink_rcv_skb`), though all is done.
             (Err(Error::NoAnswer), Change::StopDaemon(daemon)) => {
@@ -150,7 +177,7 @@ impl Client {
     /// # Errors
     /// The socket does not take the settings for it.
     pub fn batch<T, F: FnMut(T, Refusal)>(&mut self, refused: F) -> Result<Batch<'_, T, F>, Error> {
-        self.socket.expect_many()?;
+        self.socket(Part::Page)?.expect_many()?;
         self.writer.clear();
         Ok(Batch { client: self, pending: Vec::with_capacity(BATCH_MESSAGES), last: None, refused })
     }
@@ -169,7 +196,7 @@ impl Client {
     /// # Errors
     /// The kernel refuses; or netlink fails.
     pub fn info(&mut self) -> Result<Info, Error> {
-        self.ask(command::GET_INFO, NlmF::empty(), |_| {})?;
+        self.ask(Part::Page, command::GET_INFO, NlmF::empty(), |_| {})?;
         self.one(Asked::Other, decode::info)
     }
 
@@ -178,7 +205,7 @@ impl Client {
     /// # Errors
     /// The kernel refuses; or netlink fails.
     pub fn timeouts(&mut self) -> Result<Timeouts, Error> {
-        self.ask(command::GET_CONFIG, NlmF::empty(), |_| {})?;
+        self.ask(Part::Page, command::GET_CONFIG, NlmF::empty(), |_| {})?;
         self.one(Asked::Other, decode::timeouts)
     }
 
@@ -188,8 +215,8 @@ impl Client {
     /// The kernel refuses; or netlink fails.
     pub fn daemons(&mut self) -> Result<Vec<Daemon>, Error> {
         let mut daemons = Vec::new();
-        self.ask(command::GET_DAEMON, NlmF::DUMP, |_| {})?;
-        self.answers(Asked::Other, |message| {
+        self.ask(Part::Page, command::GET_DAEMON, NlmF::DUMP, |_| {})?;
+        self.answers(Part::Page, Asked::Other, |message| {
             daemons.push(decode::daemon(message.payload)?);
             Ok(Next::More)
         })?;
@@ -202,7 +229,7 @@ impl Client {
     /// # Errors
     /// There is no such service; or netlink fails.
     pub fn service(&mut self, key: &ServiceKey) -> Result<ServiceEntry, Error> {
-        self.ask(command::GET_SERVICE, NlmF::empty(), |writer| encode::write_key(writer, key))?;
+        self.ask(Part::Page, command::GET_SERVICE, NlmF::empty(), |writer| encode::write_key(writer, key))?;
         self.one(Asked::OneService, decode::service)
     }
 
@@ -211,24 +238,15 @@ impl Client {
     /// # Errors
     /// The kernel refuses; the table changes under each try; or netlink fails.
     pub fn services(&mut self) -> Result<Vec<ServiceEntry>, Error> {
-        let same = |one: &ServiceEntry, other: &ServiceEntry| one.service == other.service;
-        self.over_long(|client| client.dump(command::GET_SERVICE, Asked::Other, |_| {}, decode::service, same))
-    }
-
-    /// The destinations of a service, in the kernel's order. None if there is no such service.
-    ///
-    /// # Errors
-    /// The kernel refuses; the table changes under each try; or netlink fails.
-    pub fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<DestinationEntry>, Error> {
-        let family: Family = key.family();
-        let decode = if self.counters { decode::destination } else { decode::destination_without_counters };
-        self.dump(
-            command::GET_DEST,
-            Asked::Destination,
-            |writer| encode::write_key(writer, key),
-            |payload| decode(payload, family),
-            |one, other| one.destination == other.destination,
-        )
+        let decode = if self.counters { decode::service } else { decode::service_without_counters };
+        self.dump(&Dump {
+            command: command::GET_SERVICE,
+            asked: Asked::Other,
+            key: None,
+            part: Part::Most,
+            decode,
+            same: |one: &ServiceEntry, other: &ServiceEntry| one.service == other.service,
+        })
     }
 
     /// All services as rules, without counters, in the kernel's order.
@@ -236,36 +254,44 @@ impl Client {
     /// # Errors
     /// The kernel refuses; the table changes under each try; or netlink fails.
     pub fn service_rules(&mut self) -> Result<Vec<Service>, Error> {
-        self.over_long(|client| {
-            client.dump(command::GET_SERVICE, Asked::Other, |_| {}, decode::service_rule, PartialEq::eq)
+        self.dump(&Dump {
+            command: command::GET_SERVICE,
+            asked: Asked::Other,
+            key: None,
+            part: Part::Most,
+            decode: decode::service_rule,
+            same: |one: &Service, other: &Service| one == other,
         })
     }
 
-    /// The destinations of a service as rules, without counters, in the kernel's order. None if there is no such service.
+    /// The destinations of a service, in the kernel's order; nothing if there is no such service.
     ///
     /// # Errors
     /// The kernel refuses; the table changes under each try; or netlink fails.
-    pub fn destination_rules(&mut self, key: &ServiceKey) -> Result<Vec<Destination>, Error> {
-        let family = key.family();
-        self.dump(
-            command::GET_DEST,
-            Asked::Destination,
-            |writer| encode::write_key(writer, key),
-            |payload| decode::destination_without_counters(payload, family).map(|entry| entry.destination),
-            PartialEq::eq,
+    pub fn destinations(&mut self, key: &ServiceKey) -> Result<Option<Vec<DestinationEntry>>, Error> {
+        let family: Family = key.family();
+        let counters = self.counters;
+        self.of_service(
+            key,
+            move |payload| match counters {
+                true => decode::destination(payload, family),
+                false => decode::destination_without_counters(payload, family),
+            },
+            |one, other| one.destination == other.destination,
         )
     }
 
-    /// Whether there is this service: where [`Client::destinations`] gives none, it may have been deleted since it was read.
+    /// The destinations of a service as rules, without counters, in the kernel's order; nothing if there is no such service.
     ///
     /// # Errors
-    /// The kernel refuses; or netlink fails.
-    pub fn has_service(&mut self, key: &ServiceKey) -> Result<bool, Error> {
-        match self.service(key) {
-            Ok(_) => Ok(true),
-            Err(Error::Refused(Refusal { errno: Errno::ESRCH, .. })) => Ok(false),
-            Err(error) => Err(error),
-        }
+    /// The kernel refuses; the table changes under each try; or netlink fails.
+    pub fn destination_rules(&mut self, key: &ServiceKey) -> Result<Option<Vec<Destination>>, Error> {
+        let family = key.family();
+        self.of_service(
+            key,
+            move |payload| decode::destination_without_counters(payload, family).map(|entry| entry.destination),
+            PartialEq::eq,
+        )
     }
 
     /// The whole table, in the kernel's order. A service and its destinations belong together, and are of one moment if they
@@ -277,12 +303,43 @@ impl Client {
         let entries = self.services()?;
         let mut services = Vec::with_capacity(entries.len());
         for entry in entries {
-            let destinations = self.destinations(&entry.service.key)?;
-            if !destinations.is_empty() || self.has_service(&entry.service.key)? {
+            if let Some(destinations) = self.destinations(&entry.service.key)? {
                 services.push(TableService { entry, destinations });
             }
         }
         Ok(Table { services })
+    }
+
+    /// The destinations of a service, if there is that service.
+    fn of_service<T>(
+        &mut self,
+        key: &ServiceKey,
+        decode: impl Fn(&[u8]) -> Result<T, WireError>,
+        same: impl Fn(&T, &T) -> bool,
+    ) -> Result<Option<Vec<T>>, Error> {
+        let dump = Dump {
+            command: command::GET_DEST,
+            asked: Asked::Destination,
+            key: Some(key),
+            part: self.destinations,
+            decode,
+            same,
+        };
+        let mut entries = self.dump(&dump)?;
+        if entries.len() < self.expected / 2 {
+            entries.shrink_to_fit();
+        }
+        self.expected = entries.len();
+        // The kernel gives none of a service that it has not. Without destinations it may never have been, but have been
+        // deleted since it was heard of.
+        if entries.is_empty() {
+            return match self.service(key) {
+                Ok(_) => Ok(Some(entries)),
+                Err(Error::Refused(Refusal { errno: Errno::ESRCH, .. })) => Ok(None),
+                Err(error) => Err(error),
+            };
+        }
+        Ok(Some(entries))
     }
 
     /// Read a dump to its end; read again if it changed meanwhile.
@@ -290,76 +347,69 @@ impl Client {
     /// The kernel makes a part of a dump at a time, finds its place in the list by counting, and does not say whether the
     /// list has changed since the part before (`ip_vs_genl_dump_services`, `ip_vs_genl_dump_dests`): an entry that was there
     /// all the time can be missing, or come twice. So what came in several parts counts if it comes the same way again.
-    fn dump<T>(
-        &mut self,
-        command: u8,
-        asked: Asked,
-        key: impl Fn(&mut Writer),
-        decode: impl Fn(&[u8]) -> Result<T, super::wire::WireError>,
-        same: impl Fn(&T, &T) -> bool,
-    ) -> Result<Vec<T>, Error> {
+    fn dump<T, D, S>(&mut self, dump: &Dump<'_, D, S>) -> Result<Vec<T>, Error>
+    where
+        D: Fn(&[u8]) -> Result<T, WireError>,
+        S: Fn(&T, &T) -> bool,
+    {
+        let mut part = dump.part;
         let mut before: Option<Vec<T>> = None;
         for _ in 0..DUMP_TRIES {
-            let mut entries = Vec::new();
-            self.ask(command, NlmF::DUMP, &key)?;
-            let answer = self.answers(asked, |message| {
-                entries.push(decode(message.payload)?);
+            let mut entries = Vec::with_capacity(if dump.key.is_some() { self.expected } else { 0 });
+            self.ask(part, dump.command, NlmF::DUMP, |writer| {
+                if let Some(key) = dump.key {
+                    encode::write_key(writer, key);
+                }
+            })?;
+            let answer = self.answers(part, dump.asked, |message| {
+                entries.push((dump.decode)(message.payload)?);
                 Ok(Next::More)
             });
+            let grows = part == Part::Page && self.own;
             match answer {
                 Ok(parts) if parts <= 1 => return Ok(entries),
-                Ok(_) if before.is_some_and(|before| equal(&before, &entries, &same)) => return Ok(entries),
+                Ok(_) if before.as_ref().is_some_and(|before| equal(before, &entries, &dump.same)) => {
+                    return Ok(entries);
+                }
                 Ok(_) => before = Some(entries),
+                // No kernel of pages of 4 KiB has larger parts than were asked for; others may.
+                Err(Error::Wire(WireError::Truncated { .. })) if grows => {}
                 Err(Error::Unsettled) => before = None,
                 Err(error) => return Err(error),
+            }
+            if grows {
+                // What does not fit into one part may fit into a larger one, which saves reading it twice.
+                part = Part::TwoPages;
+                self.destinations = part;
             }
         }
         Err(Error::Unsettled)
     }
 
-    /// Do this over the socket for lists of services in place of the usual one.
-    fn over_long<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
-        if !self.own {
-            return work(self);
-        }
-        let mut long = match self.long.take() {
-            Some(long) => long,
-            None => Socket::open(NlFamily::Generic, LIST_PART)?,
-        };
-        std::mem::swap(&mut self.socket, &mut long);
-        let outcome = work(self);
-        std::mem::swap(&mut self.socket, &mut long);
-        self.long = Some(long);
-        outcome
-    }
-
-    /// Read what is left of an answer that was given up. The kernel takes no other dump of a socket before that.
-    fn finish_answer(&mut self) {
-        if std::mem::take(&mut self.socket.unfinished) {
-            while self.socket.receive().is_ok() {}
-        }
-    }
-
     /// Send one question.
-    fn ask(&mut self, command: u8, flags: NlmF, attributes: impl FnOnce(&mut Writer)) -> Result<(), Error> {
-        self.finish_answer();
+    fn ask(&mut self, part: Part, command: u8, flags: NlmF, attributes: impl FnOnce(&mut Writer)) -> Result<(), Error> {
+        self.socket(part)?.finish_answer();
         self.writer.clear();
         self.sequence = self.sequence.wrapping_add(1);
         let flags = (NlmF::REQUEST | flags).bits();
         let message = self.writer.begin(self.family, flags, self.sequence, command, FAMILY_VERSION);
         attributes(&mut self.writer);
         self.writer.end(message);
-        self.socket.send(self.writer.as_bytes())
+        self.send(part)
+    }
+
+    /// Send what was written.
+    fn send(&mut self, part: Part) -> Result<(), Error> {
+        let writer = std::mem::take(&mut self.writer);
+        let outcome = self.socket(part).and_then(|socket| socket.send(writer.as_bytes()));
+        self.writer = writer;
+        outcome
     }
 
     /// The single message that answers the question just sent.
-    fn one<T>(
-        &mut self,
-        asked: Asked,
-        decode: impl Fn(&[u8]) -> Result<T, super::wire::WireError>,
-    ) -> Result<T, Error> {
+    fn one<T>(&mut self, asked: Asked, decode: impl Fn(&[u8]) -> Result<T, WireError>) -> Result<T, Error> {
         let mut value = None;
-        self.answers(asked, |message| {
+        self.answers(Part::Page, asked, |message| {
             value = Some(decode(message.payload)?);
             Ok(Next::Done)
         })?;
@@ -370,16 +420,18 @@ impl Client {
     /// without a payload.
     fn answers(
         &mut self,
+        part: Part,
         asked: Asked,
         mut take: impl FnMut(&Message<'_>) -> Result<Next, Error>,
     ) -> Result<usize, Error> {
         let sequence = self.sequence;
         let mut settled = true;
         let mut parts = 0;
-        self.socket.unfinished = true;
+        let socket = self.socket(part)?;
+        socket.unfinished = true;
         loop {
             let mut counted = false;
-            for message in Messages::new(self.socket.receive()?) {
+            for message in Messages::new(socket.receive()?) {
                 let message = message?;
                 if message.sequence != sequence {
                     // The rest of an answer that was given up.
@@ -401,7 +453,7 @@ impl Client {
                     Verdict::End => Err(Error::Unsettled),
                     Verdict::Refused { errno, words } => Err(refused(Refusal { asked, errno, words })),
                 };
-                self.socket.unfinished = false;
+                socket.unfinished = false;
                 return outcome;
             }
         }
@@ -466,13 +518,14 @@ impl<T, F: FnMut(T, Refusal)> Batch<'_, T, F> {
         // The kernel reports every failure by itself, so one acknowledgement, of the last message, tells that all are
         // through. More of them would only fill the receive buffer.
         self.client.writer.add_flags(last, NlmF::ACK.bits());
-        let sent = self.client.socket.send(self.client.writer.as_bytes());
+        let sent = self.client.send(Part::Page);
         self.client.writer.clear();
         sent?;
         let first = self.client.sequence.wrapping_sub(self.pending.len() as u32).wrapping_add(1);
         let mut pending = self.pending.drain(..).map(Some).collect::<Vec<_>>();
+        let socket = self.client.socket(Part::Page)?;
         loop {
-            for message in Messages::new(self.client.socket.receive()?) {
+            for message in Messages::new(socket.receive()?) {
                 let message = message?;
                 let index = message.sequence.wrapping_sub(first) as usize;
                 let Some(entry) = pending.get_mut(index) else { continue };

@@ -19,7 +19,15 @@ pub fn service(payload: &[u8]) -> Result<ServiceEntry, WireError> {
     Ok(ServiceEntry { service, statistics: statistics.read()? })
 }
 
-/// The same without counters, which takes half the time.
+/// The same without counters, which takes half the time: they are all 0.
+///
+/// # Errors
+/// The payload is not what the kernel promises.
+pub fn service_without_counters(payload: &[u8]) -> Result<ServiceEntry, WireError> {
+    service_rule(payload).map(|service| ServiceEntry { service, statistics: Statistics::default() })
+}
+
+/// The rule alone.
 ///
 /// # Errors
 /// The payload is not what the kernel promises.

@@ -11,15 +11,32 @@ use nix::sys::socket::{NetlinkAddr, connect};
 
 use super::error::Error;
 
-/// For every part of a dump the kernel allocates a buffer as large as the largest read that the socket has seen
-/// (`netlink_dump`), twice for each dump, and a table is one dump for each service. This size and the kernel's own 320
-/// bytes (`struct skb_shared_info`) fill 8 KiB; reads of 8 KiB or 32 KiB made the dump of 1,000 services two to three
-/// times slower. No single message comes near it.
-pub(crate) const TABLE_PART: usize = 8192 - 320;
+/// How much is read at once. For every part of a dump the kernel allocates, and on many machines clears, a buffer as large
+/// as the largest read that the socket has seen (`netlink_dump`), twice for each dump, and a table is one dump for each
+/// service: clearing can be most of what that takes. So small dumps are read by a socket of their own.
+///
+/// The kernel adds 320 bytes (`struct skb_shared_info`), and the sum is rounded up to a power of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// As little as the kernel ever allocates, where pages have 4 KiB (`NLMSG_GOODSIZE`): nine destinations.
+    Page,
+    /// As much as that is where pages are larger. No single message comes near it.
+    TwoPages,
+    /// The most that the kernel puts into a part. For each part of a list it counts its way from the start, so of long lists
+    /// parts should be few.
+    Most,
+}
 
-/// The same for lists of services, which are long and few: the most that the kernel puts into a part. For each part it
-/// counts its way through the list from the start, so the fewer the better.
-pub(crate) const LIST_PART: usize = 32 * 1024 - 320;
+impl Part {
+    const fn bytes(self) -> usize {
+        let whole = match self {
+            Self::Page => 4 * 1024,
+            Self::TwoPages => 8 * 1024,
+            Self::Most => 32 * 1024,
+        };
+        whole - 320
+    }
+}
 
 /// Room for the errors of a whole batch, each of which costs the kernel about 1 KiB of the receive buffer. The kernel
 /// doubles it and caps it by `net.core.rmem_max`.
@@ -94,20 +111,27 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Open a socket of this netlink protocol that reads this many bytes at once.
-    pub(crate) fn open(protocol: NlFamily, part: usize) -> Result<Self, Error> {
+    /// Open a socket of this netlink protocol that reads as much at once.
+    pub(crate) fn open(protocol: NlFamily, part: Part) -> Result<Self, Error> {
         let netlink = Netlink::open(protocol).map_err(|source| Error::Socket { doing: "netlink socket", source })?;
         Ok(Self::over(Box::new(netlink), part))
     }
 
     /// The same over what is open already.
-    pub(crate) fn over(inner: Box<dyn Transport>, part: usize) -> Self {
-        Self { inner, buffer: vec![0; part], unfinished: false }
+    pub(crate) fn over(inner: Box<dyn Transport>, part: Part) -> Self {
+        Self { inner, buffer: vec![0; part.bytes()], unfinished: false }
     }
 
     /// Make room for many error messages at once.
     pub(crate) fn expect_many(&mut self) -> Result<(), Error> {
         self.inner.expect_many().map_err(|source| Error::Socket { doing: "netlink receive buffer", source })
+    }
+
+    /// Read what is left of an answer that was given up. The kernel takes no other dump of a socket before that.
+    pub(crate) fn finish_answer(&mut self) {
+        if std::mem::take(&mut self.unfinished) {
+            while self.receive().is_ok() {}
+        }
     }
 
     /// Send these messages to the kernel. It works through them before this returns.

@@ -124,11 +124,7 @@ pub(in crate::commands) fn read_state(client: &mut Client, want: &State) -> Resu
     let mut services = Vec::with_capacity(rules.len());
     for service in rules {
         progress.step();
-        let service = read_service(client, service)?;
-        // Without servers it may never have been, but have been deleted meanwhile.
-        if !service.destinations.is_empty() || client.has_service(&service.service.rule.key)? {
-            services.push(service);
-        }
+        services.extend(read_service(client, service)?);
     }
     services.sort_unstable_by_key(|service: &RuleService| service.service.rule.key);
     let timeouts = want.timeouts.map(|_| client.timeouts()).transpose()?;
@@ -140,12 +136,13 @@ pub(in crate::commands) fn read_state(client: &mut Client, want: &State) -> Resu
     })
 }
 
-fn read_service(client: &mut Client, service: Service) -> Result<RuleService, Error> {
-    let rules = client.destination_rules(&service.key)?;
+/// A service with its destinations; nothing if it was deleted meanwhile.
+fn read_service(client: &mut Client, service: Service) -> Result<Option<RuleService>, Error> {
+    let Some(rules) = client.destination_rules(&service.key)? else { return Ok(None) };
     // The newest is first, and what is in order already is sorted quickest.
     let mut destinations: Vec<_> = rules.into_iter().rev().map(|rule| Traced { rule, line: 0 }).collect();
     destinations.sort_unstable_by_key(|destination| destination.rule.key);
-    Ok(RuleService { service: Traced { rule: service, line: 0 }, destinations })
+    Ok(Some(RuleService { service: Traced { rule: service, line: 0 }, destinations }))
 }
 
 /// A plan being carried out.
@@ -238,10 +235,10 @@ impl Work<'_> {
         let touched: HashSet<ServiceKey> = self.steps.iter().filter_map(|step| service_of(&step.change)).collect();
         let mut services = Vec::new();
         for rule in self.client.service_rules()? {
-            services.push(if touched.contains(&rule.key) {
+            services.extend(if touched.contains(&rule.key) {
                 read_service(self.client, rule)?
             } else {
-                RuleService { service: Traced { rule, line: 0 }, destinations: Vec::new() }
+                Some(RuleService { service: Traced { rule, line: 0 }, destinations: Vec::new() })
             });
         }
         services.sort_unstable_by_key(|service| service.service.rule.key);

@@ -281,7 +281,7 @@ impl View<'_> {
 
     /// The server as it is at this moment, not as it was when it was last shown.
     fn server(&mut self, service: ServiceKey, server: DestinationKey) -> Result<Option<Destination>> {
-        let now = self.reader.client.destinations(&service)?;
+        let now = self.reader.client.destinations(&service)?.unwrap_or_default();
         let found = now.iter().find(|entry| entry.destination.key == server).map(|entry| entry.destination);
         if found.is_none() {
             self.app.say("It is not there any more");

@@ -9,12 +9,10 @@ use nix::errno::Errno;
 use super::numbers::{SUBSYSTEM, elements, message};
 use super::ruleset::Ruleset;
 use crate::kernel::Error;
-use crate::kernel::socket::Socket;
+use crate::kernel::socket::{Part, Socket};
 use crate::kernel::verdict::{Verdict, verdict};
 use crate::kernel::wire::{Message, Messages, WireError, Writer};
 
-/// Bytes read at once: the kernel's own limit for one part of a dump (`netlink_dump`).
-const PART: usize = 32 * 1024;
 /// How often rules that change under our eyes are read again.
 const TRIES: u32 = 16;
 
@@ -75,7 +73,7 @@ impl From<Error> for Unreadable {
 /// # Errors
 /// They cannot be read, and why.
 pub fn ruleset() -> Result<Ruleset, Unreadable> {
-    let mut reader = Reader { socket: Socket::open(NlFamily::Netfilter, PART)?, sequence: 1 };
+    let mut reader = Reader { socket: Socket::open(NlFamily::Netfilter, Part::Most)?, sequence: 1 };
     for _ in 0..TRIES {
         match reader.ruleset() {
             Err(Unreadable::Unsettled) => {}

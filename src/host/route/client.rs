@@ -9,14 +9,12 @@ use super::decode;
 use super::error::Error;
 use super::numbers::{address as a, message, route as r};
 use super::types::{Address, Link, Neighbour, Prefix, Route, RouteQuery, Rule, Scope};
-use crate::kernel::socket::Socket;
+use crate::kernel::socket::{Part, Socket};
 use crate::kernel::verdict::{Verdict, verdict};
 use crate::kernel::wire::{Messages, WireError, Writer};
 use crate::kernel::{self};
 use crate::model::Family;
 
-/// Bytes of the largest read. The kernel fills what it can of it; a link of a large card can take several KiB.
-const PART: usize = 32 * 1024;
 /// How often a dump that changed under our eyes is read again.
 const DUMP_TRIES: u32 = 16;
 
@@ -33,7 +31,7 @@ impl Client {
     /// # Errors
     /// There is no netlink socket to be had.
     pub fn connect() -> Result<Self, Error> {
-        Ok(Self { socket: Socket::open(NlFamily::Route, PART)?, writer: Writer::with_capacity(512), sequence: 0 })
+        Ok(Self { socket: Socket::open(NlFamily::Route, Part::Most)?, writer: Writer::with_capacity(512), sequence: 0 })
     }
 
     /// All interfaces, in the order of their numbers.
