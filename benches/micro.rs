@@ -100,12 +100,14 @@ fn destination_payload() -> Vec<u8> {
     payload(2, |writer| {
         writer.bytes(1, &[10, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         writer.be16(2, 80);
-        for (kind, value) in [(3, 3), (4, 1), (5, 0), (6, 0), (7, 0), (8, 0), (9, 0)] {
-            writer.u32(kind, value);
-        }
+        writer.u32(3, 3);
+        writer.u32(4, 1);
         writer.u8(13, 0);
         writer.be16(14, 0);
         writer.u16(15, 0);
+        for kind in 5..=9 {
+            writer.u32(kind, 0);
+        }
         writer.u16(11, 2);
         write_statistics(writer, 10, 12);
     })

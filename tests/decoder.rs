@@ -165,6 +165,46 @@ fn destinations() {
     }
 }
 
+/// The kernel's order is quicker to read, and nothing that counts.
+#[test]
+fn a_destination_s_attributes_come_in_any_order() {
+    for payload in replies(TABLES[0], NEW_DESTINATION) {
+        let read = |attributes: &[Attribute<'_>]| {
+            let mut writer = Writer::with_capacity(512);
+            let message = writer.begin(0, 0, 0, NEW_DESTINATION, 1);
+            let nest = writer.nest(2);
+            attributes.iter().for_each(|attribute| writer.bytes(attribute.kind, attribute.payload));
+            writer.end_nest(nest);
+            writer.end(message);
+            decode::destination(&writer.as_bytes()[16..], Family::Ipv4)
+        };
+        let nest = Attributes::generic(&payload).expect("a header").next().expect("a nest").expect("a whole one");
+        let all: Vec<Attribute<'_>> = nest.nested().collect::<Result<_, _>>().expect("whole attributes");
+        let whole = read(&all);
+        assert_eq!(whole, decode::destination(&payload, Family::Ipv4));
+        assert!(whole.is_ok());
+        for at in 0..all.len() {
+            let mut turned = all.clone();
+            turned.rotate_left(at);
+            assert_eq!(read(&turned), whole, "beginning with attribute {}", all[at].kind);
+
+            let mut without = all.clone();
+            let missing = without.remove(at).kind;
+            let forwards = read(&without);
+            without.reverse();
+            assert_eq!(read(&without), forwards, "without attribute {missing}");
+
+            // A size that is not the usual one.
+            let mut longer = all.clone();
+            let wrong = [0; 5];
+            longer[at].payload = &wrong;
+            let forwards = read(&longer);
+            longer.rotate_left(at);
+            assert_eq!(read(&longer), forwards, "with attribute {missing} of five bytes");
+        }
+    }
+}
+
 #[test]
 fn daemons() {
     let master = Daemon {

@@ -300,6 +300,23 @@ impl<'a> Attributes<'a> {
     }
 }
 
+impl<'a> Attributes<'a> {
+    /// The next attribute if it is this one, without flag bits, with a payload of `N` bytes.
+    #[inline(always)]
+    pub(super) fn next_if<const N: usize>(&mut self, kind: u16) -> Option<Attribute<'a>> {
+        let [a, b] = ((ATTRIBUTE_HEADER + N) as u16).to_ne_bytes();
+        let [c, d] = kind.to_ne_bytes();
+        let (header, behind) = self.0.split_first_chunk::<ATTRIBUTE_HEADER>()?;
+        if *header != [a, b, c, d] {
+            return None;
+        }
+        // The last one may do without padding; then it is not taken here.
+        let (padded, rest) = behind.split_at_checked(align(N))?;
+        self.0 = rest;
+        Some(Attribute { kind, payload: &padded[..N] })
+    }
+}
+
 impl<'a> Iterator for Attributes<'a> {
     type Item = Result<Attribute<'a>, WireError>;
 
