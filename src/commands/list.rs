@@ -101,7 +101,7 @@ fn for_services(
 ) -> Result<()> {
     let few_at_once = listing.numeric && entries.len() <= SERVICES_AT_MOST;
     if listing.sorted && few_at_once {
-        entries.sort_unstable_by_key(|entry| entry.service.key);
+        entries.sort_by_cached_key(|entry| entry.service.key.rank());
     }
     let at_once = if few_at_once { SERVICES_AT_ONCE } else { entries.len().max(1) };
     for entries in entries.chunks(at_once) {
@@ -123,7 +123,7 @@ fn for_services(
             services.push(TableService { entry, destinations });
         }
         if listing.sorted && !few_at_once {
-            services.sort_unstable_by_key(|service| service.entry.service.key);
+            services.sort_by_cached_key(|service| service.entry.service.key.rank());
         }
         labels.look_up(services.iter().flat_map(addresses));
         services.iter().try_for_each(|service| each(labels, service))?;

@@ -136,20 +136,27 @@ impl ServiceKey {
             Self::Mark { .. } => None,
         }
     }
+
+    /// The place in the order of listings: compared more quickly than the key itself, for those who sort very many.
+    #[must_use]
+    pub const fn rank(&self) -> impl Ord + use<> {
+        match *self {
+            Self::Address { protocol, address, port } => {
+                let (family, bits) = match address {
+                    IpAddr::V4(address) => (0, address.to_bits() as u128),
+                    IpAddr::V6(address) => (1, address.to_bits()),
+                };
+                (family, protocol as u8, bits, port)
+            }
+            Self::Mark { mark, family } => (2, 0, mark as u128, family as u16),
+        }
+    }
 }
 
 /// The order of listings: addresses before marks; mark, family, protocol, address, port as numbers.
 impl Ord for ServiceKey {
     fn cmp(&self, other: &Self) -> Ordering {
-        match (self, other) {
-            (Self::Address { .. }, Self::Mark { .. }) => Ordering::Less,
-            (Self::Mark { .. }, Self::Address { .. }) => Ordering::Greater,
-            (Self::Mark { mark: a, family: f }, Self::Mark { mark: b, family: g }) => (a, f).cmp(&(b, g)),
-            (
-                Self::Address { protocol: p, address: a, port: x },
-                Self::Address { protocol: q, address: b, port: y },
-            ) => (Family::of(*a), p, a, x).cmp(&(Family::of(*b), q, b, y)),
-        }
+        self.rank().cmp(&other.rank())
     }
 }
 

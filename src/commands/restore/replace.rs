@@ -126,7 +126,7 @@ pub(in crate::commands) fn read_state(client: &mut Client, want: &State) -> Resu
         progress.step();
         services.extend(read_service(client, service)?);
     }
-    services.sort_unstable_by_key(|service: &RuleService| service.service.rule.key);
+    services.sort_by_cached_key(|service: &RuleService| service.service.rule.key.rank());
     let timeouts = want.timeouts.map(|_| client.timeouts()).transpose()?;
     let daemons = if want.daemons.is_empty() { Vec::new() } else { client.daemons()? };
     Ok(State {
