@@ -12,8 +12,8 @@
 //     floor add|del|list ADDRESS:PORT         like ipvsadm -A -t, -D -t, -Ln -t
 //     floor over FOLDER PLACE COMMAND...      run a command that sees FOLDER in PLACE (a mount of its own)
 //     floor race [-i FILE] [-o FILE] N COMMAND... [, COMMAND...]...
-//                                             run the commands in turn, N rounds; for each print median and least
-//                                             nanoseconds, the peak of resident KiB, and how many runs failed
+//                                             run the commands in turn, N rounds; for each run print which command it
+//                                             was, nanoseconds, the peak of resident KiB, and whether it failed
 //
 // Build: cc -O2 -static -o floor floor.c
 #define _GNU_SOURCE
@@ -38,9 +38,9 @@
 enum { BATCH_MESSAGES = 256, BATCH_BYTES = 64 * 1024, RECEIVE = 32 * 1024 };
 
 // The kernel allocates (and on many kernels clears) as much for each part of a dump as the largest read on the socket so
-// far had room for, twice for each dump. With what the kernel adds to a packet, this is 8 KiB. It must not be less than
-// NLMSG_GOODSIZE, which is that of pages of 8 KiB and more.
-enum { RECEIVE_SERVERS = 8192 - 320 };
+// far had room for, twice for each dump. With what the kernel adds to a packet, this is a page, which is the least that it
+// ever allocates (NLMSG_GOODSIZE): nine servers.
+enum { RECEIVE_SERVERS = 4096 - 320 };
 
 static _Noreturn void die(const char *what) {
     fprintf(stderr, "floor: %s: %s\n", what, strerror(errno));
@@ -444,11 +444,6 @@ static int over(char **words) {
     die(words[2]);
 }
 
-static int by_value(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
 static uint64_t now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -482,9 +477,6 @@ static int race(int count, char **words) {
         if (runners == 64) { errno = E2BIG; die("race"); }
         commands[runners++] = words + i + 1;
     }
-    uint64_t *times = calloc((size_t)(rounds * runners), sizeof *times);
-    long peak[64] = {0};
-    int failed[64] = {0};
     for (int round = 0; round < rounds; round++) {
         for (int r = 0; r < runners; r++) {
             int from = open(in, O_RDONLY | O_CLOEXEC);
@@ -495,17 +487,11 @@ static int race(int count, char **words) {
             uint64_t begun = now();
             pid_t child = start(commands[r], from, to);
             if (wait4(child, &status, 0, &used) != child) die("wait4");
-            times[r * rounds + round] = now() - begun;
-            if (used.ru_maxrss > peak[r]) peak[r] = used.ru_maxrss;
-            failed[r] += status != 0;
+            uint64_t ended = now();
+            printf("%d %llu %ld %d\n", r, (unsigned long long)(ended - begun), used.ru_maxrss, status != 0);
             close(from);
             close(to);
         }
-    }
-    for (int r = 0; r < runners; r++) {
-        uint64_t *mine = times + r * rounds;
-        qsort(mine, (size_t)rounds, sizeof *mine, by_value);
-        printf("%llu %llu %ld %d\n", (unsigned long long)mine[rounds / 2], (unsigned long long)mine[0], peak[r], failed[r]);
     }
     return 0;
 }
