@@ -96,7 +96,8 @@ impl Client {
     fn with(socket: Socket, own: bool) -> Result<Option<Self>, Error> {
         let mut client = Self {
             sockets: [Some(socket), None, None],
-            destinations: Part::Page,
+            // A transport that is given is the only one: there is nothing to grow into.
+            destinations: if own { Part::Page } else { Part::TwoPages },
             writer: Writer::with_capacity(512),
             family: 0,
             // Any start will do; a number that is not 0 tells our messages from the kernel's own.
@@ -365,7 +366,7 @@ impl Client {
                 entries.push((dump.decode)(message.payload)?);
                 Ok(Next::More)
             });
-            let grows = part == Part::Page && self.own;
+            let grows = part == Part::Page;
             match answer {
                 Ok(parts) if parts <= 1 => return Ok(entries),
                 Ok(_) if before.as_ref().is_some_and(|before| equal(before, &entries, &dump.same)) => {
