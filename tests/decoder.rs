@@ -5,7 +5,7 @@
 #[path = "support/strategies.rs"]
 mod strategies;
 
-use std::fmt::Display;
+use std::fmt::{Debug, Display};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -167,21 +167,27 @@ fn destinations() {
 
 /// The kernel's order is quicker to read, and nothing that counts.
 #[test]
-fn a_destination_s_attributes_come_in_any_order() {
-    for payload in replies(TABLES[0], NEW_DESTINATION) {
+fn attributes_come_in_any_order() {
+    in_any_order(NEW_DESTINATION, 2, |payload| decode::destination(payload, Family::Ipv4));
+    in_any_order(NEW_SERVICE, 1, decode::service);
+}
+
+/// Whatever the order of these replies' attributes, and whichever of them is missing or of another size, the same is read.
+fn in_any_order<T: PartialEq + Debug>(command: u8, nest_of: u16, decode: impl Fn(&[u8]) -> Result<T, WireError>) {
+    for payload in replies(TABLES[0], command) {
         let read = |attributes: &[Attribute<'_>]| {
             let mut writer = Writer::with_capacity(512);
-            let message = writer.begin(0, 0, 0, NEW_DESTINATION, 1);
-            let nest = writer.nest(2);
+            let message = writer.begin(0, 0, 0, command, 1);
+            let nest = writer.nest(nest_of);
             attributes.iter().for_each(|attribute| writer.bytes(attribute.kind, attribute.payload));
             writer.end_nest(nest);
             writer.end(message);
-            decode::destination(&writer.as_bytes()[16..], Family::Ipv4)
+            decode(&writer.as_bytes()[16..])
         };
         let nest = Attributes::generic(&payload).expect("a header").next().expect("a nest").expect("a whole one");
         let all: Vec<Attribute<'_>> = nest.nested().collect::<Result<_, _>>().expect("whole attributes");
         let whole = read(&all);
-        assert_eq!(whole, decode::destination(&payload, Family::Ipv4));
+        assert_eq!(whole, decode(&payload));
         assert!(whole.is_ok());
         for at in 0..all.len() {
             let mut turned = all.clone();

@@ -37,69 +37,116 @@ pub fn service_rule(payload: &[u8]) -> Result<Service, WireError> {
 
 fn service_parts(payload: &[u8]) -> Result<(Service, StatisticsReader<'_>), WireError> {
     let nest = find(Attributes::generic(payload)?, top::SERVICE, "the service")?;
-    let mut family = None;
-    let mut protocol = 0;
-    let mut address = None;
-    let mut port = 0;
-    let mut mark = 0;
-    let mut scheduler = None;
-    let mut flags = None;
-    let mut timeout = 0;
-    let mut netmask = None;
-    let mut engine = SchedulerName::EMPTY;
-    let mut statistics = StatisticsReader::default();
-    for attribute in nest.nested() {
-        let attribute = attribute?;
+    let mut parts = ServiceParts::default();
+    let mut attributes = nest.nested();
+    parts.take_usual(&mut attributes)?;
+    for attribute in attributes {
+        parts.take(attribute?)?;
+    }
+    parts.finish()
+}
+
+/// Take attributes if they come in just this order and with payloads of just these sizes, and tell whether they did: then
+/// nobody has to find out which is which, nor how long. If they come otherwise, none of them is gone.
+macro_rules! take_usual {
+    ($parts:ident, $attributes:ident: $($kind:expr, $size:literal;)*) => {{
+        const LENGTH: usize = 0 $(+ Attributes::room($size))*;
+        let Some((mut usual, rest)) = $attributes.split::<LENGTH>() else { return Ok(false) };
+        $(match usual.next_if::<$size>($kind) {
+            Some(attribute) => $parts.take(attribute)?,
+            None => return Ok(false),
+        })*
+        *$attributes = rest;
+        Ok(true)
+    }};
+}
+
+/// What a service's attributes say.
+#[derive(Default)]
+struct ServiceParts<'a> {
+    family: Option<u16>,
+    protocol: u16,
+    address: Option<Attribute<'a>>,
+    port: u16,
+    mark: u32,
+    scheduler: Option<Attribute<'a>>,
+    flags: Option<u32>,
+    timeout: u32,
+    netmask: Option<[u8; 4]>,
+    engine: Option<Attribute<'a>>,
+    statistics: StatisticsReader<'a>,
+}
+
+impl<'a> ServiceParts<'a> {
+    /// Take the key of a service with an address, if it comes as it always did (`ip_vs_genl_fill_service`).
+    #[inline(always)]
+    fn take_usual(&mut self, attributes: &mut Attributes<'a>) -> Result<bool, WireError> {
+        take_usual!(self, attributes: s::AF, 2; s::PROTOCOL, 2; s::ADDR, 16; s::PORT, 2;)
+    }
+
+    #[inline(always)]
+    fn take(&mut self, attribute: Attribute<'a>) -> Result<(), WireError> {
         match attribute.kind {
-            s::AF => family = Some(self::family(attribute.u16("the service's address family")?)?),
-            s::PROTOCOL => protocol = attribute.u16("the service's protocol")?,
-            s::ADDR => address = Some(attribute),
-            s::PORT => port = attribute.be16("the service's port")?,
-            s::FWMARK => mark = attribute.u32("the service's firewall mark")?,
-            s::SCHED_NAME => scheduler = Some(name(&attribute, "the scheduler's name")?),
+            s::AF => self.family = Some(attribute.u16("the service's address family")?),
+            s::PROTOCOL => self.protocol = attribute.u16("the service's protocol")?,
+            s::ADDR => self.address = Some(attribute),
+            s::PORT => self.port = attribute.be16("the service's port")?,
+            s::FWMARK => self.mark = attribute.u32("the service's firewall mark")?,
+            s::SCHED_NAME => self.scheduler = Some(attribute),
             s::FLAGS => {
                 let [a, b, c, d, ..] = attribute.array::<8>("the service's flags")?;
-                flags = Some(u32::from_ne_bytes([a, b, c, d]));
+                self.flags = Some(u32::from_ne_bytes([a, b, c, d]));
             }
-            s::TIMEOUT => timeout = attribute.u32("the service's timeout")?,
-            s::NETMASK => netmask = Some(attribute.array::<4>("the service's netmask")?),
-            s::PE_NAME => engine = name(&attribute, "the persistence engine's name")?,
-            s::STATS => statistics.narrow = Some(attribute),
-            s::STATS64 => statistics.wide = Some(attribute),
+            s::TIMEOUT => self.timeout = attribute.u32("the service's timeout")?,
+            s::NETMASK => self.netmask = Some(attribute.array::<4>("the service's netmask")?),
+            s::PE_NAME => self.engine = Some(attribute),
+            s::STATS => self.statistics.narrow = Some(attribute),
+            s::STATS64 => self.statistics.wide = Some(attribute),
             _ => {}
         }
+        Ok(())
     }
-    let family = family.ok_or(WireError::Missing("the service's address family"))?;
-    let key = if mark == 0 {
-        let address = address.ok_or(WireError::Missing("the service's address"))?;
-        ServiceKey::Address {
-            protocol: Protocol::from_number(protocol)
-                .ok_or(WireError::Value { what: "the service's protocol", value: protocol.into() })?,
-            address: self::address(&address, family, "the service's address")?,
-            port,
+
+    #[inline(always)]
+    fn key(&self) -> Result<ServiceKey, WireError> {
+        let family = family(self.family.ok_or(WireError::Missing("the service's address family"))?)?;
+        if self.mark != 0 {
+            return Ok(ServiceKey::Mark { mark: self.mark, family });
         }
-    } else {
-        ServiceKey::Mark { mark, family }
-    };
-    let bits = flags.ok_or(WireError::Missing("the service's flags"))?;
-    let persistence = if bits & ServiceFlags::PERSISTENT == 0 {
-        None
-    } else {
-        let netmask = netmask.ok_or(WireError::Missing("the service's netmask"))?;
-        let netmask = match family {
-            Family::Ipv4 => Netmask::V4(Ipv4Addr::from(netmask)),
-            Family::Ipv6 => Netmask::V6(prefix(u32::from_ne_bytes(netmask))?),
+        let address = self.address.as_ref().ok_or(WireError::Missing("the service's address"))?;
+        Ok(ServiceKey::Address {
+            protocol: Protocol::from_number(self.protocol)
+                .ok_or(WireError::Value { what: "the service's protocol", value: self.protocol.into() })?,
+            address: self::address(address, family, "the service's address")?,
+            port: self.port,
+        })
+    }
+
+    #[inline(always)]
+    fn finish(self) -> Result<(Service, StatisticsReader<'a>), WireError> {
+        let key = self.key()?;
+        let bits = self.flags.ok_or(WireError::Missing("the service's flags"))?;
+        let persistence = if bits & ServiceFlags::PERSISTENT == 0 {
+            None
+        } else {
+            let netmask = self.netmask.ok_or(WireError::Missing("the service's netmask"))?;
+            let netmask = match key.family() {
+                Family::Ipv4 => Netmask::V4(Ipv4Addr::from(netmask)),
+                Family::Ipv6 => Netmask::V6(prefix(u32::from_ne_bytes(netmask))?),
+            };
+            Some(Persistence { timeout: self.timeout, netmask })
         };
-        Some(Persistence { timeout, netmask })
-    };
-    let service = Service {
-        key,
-        scheduler: scheduler.ok_or(WireError::Missing("the scheduler's name"))?,
-        flags: ServiceFlags::from_bits(bits),
-        persistence,
-        engine,
-    };
-    Ok((service, statistics))
+        let scheduler = self.scheduler.ok_or(WireError::Missing("the scheduler's name"))?;
+        let engine = self.engine.map(|engine| name(&engine, "the persistence engine's name")).transpose()?;
+        let service = Service {
+            key,
+            scheduler: name(&scheduler, "the scheduler's name")?,
+            flags: ServiceFlags::from_bits(bits),
+            persistence,
+            engine: engine.unwrap_or(SchedulerName::EMPTY),
+        };
+        Ok((service, self.statistics))
+    }
 }
 
 /// A destination of a service of this family, from the payload of an `IPVS_CMD_NEW_DEST` message.
@@ -120,6 +167,7 @@ pub fn destination_without_counters(payload: &[u8], service_family: Family) -> R
     destination_parts(payload, service_family).map(|(entry, _)| entry)
 }
 
+#[inline(always)]
 fn destination_parts(
     payload: &[u8],
     service_family: Family,
@@ -154,23 +202,13 @@ struct DestinationParts<'a> {
 }
 
 impl<'a> DestinationParts<'a> {
-    /// Take attributes as long as they come in the order of Linux since 5.2 (`ip_vs_genl_fill_dest`), which takes a third of
-    /// the time: where that is so, nobody has to find out which is which.
+    /// Take all up to the counters, if it comes as it does since Linux 5.2 (`ip_vs_genl_fill_dest`).
     #[inline(always)]
-    fn take_usual(&mut self, attributes: &mut Attributes<'a>) -> Result<(), WireError> {
-        macro_rules! take {
-            ($($kind:expr, $size:literal;)*) => {
-                $(match attributes.next_if::<$size>($kind) {
-                    Some(attribute) => self.take(attribute)?,
-                    None => return Ok(()),
-                })*
-            };
-        }
-        take! {
+    fn take_usual(&mut self, attributes: &mut Attributes<'a>) -> Result<bool, WireError> {
+        take_usual!(self, attributes:
             d::ADDR, 16; d::PORT, 2; d::FWD_METHOD, 4; d::WEIGHT, 4; d::TUN_TYPE, 1; d::TUN_PORT, 2; d::TUN_FLAGS, 2;
             d::U_THRESH, 4; d::L_THRESH, 4; d::ACTIVE_CONNS, 4; d::INACT_CONNS, 4; d::PERSIST_CONNS, 4; d::ADDR_FAMILY, 2;
-        }
-        Ok(())
+        )
     }
 
     #[inline(always)]
@@ -196,6 +234,7 @@ impl<'a> DestinationParts<'a> {
         Ok(())
     }
 
+    #[inline(always)]
     fn finish(self, service_family: Family) -> Result<(DestinationEntry, StatisticsReader<'a>), WireError> {
         let family = self.family.map_or(Ok(service_family), family)?;
         let address = self.address.ok_or(WireError::Missing("the destination's address"))?;

@@ -301,6 +301,18 @@ impl<'a> Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
+    /// The bytes that an attribute with so many bytes of payload takes up.
+    pub(super) const fn room(payload: usize) -> usize {
+        align(ATTRIBUTE_HEADER + payload)
+    }
+
+    /// The attributes in the first `N` bytes, and those behind: to compare with what is usual, in one place known to be long
+    /// enough.
+    #[inline(always)]
+    pub(super) fn split<const N: usize>(&self) -> Option<(Self, Self)> {
+        self.0.split_first_chunk::<N>().map(|(first, behind)| (Self(first), Self(behind)))
+    }
+
     /// The next attribute if it is this one, without flag bits, with a payload of `N` bytes.
     #[inline(always)]
     pub(super) fn next_if<const N: usize>(&mut self, kind: u16) -> Option<Attribute<'a>> {
