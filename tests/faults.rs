@@ -28,6 +28,7 @@ fn main() -> ExitCode {
             ("interrupted system calls are made again", interrupted),
             ("a dump that changes is read again", a_dump_that_changes),
             ("a dump that never settles is told", a_dump_that_never_settles),
+            ("a list that shifts between its parts is read again", a_list_that_shifts),
             ("a failing receive is told, and the client goes on", a_failing_receive),
             ("a failing send is told, and nothing was changed", a_failing_send),
             ("a send of half the bytes is told", half_a_send),
@@ -173,6 +174,40 @@ fn a_dump_that_never_settles() -> Result<()> {
     match client.services() {
         Err(error @ Error::Unsettled) => ensure!(!error.to_string().is_empty(), "it says nothing"),
         other => bail!("{other:?}"),
+    }
+    Ok(())
+}
+
+/// The kernel counts its way to the next part. What it has given already goes away between two parts, so that it passes one
+/// service over; and in the second round comes back before the end, so that nothing is missing in number.
+fn a_list_that_shifts() -> Result<()> {
+    const SERVICES: u32 = 100;
+    let mut other = Client::connect()?;
+    fill(&mut other, SERVICES)?;
+    let key_of_first = |client: &mut Client| -> Result<ServiceKey> {
+        client.services()?.first().map(|entry| entry.service.key).context("no services")
+    };
+    for comes_back in [false, true] {
+        let first = key_of_first(&mut other)?;
+        let ServiceKey::Mark { mark: number, .. } = first else { bail!("{first:?}") };
+        let mut other = Client::connect()?;
+        let mut parts = 0;
+        let mut client = client(sent, move |receive_number, buffer, receive| {
+            parts += u32::from(receive_number > CONNECTED);
+            let outcome = match parts {
+                3 => other.change(&Change::DeleteService(first)),
+                5 if comes_back => other.change(&Change::AddService(mark(number))),
+                _ => Ok(()),
+            };
+            outcome.map_err(io::Error::other)?;
+            receive(buffer)
+        })?;
+        let mut read: Vec<ServiceKey> = client.services()?.iter().map(|entry| entry.service.key).collect();
+        let mut there: Vec<ServiceKey> = Client::connect()?.services()?.iter().map(|entry| entry.service.key).collect();
+        read.sort_unstable();
+        there.sort_unstable();
+        ensure!(read == there, "{} services were read, {} are there", read.len(), there.len());
+        ensure!(there.contains(&first) == comes_back, "nothing was changed meanwhile");
     }
     Ok(())
 }

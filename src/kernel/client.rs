@@ -14,7 +14,7 @@ use super::socket::{Part, Socket, Transport};
 use super::verdict::{Verdict, verdict};
 use super::wire::{Attributes, Message, Messages, WireError, Writer};
 use crate::model::{
-    Change, Daemon, DaemonRole, Destination, DestinationEntry, Family, Info, Service, ServiceEntry, ServiceKey, Table,
+    Change, Daemon, DaemonRole, Destination, DestinationEntry, Info, Service, ServiceEntry, ServiceKey, Table,
     TableService, Timeouts,
 };
 
@@ -53,7 +53,7 @@ struct Dump<'k, D, S> {
     part: Part,
     /// From the payload of a message to an entry.
     decode: D,
-    /// Whether two entries say the same, but for counters.
+    /// Whether a message says what an entry says, but for counters.
     same: S,
 }
 
@@ -246,7 +246,7 @@ impl Client {
             key: None,
             part: Part::Most,
             decode,
-            same: |one: &ServiceEntry, other: &ServiceEntry| one.service == other.service,
+            same: |entry: &ServiceEntry, payload: &[u8]| Ok(decode::service_rule(payload)? == entry.service),
         })
     }
 
@@ -261,7 +261,7 @@ impl Client {
             key: None,
             part: Part::Most,
             decode: decode::service_rule,
-            same: |one: &Service, other: &Service| one == other,
+            same: |service: &Service, payload: &[u8]| Ok(decode::service_rule(payload)? == *service),
         })
     }
 
@@ -270,7 +270,7 @@ impl Client {
     /// # Errors
     /// The kernel refuses; the table changes under each try; or netlink fails.
     pub fn destinations(&mut self, key: &ServiceKey) -> Result<Option<Vec<DestinationEntry>>, Error> {
-        let family: Family = key.family();
+        let family = key.family();
         let counters = self.counters;
         self.of_service(
             key,
@@ -278,7 +278,7 @@ impl Client {
                 true => decode::destination(payload, family),
                 false => decode::destination_without_counters(payload, family),
             },
-            |one, other| one.destination == other.destination,
+            |entry| &entry.destination,
         )
     }
 
@@ -291,7 +291,7 @@ impl Client {
         self.of_service(
             key,
             move |payload| decode::destination_without_counters(payload, family).map(|entry| entry.destination),
-            PartialEq::eq,
+            |destination| destination,
         )
     }
 
@@ -316,15 +316,18 @@ impl Client {
         &mut self,
         key: &ServiceKey,
         decode: impl Fn(&[u8]) -> Result<T, WireError>,
-        same: impl Fn(&T, &T) -> bool,
+        rule: impl Fn(&T) -> &Destination,
     ) -> Result<Option<Vec<T>>, Error> {
+        let family = key.family();
         let dump = Dump {
             command: command::GET_DEST,
             asked: Asked::Destination,
             key: Some(key),
             part: self.destinations,
             decode,
-            same,
+            same: |entry: &T, payload: &[u8]| {
+                Ok(decode::destination_without_counters(payload, family)?.destination == *rule(entry))
+            },
         };
         let mut entries = self.dump(&dump)?;
         if entries.len() < self.expected / 2 {
@@ -351,31 +354,41 @@ impl Client {
     fn dump<T, D, S>(&mut self, dump: &Dump<'_, D, S>) -> Result<Vec<T>, Error>
     where
         D: Fn(&[u8]) -> Result<T, WireError>,
-        S: Fn(&T, &T) -> bool,
+        S: Fn(&T, &[u8]) -> Result<bool, WireError>,
     {
         let mut part = dump.part;
-        let mut before: Option<Vec<T>> = None;
+        let mut entries = Vec::with_capacity(if dump.key.is_some() { self.expected } else { 0 });
         for _ in 0..DUMP_TRIES {
-            let mut entries = Vec::with_capacity(if dump.key.is_some() { self.expected } else { 0 });
             self.ask(part, dump.command, NlmF::DUMP, |writer| {
                 if let Some(key) = dump.key {
                     encode::write_key(writer, key);
                 }
             })?;
+            // How many have come. Behind them stands what came the last time, as long as it is the same.
+            let mut count = 0;
+            let mut changed = false;
             let answer = self.answers(part, dump.asked, |message| {
-                entries.push((dump.decode)(message.payload)?);
+                let known = match entries.get(count) {
+                    Some(entry) => (dump.same)(entry, message.payload)?,
+                    None => false,
+                };
+                if !known {
+                    changed = true;
+                    entries.truncate(count);
+                    entries.push((dump.decode)(message.payload)?);
+                }
+                count += 1;
                 Ok(Next::More)
             });
+            changed |= count < entries.len();
+            entries.truncate(count);
             let grows = part == Part::Page;
             match answer {
-                Ok(parts) if parts <= 1 => return Ok(entries),
-                Ok(_) if before.as_ref().is_some_and(|before| equal(before, &entries, &dump.same)) => {
-                    return Ok(entries);
-                }
-                Ok(_) => before = Some(entries),
+                Ok(parts) if parts <= 1 || !changed => return Ok(entries),
+                Ok(_) => {}
                 // No kernel of pages of 4 KiB has larger parts than were asked for; others may.
-                Err(Error::Wire(WireError::Truncated { .. })) if grows => {}
-                Err(Error::Unsettled) => before = None,
+                Err(Error::Wire(WireError::Truncated { .. })) if grows => entries.clear(),
+                Err(Error::Unsettled) => entries.clear(),
                 Err(error) => return Err(error),
             }
             if grows {
@@ -459,10 +472,6 @@ impl Client {
             }
         }
     }
-}
-
-fn equal<T>(one: &[T], other: &[T], same: impl Fn(&T, &T) -> bool) -> bool {
-    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
 }
 
 /// Not being allowed to has a form of its own: ipvsadm finds out before all else.
