@@ -27,7 +27,12 @@ pub(crate) enum Verdict {
 /// # Errors
 /// An error message without an error.
 pub(crate) fn verdict(message: &Message<'_>) -> Result<Verdict, WireError> {
-    // NLMSG_NOOP, NLMSG_ERROR, NLMSG_DONE; below NLMSG_MIN_TYPE all others are reserved.
+    /// Where the numbers of families begin (`linux/netlink.h`). Below it are the control messages: NLMSG_NOOP, NLMSG_ERROR,
+    /// NLMSG_DONE; all others are reserved.
+    const MIN_TYPE: u16 = 0x10;
+    if message.kind >= MIN_TYPE {
+        return Ok(Verdict::Payload);
+    }
     if message.kind == u16::from(Nlmsg::Noop) {
         return Ok(Verdict::Nothing);
     }
