@@ -49,6 +49,7 @@ impl Field {
         self.push(b'0' + (number % 10) as u8);
     }
 
+    #[inline(always)]
     fn column(&mut self, width: usize, write: impl FnOnce(&mut Self)) {
         self.length += 1;
         let end = self.length + width;
@@ -57,6 +58,7 @@ impl Field {
     }
 
     /// Append ASCII text.
+    #[inline(always)]
     pub(super) fn text(&mut self, text: &str) {
         text.bytes().for_each(|byte| self.push(byte));
     }

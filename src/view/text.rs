@@ -143,7 +143,19 @@ pub fn destination(
     key: &ServiceKey,
     entry: &DestinationEntry,
 ) -> io::Result<()> {
-    labels.line(out, |line, labels| write_destination(line, labels, listing, key, entry))
+    match (entry.destination.key.address, listing.columns) {
+        // What most lines are, put together at once.
+        (IpAddr::V4(address), columns) if labels.are_numeric() && !has_numbers(columns) => {
+            let mut line = Field::new();
+            line.text("  -> ");
+            line.endpoint(address, entry.destination.key.port);
+            line.fill(INDENT + IPV4_NAME);
+            write_columns(&mut line, columns, entry);
+            line.push(b'\n');
+            out.write_all(line.bytes())
+        }
+        _ => labels.line(out, |line, labels| write_destination(line, labels, listing, key, entry)),
+    }
 }
 
 fn write_destination(
@@ -153,52 +165,53 @@ fn write_destination(
     key: &ServiceKey,
     entry: &DestinationEntry,
 ) {
-    let destination = &entry.destination;
-    let mut columns = Field::new();
-    match destination.key.address {
-        // What most lines are, put together at once.
-        IpAddr::V4(address) if labels.are_numeric() => {
-            columns.text("  -> ");
-            columns.endpoint(address, destination.key.port);
-            columns.fill(INDENT + IPV4_NAME);
+    line.push_str("  -> ");
+    write_name(line, labels, entry.destination.key.address, entry.destination.key.port, key);
+    line.pad(INDENT, IPV4_NAME);
+    if has_numbers(listing.columns) {
+        for (index, number) in numbers(listing.columns, &entry.statistics).into_iter().enumerate() {
+            // The original does not shorten a server's connections and packets per second.
+            let exact = listing.exact || (listing.columns == Columns::Rate && index < 3);
+            write_number(line, number, exact);
         }
-        address => {
-            line.push_str("  -> ");
-            write_name(line, labels, address, destination.key.port, key);
-            line.pad(INDENT, IPV4_NAME);
-        }
+    } else {
+        let mut columns = Field::new();
+        write_columns(&mut columns, listing.columns, entry);
+        line.push_field(&columns);
     }
-    match listing.columns {
+}
+
+/// Whether the columns are five numbers of statistics.
+const fn has_numbers(columns: Columns) -> bool {
+    matches!(columns, Columns::Stats | Columns::Rate)
+}
+
+/// The columns behind the name of a destination, where they are not statistics.
+#[inline(always)]
+fn write_columns(line: &mut Field, columns: Columns, entry: &DestinationEntry) {
+    let destination = &entry.destination;
+    match columns {
         Columns::Plain => {
-            columns.word(forwarding_name(destination.forwarding), 7);
-            columns.number(destination.weight, 6);
+            line.word(forwarding_name(destination.forwarding), 7);
+            line.number(destination.weight, 6);
         }
         Columns::TunnelInfo => {
-            columns.word(forwarding_name(destination.forwarding), 7);
-            columns.word(&tunnel_info(destination.forwarding), 13);
-            columns.number(destination.weight, 6);
+            line.word(forwarding_name(destination.forwarding), 7);
+            line.word(&tunnel_info(destination.forwarding), 13);
+            line.number(destination.weight, 6);
         }
         Columns::Thresholds => {
-            columns.number(destination.upper_threshold, 10);
-            columns.number(destination.lower_threshold, 10);
+            line.number(destination.upper_threshold, 10);
+            line.number(destination.lower_threshold, 10);
         }
         Columns::PersistentConnections => {
-            columns.number(destination.weight, 9);
-            columns.number(entry.persistent_connections, 11);
+            line.number(destination.weight, 9);
+            line.number(entry.persistent_connections, 11);
         }
-        Columns::Stats | Columns::Rate => {
-            line.push_field(&columns);
-            for (index, number) in numbers(listing.columns, &entry.statistics).into_iter().enumerate() {
-                // The original does not shorten a server's connections and packets per second.
-                let exact = listing.exact || (listing.columns == Columns::Rate && index < 3);
-                write_number(line, number, exact);
-            }
-            return;
-        }
+        Columns::Stats | Columns::Rate => return,
     }
-    columns.number(entry.active_connections, 10);
-    columns.number(entry.inactive_connections, 10);
-    line.push_field(&columns);
+    line.number(entry.active_connections, 10);
+    line.number(entry.inactive_connections, 10);
 }
 
 /// `-L --timeout`
