@@ -33,7 +33,10 @@ const SYNC_LENGTH_MAXIMUM: u64 = 65535 - 20 - 8;
 ///
 /// # Errors
 /// The command line is not right; the first mistake in the original's order is told.
-pub fn parse<'w>(words: impl IntoIterator<Item = &'w [u8]>, names: &impl Names) -> Result<Request, Error> {
+pub fn parse<'w>(
+    words: impl IntoIterator<Item = &'w [u8], IntoIter: Clone>,
+    names: &impl Names,
+) -> Result<Request, Error> {
     parse_noting(words, names).map(|parsed| parsed.request)
 }
 
@@ -52,9 +55,12 @@ pub struct Parsed {
 ///
 /// # Errors
 /// As for [`parse`].
-pub fn parse_noting<'w>(words: impl IntoIterator<Item = &'w [u8]>, names: &impl Names) -> Result<Parsed, Error> {
-    let mut words = words.into_iter().peekable();
-    if words.peek().is_none() {
+pub fn parse_noting<'w>(
+    words: impl IntoIterator<Item = &'w [u8], IntoIter: Clone>,
+    names: &impl Names,
+) -> Result<Parsed, Error> {
+    let mut words = words.into_iter();
+    if words.clone().next().is_none() {
         return Ok(Parsed { request: Request::List(Listing::DEFAULT), replaced_port: None, lock_wait: None });
     }
     let mut reader = Reader::new(names);
@@ -77,6 +83,7 @@ pub fn parse_noting<'w>(words: impl IntoIterator<Item = &'w [u8]>, names: &impl 
     Ok(Parsed { request, replaced_port: reader.replaced_port, lock_wait: reader.lock_wait })
 }
 
+#[cold]
 fn usage(message: impl Into<String>) -> Error {
     Error::Usage { message: message.into(), value: None }
 }
@@ -204,6 +211,7 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
     }
 
     /// Whatever is wrong with the very first option, ipvsadm only says where help is to be had.
+    #[cold]
     fn bad_option(&self, word: &[u8], reason: &'static str, name: Option<&[u8]>) -> Error {
         if self.spec.is_none() {
             return Error::NoCommand;
@@ -216,7 +224,7 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
         &mut self,
         word: &'w [u8],
         name: &'w [u8],
-        words: &mut std::iter::Peekable<impl Iterator<Item = &'w [u8]>>,
+        words: &mut (impl Iterator<Item = &'w [u8]> + Clone),
     ) -> Result<(), Error> {
         let (name, value) = match name.iter().position(|&byte| byte == b'=') {
             Some(equals) => (&name[..equals], Some(&name[equals + 1..])),
@@ -241,7 +249,7 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
         &mut self,
         word: &'w [u8],
         mut letters: &'w [u8],
-        words: &mut std::iter::Peekable<impl Iterator<Item = &'w [u8]>>,
+        words: &mut (impl Iterator<Item = &'w [u8]> + Clone),
     ) -> Result<(), Error> {
         while let [letter, rest @ ..] = letters {
             letters = rest;
@@ -288,11 +296,20 @@ impl<'w, 'n, N: Names> Reader<'w, 'n, N> {
         &self,
         kind: Value,
         word: &[u8],
-        words: &mut std::iter::Peekable<impl Iterator<Item = &'w [u8]>>,
+        words: &mut (impl Iterator<Item = &'w [u8]> + Clone),
     ) -> Result<Option<&'w [u8]>, Error> {
         match kind {
             Value::None | Value::Attached(_) => Ok(None),
-            Value::Optional(_) => Ok(words.next_if(|next| next.first() != Some(&b'-'))),
+            Value::Optional(_) => {
+                let mut behind = words.clone();
+                Ok(match behind.next() {
+                    Some([b'-', ..]) | None => None,
+                    value => {
+                        *words = behind;
+                        value
+                    }
+                })
+            }
             Value::Required(_) => match words.next() {
                 Some(value) => Ok(Some(value)),
                 None => Err(self.bad_option(word, "missing argument", None)),

@@ -160,33 +160,45 @@ pub fn address_port(text: &[u8], protocol: Option<Protocol>, names: &impl Names)
 /// `A.B.C.D:PORT` in plain decimal, which is what nearly every line of a rules file has. Anything else is for the slow way:
 /// a zero in front may mean octal.
 fn dotted_quad_and_port(text: &[u8]) -> Option<(Ipv4Addr, u16)> {
-    let mut octets = [0u8; 4];
-    let mut place = 0;
-    let mut value: u32 = 0;
-    let mut digits = 0;
-    for &byte in text {
-        match byte {
-            b'0'..=b'9' => {
-                if (digits > 0 && value == 0) || value > 0xffff {
-                    return None;
-                }
-                value = value * 10 + u32::from(byte - b'0');
-                digits += 1;
-            }
-            // The last octet ends with a colon, the others with a dot.
-            b'.' | b':' => {
-                let octet = octets.get_mut(place)?;
-                if digits == 0 || value > 0xff || (byte == b':') != (place == 3) {
-                    return None;
-                }
-                *octet = value as u8;
-                place += 1;
-                (value, digits) = (0, 0);
-            }
-            _ => return None,
+    let mut octets = [0; 4];
+    let mut rest = text;
+    for (place, octet) in octets.iter_mut().enumerate() {
+        let (number, behind) = plain_number(rest)?;
+        let (&end, behind) = behind.split_first()?;
+        if end != if place == 3 { b':' } else { b'.' } {
+            return None;
         }
+        *octet = u8::try_from(number).ok()?;
+        rest = behind;
     }
-    (place == 4 && digits > 0 && value <= 0xffff).then(|| (Ipv4Addr::from(octets), value as u16))
+    match plain_number(rest)? {
+        (port, []) => Some((Ipv4Addr::from(octets), u16::try_from(port).ok()?)),
+        _ => None,
+    }
+}
+
+/// A number of at most five digits, the first of which is a zero only if it is the only one, and what stands behind.
+#[inline(always)]
+fn plain_number(text: &[u8]) -> Option<(u32, &[u8])> {
+    let (first, mut rest) = text.split_first()?;
+    let mut number = digit(*first)?;
+    if number == 0 {
+        return Some((0, rest));
+    }
+    for _ in 1..5 {
+        let Some((digit, behind)) = rest.split_first().and_then(|(byte, behind)| Some((digit(*byte)?, behind))) else {
+            break;
+        };
+        number = number * 10 + digit;
+        rest = behind;
+    }
+    Some((number, rest))
+}
+
+#[inline(always)]
+fn digit(byte: u8) -> Option<u32> {
+    let value = byte.wrapping_sub(b'0');
+    (value < 10).then_some(value.into())
 }
 
 fn port(text: &[u8], protocol: Option<Protocol>, names: &impl Names) -> Option<u16> {

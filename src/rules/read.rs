@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::{self, BufRead};
 
+use memchr::memchr;
+
 use crate::grammar::{self, Names, Parsed, Request};
 use crate::model::Change;
 
@@ -62,29 +64,57 @@ pub enum ReadError {
 /// The source fails, or some lines are not right, and then all of them are told.
 pub fn read(mut source: impl BufRead, names: &impl Names, mut take: impl FnMut(Line)) -> Result<(), ReadError> {
     let mut bad = Vec::new();
-    let mut text = Vec::new();
-    for number in 1.. {
-        text.clear();
-        if source.read_until(b'\n', &mut text).map_err(ReadError::Source)? == 0 {
-            break;
-        }
-        match request(text.strip_suffix(b"\n").unwrap_or(&text), names) {
+    let mut number = 0;
+    let mut line = |text: &[u8]| {
+        number += 1;
+        match request(text, names) {
             Ok(Some(Parsed { request, replaced_port, .. })) if bad.is_empty() => {
                 take(Line { number, replaced_port, request });
             }
             Ok(_) => {}
             Err(message) => bad.push(BadLine { number, message }),
         }
+    };
+    // The beginning of a line whose end was not read yet.
+    let mut begun = Vec::new();
+    loop {
+        let read = match source.fill_buf() {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(ReadError::Source(error)),
+        };
+        if read.is_empty() {
+            break;
+        }
+        let mut rest = read;
+        while let Some(end) = memchr(b'\n', rest) {
+            if begun.is_empty() {
+                line(&rest[..end]);
+            } else {
+                begun.extend_from_slice(&rest[..end]);
+                line(&begun);
+                begun.clear();
+            }
+            rest = &rest[end + 1..];
+        }
+        begun.extend_from_slice(rest);
+        let length = read.len();
+        source.consume(length);
+    }
+    if !begun.is_empty() {
+        line(&begun);
     }
     if bad.is_empty() { Ok(()) } else { Err(ReadError::Bad(bad)) }
 }
 
 /// The words of a line, up to a comment.
+#[derive(Clone)]
 struct Words<'l>(&'l [u8]);
 
 impl<'l> Iterator for Words<'l> {
     type Item = &'l [u8];
 
+    #[inline(always)]
     fn next(&mut self) -> Option<&'l [u8]> {
         let mut rest = self.0;
         while let [b' ' | b'\t' | b'\r', behind @ ..] = rest {
@@ -93,26 +123,30 @@ impl<'l> Iterator for Words<'l> {
         // Nearly every byte is above a blank, and one comparison does for it.
         let blank = |&byte: &u8| byte <= b' ' && matches!(byte, b' ' | b'\t' | b'\r');
         let end = rest.iter().position(blank).unwrap_or(rest.len());
-        let (word, behind) = rest.split_at(end);
-        self.0 = behind;
-        match word {
-            [] | [b'#', ..] => {
-                self.0 = &[];
-                None
-            }
-            word => Some(word),
+        let word = &rest[..end];
+        if let [] | [b'#', ..] = word {
+            self.0 = &[];
+            return None;
         }
+        // What ends a word is a blank.
+        self.0 = rest.get(end + 1..).unwrap_or_default();
+        Some(word)
     }
 }
 
 /// The request of one line, if it holds any.
 fn request(line: &[u8], names: &impl Names) -> Result<Option<Parsed>, String> {
-    if line.contains(&0) {
+    if memchr(0, line).is_some() {
         return Err("a NUL byte".to_owned());
     }
-    let mut words = Words(line).peekable();
-    words.next_if(|word| *word == b"ipvsadm");
-    if words.peek().is_none() {
+    let mut words = Words(line);
+    let mut behind = words.clone();
+    let mut first = behind.next();
+    if first == Some(b"ipvsadm") {
+        words = behind.clone();
+        first = behind.next();
+    }
+    if first.is_none() {
         return Ok(None);
     }
     let parsed = grammar::parse_noting(words, names).map_err(|error| error.to_string())?;
@@ -184,6 +218,19 @@ mod tests {
         text.extend_from_slice(b"-s rr");
         let lines = lines(&text).unwrap();
         assert!(matches!(&lines[0].request, Request::Change(Change::AddService(s)) if s.scheduler.as_bytes() == b"rr"));
+    }
+
+    #[test]
+    fn lines_are_the_same_however_much_is_read_at_once() {
+        let text = b"# first\n\n-A -t 1.2.3.4:80 -s rr\n-a -t 1.2.3.4:80 -r 10.0.0.1:80 -m\r\n-C\n-D -t 1.2.3.4:80";
+        let expected = lines(text).unwrap();
+        assert_eq!(expected.iter().map(|line| line.number).collect::<Vec<_>>(), [3, 4, 5, 6]);
+        for at_once in 1..=text.len() {
+            let mut lines = Vec::new();
+            let source = io::BufReader::with_capacity(at_once, &text[..]);
+            read(source, &SystemNames::default(), |line| lines.push(line)).unwrap();
+            assert_eq!(lines, expected, "{at_once} bytes at once");
+        }
     }
 
     #[test]
