@@ -101,16 +101,12 @@ pub(super) fn run(request: &Request, lock_wait: u32) -> Result<u8> {
 
 /// The service's servers. That there is no such service is said in the words of the command without `--drain`.
 fn servers(client: &mut Client, request: &Request) -> Result<Vec<DestinationEntry>> {
-    if let Err(error) = client.service(&request.service) {
-        return Err(match (error, request.what) {
-            (Error::Refused(Refusal { errno: Errno::ESRCH, words, .. }), Drained::Server(_) | Drained::Edited(_)) => {
-                Error::Refused(Refusal { asked: Asked::Destination, errno: Errno::ESRCH, words })
-            }
-            (error, _) => error,
-        }
-        .into());
-    }
-    Ok(client.destinations(&request.service)?.unwrap_or_default())
+    let asked = match request.what {
+        Drained::Server(_) | Drained::Edited(_) => Asked::Destination,
+        Drained::Service => Asked::OneService,
+    };
+    let missing = Refusal { asked, errno: Errno::ESRCH, words: None };
+    Ok(client.destinations(&request.service)?.ok_or(Error::Refused(missing))?)
 }
 
 fn plan(request: &Request, have: &[DestinationEntry]) -> Result<Drain> {
