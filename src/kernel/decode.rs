@@ -46,18 +46,18 @@ fn service_parts(payload: &[u8]) -> Result<(Service, StatisticsReader<'_>), Wire
     parts.finish()
 }
 
-/// Take attributes if they come in just this order and with payloads of just these sizes, and tell whether they did: then
-/// nobody has to find out which is which, nor how long. If they come otherwise, none of them is gone.
+/// Take attributes if they come in just this order and with payloads of just these sizes: then nobody has to find out which
+/// is which, nor how long. If they come otherwise, none of them is gone.
 macro_rules! take_usual {
     ($parts:ident, $attributes:ident: $($kind:expr, $size:literal;)*) => {{
         const LENGTH: usize = 0 $(+ Attributes::room($size))*;
-        let Some((mut usual, rest)) = $attributes.split::<LENGTH>() else { return Ok(false) };
+        let Some((mut usual, rest)) = $attributes.split::<LENGTH>() else { return Ok(()) };
         $(match usual.next_if::<$size>($kind) {
             Some(attribute) => $parts.take(attribute)?,
-            None => return Ok(false),
+            None => return Ok(()),
         })*
         *$attributes = rest;
-        Ok(true)
+        Ok(())
     }};
 }
 
@@ -80,7 +80,7 @@ struct ServiceParts<'a> {
 impl<'a> ServiceParts<'a> {
     /// Take the key of a service with an address, if it comes as it always did (`ip_vs_genl_fill_service`).
     #[inline(always)]
-    fn take_usual(&mut self, attributes: &mut Attributes<'a>) -> Result<bool, WireError> {
+    fn take_usual(&mut self, attributes: &mut Attributes<'a>) -> Result<(), WireError> {
         take_usual!(self, attributes: s::AF, 2; s::PROTOCOL, 2; s::ADDR, 16; s::PORT, 2;)
     }
 
@@ -204,7 +204,7 @@ struct DestinationParts<'a> {
 impl<'a> DestinationParts<'a> {
     /// Take all up to the counters, if it comes as it does since Linux 5.2 (`ip_vs_genl_fill_dest`).
     #[inline(always)]
-    fn take_usual(&mut self, attributes: &mut Attributes<'a>) -> Result<bool, WireError> {
+    fn take_usual(&mut self, attributes: &mut Attributes<'a>) -> Result<(), WireError> {
         take_usual!(self, attributes:
             d::ADDR, 16; d::PORT, 2; d::FWD_METHOD, 4; d::WEIGHT, 4; d::TUN_TYPE, 1; d::TUN_PORT, 2; d::TUN_FLAGS, 2;
             d::U_THRESH, 4; d::L_THRESH, 4; d::ACTIVE_CONNS, 4; d::INACT_CONNS, 4; d::PERSIST_CONNS, 4; d::ADDR_FAMILY, 2;
