@@ -305,6 +305,34 @@ pub(super) fn tunnel_info(forwarding: Forwarding) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Destination;
+
+    #[test]
+    fn the_longest_line_of_a_server_is_whole() {
+        let mut destination = Destination::new(IpAddr::V4(Ipv4Addr::BROADCAST), u16::MAX);
+        destination.forwarding = Forwarding::Tunnel(Tunnel::Gue { port: u16::MAX, checksum: Checksum::Remote });
+        destination.weight = u32::MAX;
+        destination.upper_threshold = u32::MAX;
+        destination.lower_threshold = u32::MAX;
+        let entry = DestinationEntry {
+            destination,
+            active_connections: u32::MAX,
+            inactive_connections: u32::MAX,
+            persistent_connections: u32::MAX,
+            statistics: Statistics::default(),
+        };
+        let key = ServiceKey::Mark { mark: 1, family: Family::Ipv4 };
+        for columns in
+            [Columns::Plain, Columns::Thresholds, Columns::PersistentConnections, Columns::TunnelInfo, Columns::Stats]
+        {
+            let listing = Listing { columns, ..Listing::DEFAULT };
+            let mut quick = Vec::new();
+            self::destination(&mut quick, &mut Labels::numeric(), &listing, &key, &entry).unwrap();
+            let mut line = Draft::new();
+            write_destination(&mut line, &mut Labels::numeric(), &listing, &key, &entry);
+            assert_eq!(String::from_utf8(quick).unwrap(), line.into_string() + "\n");
+        }
+    }
 
     fn number(value: u64, exact: bool) -> String {
         let mut line = Draft::new();
