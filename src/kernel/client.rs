@@ -14,7 +14,7 @@ use super::socket::{Part, Socket, Transport};
 use super::verdict::{Verdict, verdict};
 use super::wire::{Attributes, Message, Messages, WireError, Writer};
 use crate::model::{
-    Change, Daemon, DaemonRole, Destination, DestinationEntry, Info, Service, ServiceEntry, ServiceKey, Table,
+    Change, Daemon, DaemonRole, Destination, DestinationEntry, Family, Info, Service, ServiceEntry, ServiceKey, Table,
     TableService, Timeouts,
 };
 
@@ -270,11 +270,10 @@ impl Client {
     /// # Errors
     /// The kernel refuses; the table changes under each try; or netlink fails.
     pub fn destinations(&mut self, key: &ServiceKey) -> Result<Option<Vec<DestinationEntry>>, Error> {
-        let family = key.family();
         let counters = self.counters;
         self.of_service(
             key,
-            move |payload| match counters {
+            |payload, family| match counters {
                 true => decode::destination(payload, family),
                 false => decode::destination_without_counters(payload, family),
             },
@@ -287,10 +286,9 @@ impl Client {
     /// # Errors
     /// The kernel refuses; the table changes under each try; or netlink fails.
     pub fn destination_rules(&mut self, key: &ServiceKey) -> Result<Option<Vec<Destination>>, Error> {
-        let family = key.family();
         self.of_service(
             key,
-            move |payload| decode::destination_without_counters(payload, family).map(|entry| entry.destination),
+            |payload, family| decode::destination_without_counters(payload, family).map(|entry| entry.destination),
             |destination| destination,
         )
     }
@@ -315,7 +313,7 @@ impl Client {
     fn of_service<T>(
         &mut self,
         key: &ServiceKey,
-        decode: impl Fn(&[u8]) -> Result<T, WireError>,
+        decode: impl Fn(&[u8], Family) -> Result<T, WireError>,
         rule: impl Fn(&T) -> &Destination,
     ) -> Result<Option<Vec<T>>, Error> {
         let family = key.family();
@@ -324,7 +322,7 @@ impl Client {
             asked: Asked::Destination,
             key: Some(key),
             part: self.destinations,
-            decode,
+            decode: |payload: &[u8]| decode(payload, family),
             same: |entry: &T, payload: &[u8]| {
                 Ok(decode::destination_without_counters(payload, family)?.destination == *rule(entry))
             },
