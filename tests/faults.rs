@@ -184,11 +184,8 @@ fn a_list_that_shifts() -> Result<()> {
     const SERVICES: u32 = 100;
     let mut other = Client::connect()?;
     fill(&mut other, SERVICES)?;
-    let key_of_first = |client: &mut Client| -> Result<ServiceKey> {
-        client.services()?.first().map(|entry| entry.service.key).context("no services")
-    };
     for comes_back in [false, true] {
-        let first = key_of_first(&mut other)?;
+        let first = other.services()?.first().context("no services")?.service.key;
         let ServiceKey::Mark { mark: number, .. } = first else { bail!("{first:?}") };
         let mut other = Client::connect()?;
         let mut parts = 0;
