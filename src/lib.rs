@@ -59,13 +59,12 @@
 // What comes from outside is never trusted to be right. In tests a panic is an answer.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
+pub use ipvs_client::{kernel, model, plan};
+
 #[doc(hidden)]
 pub mod commands;
 pub mod doctor;
 pub mod grammar;
 pub mod host;
-pub mod kernel;
-pub mod model;
-pub mod plan;
 pub mod rules;
 pub mod view;

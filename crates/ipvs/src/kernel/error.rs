@@ -85,7 +85,7 @@ impl fmt::Display for Refusal {
 }
 
 /// What the C library says of an error number.
-pub(crate) fn system_message(errno: Errno) -> String {
+pub fn system_message(errno: Errno) -> String {
     let text = io::Error::from(errno).to_string();
     // The standard library adds ` (os error N)`.
     text.rsplit_once(" (os error ").map_or(text.clone(), |(text, _)| text.to_owned())

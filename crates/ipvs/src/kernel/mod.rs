@@ -11,11 +11,11 @@ pub mod decode;
 mod encode;
 mod error;
 pub mod module;
-pub(crate) mod socket;
-pub(crate) mod verdict;
+pub mod socket;
+pub mod verdict;
 pub mod wire;
 
 pub use client::{Batch, Client};
-pub(crate) use error::system_message;
+pub use error::system_message;
 pub use error::{Asked, Error, Refusal, Unavailable};
 pub use socket::{Netlink, Transport};

@@ -17,7 +17,7 @@ use super::error::Error;
 ///
 /// The kernel adds 320 bytes (`struct skb_shared_info`), and the sum is rounded up to a power of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
+pub enum Part {
     /// As little as the kernel ever allocates, where pages have 4 KiB (`NLMSG_GOODSIZE`): nine destinations.
     Page,
     /// As much as that is where pages are larger. No single message comes near it.
@@ -103,7 +103,7 @@ impl Transport for Netlink {
 }
 
 /// Whole messages over a transport: what was interrupted is done again.
-pub(crate) struct Socket {
+pub struct Socket {
     inner: Box<dyn Transport>,
     buffer: Vec<u8>,
     /// Whether an answer was given up before its end.
@@ -112,30 +112,30 @@ pub(crate) struct Socket {
 
 impl Socket {
     /// Open a socket of this netlink protocol that reads as much at once.
-    pub(crate) fn open(protocol: NlFamily, part: Part) -> Result<Self, Error> {
+    pub fn open(protocol: NlFamily, part: Part) -> Result<Self, Error> {
         let netlink = Netlink::open(protocol).map_err(|source| Error::Socket { doing: "netlink socket", source })?;
         Ok(Self::over(Box::new(netlink), part))
     }
 
     /// The same over what is open already.
-    pub(crate) fn over(inner: Box<dyn Transport>, part: Part) -> Self {
+    pub fn over(inner: Box<dyn Transport>, part: Part) -> Self {
         Self { inner, buffer: vec![0; part.bytes()], unfinished: false }
     }
 
     /// Make room for many error messages at once.
-    pub(crate) fn expect_many(&mut self) -> Result<(), Error> {
+    pub fn expect_many(&mut self) -> Result<(), Error> {
         self.inner.expect_many().map_err(|source| Error::Socket { doing: "netlink receive buffer", source })
     }
 
     /// Read what is left of an answer that was given up. The kernel takes no other dump of a socket before that.
-    pub(crate) fn finish_answer(&mut self) {
+    pub fn finish_answer(&mut self) {
         if std::mem::take(&mut self.unfinished) {
             while self.receive().is_ok() {}
         }
     }
 
     /// Send these messages to the kernel. It works through them before this returns.
-    pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
         loop {
             match self.inner.send(bytes) {
                 Ok(sent) if sent == bytes.len() => return Ok(()),
@@ -150,7 +150,7 @@ impl Socket {
 
     /// The next part of the answer. The kernel answers while it takes the question, and goes on with a dump while the
     /// part before is read; so there never is anything to wait for.
-    pub(crate) fn receive(&mut self) -> Result<&[u8], Error> {
+    pub fn receive(&mut self) -> Result<&[u8], Error> {
         let length = loop {
             match self.inner.receive(&mut self.buffer) {
                 Ok(length) => break length,

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use super::wire::{Attributes, MESSAGE_HEADER, Message, WireError};
 
 /// What a message says of the request it answers.
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// It carries something.
     Payload,
     /// The request is done.
@@ -26,7 +26,7 @@ pub(crate) enum Verdict {
 ///
 /// # Errors
 /// An error message without an error.
-pub(crate) fn verdict(message: &Message<'_>) -> Result<Verdict, WireError> {
+pub fn verdict(message: &Message<'_>) -> Result<Verdict, WireError> {
     /// Where the numbers of families begin (`linux/netlink.h`). Below it are the control messages: NLMSG_NOOP, NLMSG_ERROR,
     /// NLMSG_DONE; all others are reserved.
     const MIN_TYPE: u16 = 0x10;

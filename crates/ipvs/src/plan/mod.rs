@@ -1,0 +1,11 @@
+//! From what is to what should be: rules as a set, and the fewest changes between two of them. Pure functions.
+//!
+//! A [`RuleSet`] is made of changes, by [`RuleSet::apply`], and becomes a [`State`]; [`difference`] of two of these is what has to
+//! be done, and [`undo`] the way back from there.
+
+mod difference;
+pub mod drain;
+mod ruleset;
+
+pub use difference::{Options, State, Step, difference, undo};
+pub use ruleset::{Finding, RuleService, RuleSet, Traced};
