@@ -39,9 +39,9 @@ DRAWING
 }
 
 # Not `ip netns exec`, which also mounts things: that is twice the time, and no program here needs it. busybox' nsenter
-# starts in half the time of util-linux', which loads more libraries.
+# starts in half the time of util-linux', which loads more libraries; but a static busybox may prefer its own `ip`.
 nsenter=(nsenter)
-if busybox nsenter --net=/proc/self/ns/net -- true 2>/dev/null; then nsenter=(busybox nsenter); fi
+if [[ $(busybox nsenter --net=/proc/self/ns/net -- ip -V 2>/dev/null) == *iproute2* ]]; then nsenter=(busybox nsenter); fi
 
 # The lab's lock and transcript (file descriptors 9 and 3) are not for the programs it starts: some stay.
 on() { # HOST COMMAND...
