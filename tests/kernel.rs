@@ -73,6 +73,7 @@ fn main() -> ExitCode {
             ("program: called by its other names", the_other_names),
             ("program: --netns", another_namespace),
             ("doctor: JSON, statuses, and nothing changed", the_doctor_tells_and_changes_nothing),
+            ("doctor: judges a rules file as diff does", the_doctor_agrees_with_diff),
         ];
         let trial = |(name, run): (&str, Run)| {
             Trial::test(name, move || run().map_err(|error| Failed::from(format!("{error:#}"))))
@@ -1253,6 +1254,30 @@ fn the_doctor_tells_and_changes_nothing() -> Result<()> {
         let text = run(&["doctor"], b"")?;
         let (first, last) = (text.stdout.find("FAIL  D2"), text.stdout.find("WARN  D19"));
         ensure!(text.status == "2" && first < last && first.is_some(), "{text:?}");
+        Ok(())
+    })
+}
+
+/// Timeouts that two lines set, a daemon that two lines start, and one that a line stops.
+fn the_doctor_agrees_with_diff() -> Result<()> {
+    let rules = "-A -t 192.0.2.1:80 -s rr\n--set 900 0 0\n--set 0 120 300\n\
+                 --start-daemon backup --mcast-interface lo --syncid 1\n\
+                 --start-daemon backup --mcast-interface lo --syncid 2\n--stop-daemon master\n";
+    let (_folder, saved) = rules_file(rules)?;
+    in_fresh_namespace(|| {
+        let state = || -> Result<String> {
+            let output = run(&["doctor", "--json", "--rules", &saved], b"")?;
+            let document: serde_json::Value = serde_json::from_str(&output.stdout)?;
+            let findings = document["doctor"]["findings"].as_array().context("no findings")?;
+            let found = findings.iter().find(|finding| finding["id"] == "D22").context("no D22")?;
+            Ok(format!("{} {}", found["state"].as_str().unwrap_or_default(), found["fact"]))
+        };
+        succeed(&["-R", "--replace", "--file", &saved], b"")?;
+        ensure!(succeed(&["diff", &saved], b"")?.is_empty(), "the table is not what was restored");
+        ensure!(state()?.starts_with("ok "), "{}", state()?);
+        succeed(&["--start-daemon", "master", "--mcast-interface", "lo"], b"")?;
+        ensure!(run(&["diff", &saved], b"")?.stdout.lines().count() == 1, "diff passes the daemon over");
+        ensure!(state()?.starts_with("warn ") && state()?.contains("rules that differ: 1"), "{}", state()?);
         Ok(())
     })
 }

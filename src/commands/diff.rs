@@ -7,11 +7,13 @@ use anyhow::Result;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use serde::Serialize;
 
-use super::restore::{Source, Wanted, read_state};
+use super::source::Source;
+use super::state::read_state;
 use super::{Output, Told, color, document, status, tell};
 use crate::kernel::Client;
 use crate::model::Change;
 use crate::plan::{self, Options, State};
+use crate::rules::Desired;
 use crate::view::json::{self, KeyDocument, ServerKeyDocument};
 use crate::view::rules;
 
@@ -43,9 +45,9 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
 
 fn differing(matches: &ArgMatches, output: &mut Output) -> Result<bool> {
     let source = Source::of(matches.get_one::<PathBuf>("file").map(PathBuf::as_path));
-    let Wanted { state: want, refused, .. } = source.wanted()?;
+    let Desired { state: want, refused, .. } = source.desired()?;
     if !refused.is_empty() {
-        source.tell(refused.into_iter().map(|(line, finding)| (line, finding.message())));
+        source.report(refused.into_iter().map(|(line, finding)| (line, finding.message())));
         return Err(Told(status::USAGE).into());
     }
     let have = read_state(&mut Client::connect()?, &want)?;

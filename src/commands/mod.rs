@@ -26,6 +26,8 @@ mod restore;
 mod save;
 mod service;
 mod signals;
+mod source;
+mod state;
 mod terminal;
 mod top;
 

@@ -6,7 +6,7 @@ use std::io::Write;
 use anyhow::{Context, Result};
 
 use super::list::labels;
-use super::restore::read_state;
+use super::state::read_state;
 use super::{Output, status};
 use crate::grammar::{RESOLVE_TIMEOUT_DEFAULT, Save};
 use crate::host::file;

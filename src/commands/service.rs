@@ -11,8 +11,9 @@ use serde::Serialize;
 use super::list;
 use super::lock::{self, Locked};
 use super::restore::replace::{self, Replacement};
-use super::restore::{Source, Wanted, read_state};
 use super::save::save_with;
+use super::source::Source;
+use super::state::read_state;
 use super::{Output, document, status, tell};
 use crate::grammar::{self, Columns, LOCK_WAIT_DEFAULT, Listing, RESOLVE_TIMEOUT_DEFAULT, Save};
 use crate::host::file::{self, ReplaceError};
@@ -22,6 +23,7 @@ use crate::host::systemd;
 use crate::kernel::{Client, module};
 use crate::model::{Change, Daemon};
 use crate::plan::{State, Traced};
+use crate::rules::Desired;
 use crate::view::{Labels, json, rules, text};
 
 /// Held by whatever changes the table or the file of rules.
@@ -288,11 +290,11 @@ impl Service<'_> {
             return Ok(status::OK);
         }
         let source = Source::of(Some(path));
-        let mut wanted = source.wanted()?;
+        let mut desired = source.desired()?;
         // Of a daemon that is in both, the settings have the last word.
         let daemons = &self.settings.daemons;
-        wanted.state.daemons.retain(|traced| daemons.iter().all(|(daemon, _)| daemon.role != traced.rule.0));
-        replace::carry_out(&source, wanted, grammar::Replace::default(), self.lock_wait, locked, self.output)
+        desired.state.daemons.retain(|traced| daemons.iter().all(|(daemon, _)| daemon.role != traced.rule.0));
+        replace::carry_out(&source, desired, grammar::Replace::default(), self.lock_wait, locked, self.output)
     }
 
     /// Have the daemons of the settings running.
@@ -304,10 +306,10 @@ impl Service<'_> {
             let locked = lock::take(self.lock_wait)?;
             let services = read_state(&mut client, &State::default())?.services;
             let daemons = vec![Traced { rule: (daemon.role, Some(*daemon)), line: place.line }];
-            let wanted = Wanted::from(State { services, daemons, timeouts: None });
+            let desired = Desired::from(State { services, daemons, timeouts: None });
             let source = Source::of(Some(&place.file));
             let replacement = Replacement::plain(&source, self.lock_wait);
-            failed = failed.max(replacement.carry_out(&mut client, locked, wanted, self.output)?);
+            failed = failed.max(replacement.carry_out(&mut client, locked, desired, self.output)?);
         }
         Ok(failed)
     }

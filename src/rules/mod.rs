@@ -36,6 +36,8 @@
 //! # Ok::<(), rules::ReadError>(())
 //! ```
 
+mod desired;
 mod read;
 
+pub use desired::{Collector, Desired};
 pub use read::{BadLine, Line, ReadError, read};

@@ -10,7 +10,7 @@ use std::thread;
 use nix::errno::Errno;
 
 use super::filter::Filter;
-use crate::commands::restore::read_state;
+use crate::commands::state::read_state;
 use crate::doctor::facts::{
     Answer, Blocked, BootAddress, Fact, Facts, FilePort, Ipvs, Modules, Probe, RulesFile, Settings, Vip, speaks,
 };
@@ -19,8 +19,8 @@ use crate::host::route::{self, Address, Link, Route, RouteQuery};
 use crate::host::{self, SystemNames, boot, ethtool, hash_tables, sysctl};
 use crate::kernel::{self, Client, module};
 use crate::model::{Change, DestinationEntry, ServiceKey, Table};
-use crate::plan::{self, Options, RuleSet, State};
-use crate::rules::{self, ReadError};
+use crate::plan::{self, Options};
+use crate::rules::{self, Collector, ReadError};
 
 /// Where rules are saved: by Debian and the original's own script, by Red Hat, by Gentoo and Alpine.
 const RULES: &[&str] = &["/etc/ipvsadm.rules", "/etc/sysconfig/ipvsadm", "/var/lib/ipvsadm/rules-save"];
@@ -301,16 +301,14 @@ fn saved(named: Option<&Path>, client: &mut Result<Option<Client>, kernel::Error
     };
     let lines: Vec<_> = text.split(|byte| *byte == b'\n').collect();
     let mut file = RulesFile { path: from.clone(), ..RulesFile::default() };
-    let mut set = RuleSet::new();
-    let mut want = State::default();
+    let mut collector = Collector::default();
     let outcome = rules::read(BufReader::new(text.as_slice()), &SystemNames::default(), |line| {
-        let Some(change) = line.change() else { return };
-        match *change {
-            Change::AddService(service) | Change::EditService(service) => {
+        match line.change().copied() {
+            Some(Change::AddService(service) | Change::EditService(service)) => {
                 file.schedulers.push((line.number, service.key, service.scheduler));
                 file.engines.push((line.number, service.engine));
             }
-            Change::AddDestination(key, server) | Change::EditDestination(key, server) => {
+            Some(Change::AddDestination(key, server) | Change::EditDestination(key, server)) => {
                 file.weights.insert((key, server.key), server.weight);
                 if let (Some(written), Some(counts)) = (line.replaced_port, key.port()) {
                     let text = lines.get(line.number as usize - 1).map(|text| String::from_utf8_lossy(text));
@@ -320,20 +318,9 @@ fn saved(named: Option<&Path>, client: &mut Result<Option<Client>, kernel::Error
                     file.ports.push(FilePort { line: line.number, written, counts, literal });
                 }
             }
-            Change::SetTimeouts(_) | Change::StartDaemon(_) => file.whole = true,
             _ => {}
         }
-        match *change {
-            Change::SetTimeouts(timeouts) => want.timeouts = Some(plan::Traced { rule: timeouts, line: line.number }),
-            Change::StartDaemon(daemon) => {
-                want.daemons.push(plan::Traced { rule: (daemon.role, Some(daemon)), line: line.number });
-            }
-            ref change => {
-                if let Err(finding) = set.apply(change, line.number) {
-                    file.bad.push(format!("{}: {}", line.number, finding.message()));
-                }
-            }
-        }
+        collector.take(line);
     });
     match outcome {
         Ok(()) => {}
@@ -343,7 +330,10 @@ fn saved(named: Option<&Path>, client: &mut Result<Option<Client>, kernel::Error
             return Fact::known(Some(file), from);
         }
     }
-    want.services = set.finish();
+    let desired = collector.finish();
+    file.bad = desired.refused.iter().map(|(line, finding)| format!("{line}: {}", finding.message())).collect();
+    let want = desired.state;
+    file.whole = want.timeouts.is_some() || !want.daemons.is_empty();
     let have = ask(client, |client| read_state(client, &want));
     if let Some(have) = have.value() {
         file.differences = plan::difference(have, &want, Options::default()).len();

@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 
-use super::{Output, Progress, Source, status};
 use crate::commands::list::listing_with;
-use crate::commands::lock;
+use crate::commands::progress::Progress;
 use crate::commands::save::save_with;
+use crate::commands::source::Source;
+use crate::commands::{Output, lock, status};
 use crate::grammar::Request;
 use crate::kernel::{Client, Error, Refusal};
 use crate::rules::Line;

@@ -6,30 +6,35 @@ use std::io::Write;
 
 use anyhow::Result;
 
+use super::apply;
 use super::confirm::{Question, Terminal};
-use super::{Output, Progress, Source, Wanted, apply, status};
 use crate::commands::lock::{self, Locked};
+use crate::commands::progress::Progress;
+use crate::commands::source::Source;
+use crate::commands::state::{read_service, read_state};
+use crate::commands::{Output, status};
 use crate::grammar;
-use crate::kernel::{Asked, Client, Error, Refusal};
-use crate::model::{Change, Service, ServiceKey};
+use crate::kernel::{Client, Error, Refusal};
+use crate::model::{Change, ServiceKey};
 use crate::plan::{self, Options, RuleService, State, Step, Traced};
+use crate::rules::Desired;
 use crate::view::{Labels, rules};
 
 pub(super) fn run(source: &Source<'_>, replace: grammar::Replace, lock_wait: u32, output: &mut Output) -> Result<u8> {
-    carry_out(source, source.wanted()?, replace, lock_wait, None, output)
+    carry_out(source, source.desired()?, replace, lock_wait, None, output)
 }
 
-/// Make the table what is wanted; `source` is where messages say that this comes from. The lock is taken if it is not yet.
+/// Make the table what is desired; `source` is where messages say that this comes from. The lock is taken if it is not yet.
 pub(in crate::commands) fn carry_out(
     source: &Source<'_>,
-    wanted: Wanted,
+    desired: Desired,
     replace: grammar::Replace,
     lock_wait: u32,
     locked: Option<Locked>,
     output: &mut Output,
 ) -> Result<u8> {
-    if !wanted.refused.is_empty() {
-        source.tell(wanted.refused.into_iter().map(|(line, finding)| (line, finding.message())));
+    if !desired.refused.is_empty() {
+        source.report(desired.refused.into_iter().map(|(line, finding)| (line, finding.message())));
         say!("{source}: nothing was changed");
         return Ok(status::FAILED);
     }
@@ -37,8 +42,8 @@ pub(in crate::commands) fn carry_out(
     let mut client = Client::connect()?;
     let options = Options { keep_weights: replace.keep_weights };
     if replace.dry_run {
-        let have = read_state(&mut client, &wanted.state)?;
-        let steps = plan::difference(&have, &wanted.state, options);
+        let have = read_state(&mut client, &desired.state)?;
+        let steps = plan::difference(&have, &desired.state, options);
         let mut labels = Labels::numeric();
         for step in &steps {
             rules::change(output, &mut labels, &step.change)?;
@@ -48,7 +53,7 @@ pub(in crate::commands) fn carry_out(
     let locked = locked.map_or_else(|| lock::take(lock_wait), Ok)?;
     // Only now: a signal while waiting just ends the program.
     let question = terminal.map(Terminal::keep_signals).transpose()?;
-    Replacement { source, options, lock_wait, question }.carry_out(&mut client, locked, wanted, output)
+    Replacement { source, options, lock_wait, question }.carry_out(&mut client, locked, desired, output)
 }
 
 /// How a table is replaced.
@@ -65,16 +70,16 @@ impl<'r> Replacement<'r> {
         Self { source, options: Options::default(), lock_wait, question: None }
     }
 
-    /// Make the table, which is locked, what is wanted.
+    /// Make the table, which is locked, what is desired.
     pub(in crate::commands) fn carry_out(
         self,
         client: &mut Client,
         locked: Locked,
-        wanted: Wanted,
+        desired: Desired,
         output: &mut Output,
     ) -> Result<u8> {
         let Self { source, options, lock_wait, question } = self;
-        let Wanted { state: want, rest, .. } = wanted;
+        let Desired { state: want, rest, .. } = desired;
         let have = read_state(client, &want)?;
         let steps = plan::difference(&have, &want, options);
         let mut work = Work { client, source, have: &have, steps: &steps };
@@ -115,34 +120,6 @@ impl<'r> Replacement<'r> {
             _ => Ok(status::FAILED),
         }
     }
-}
-
-/// What the kernel has of what these rules are about.
-pub(in crate::commands) fn read_state(client: &mut Client, want: &State) -> Result<State, Error> {
-    let rules = client.service_rules()?;
-    let mut progress = Progress::new("reading services", rules.len());
-    let mut services = Vec::with_capacity(rules.len());
-    for service in rules {
-        progress.step();
-        services.extend(read_service(client, service)?);
-    }
-    services.sort_by_cached_key(|service: &RuleService| service.service.rule.key.rank());
-    let timeouts = want.timeouts.map(|_| client.timeouts()).transpose()?;
-    let daemons = if want.daemons.is_empty() { Vec::new() } else { client.daemons()? };
-    Ok(State {
-        services,
-        timeouts: timeouts.map(|rule| Traced { rule, line: 0 }),
-        daemons: daemons.into_iter().map(|daemon| Traced { rule: (daemon.role, Some(daemon)), line: 0 }).collect(),
-    })
-}
-
-/// A service with its destinations; nothing if it was deleted meanwhile.
-fn read_service(client: &mut Client, service: Service) -> Result<Option<RuleService>, Error> {
-    let Some(rules) = client.destination_rules(&service.key)? else { return Ok(None) };
-    // The newest is first, and what is in order already is sorted quickest.
-    let mut destinations: Vec<_> = rules.into_iter().rev().map(|rule| Traced { rule, line: 0 }).collect();
-    destinations.sort_unstable_by_key(|destination| destination.rule.key);
-    Ok(Some(RuleService { service: Traced { rule: service, line: 0 }, destinations }))
 }
 
 /// A plan being carried out.
@@ -191,17 +168,13 @@ impl Work<'_> {
     }
 
     fn tell(&self, step: &Step, refusal: &Refusal) {
-        // The plan was made for the table as it was read. What the kernel now knows otherwise, somebody else has done.
-        let meanwhile = match (refusal.asked, refusal.to_string().as_str()) {
-            (Asked::AddService, "Service already exists")
-            | (Asked::AddDestination, "Destination already exists" | "Service not defined")
-            | (Asked::EditService | Asked::OneService, "No such service")
-            | (Asked::Destination, _) => " (another program changed the table meanwhile)",
-            _ => "",
+        let conflict = match refusal.is_conflict() {
+            true => " (another program changed the table meanwhile)",
+            false => "",
         };
         match step.line {
-            0 => say!("{}: {refusal}{meanwhile}, for: {}", self.source, rules::text(&step.change)),
-            line => say!("{}:{line}: {refusal}{meanwhile}", self.source),
+            0 => say!("{}: {refusal}{conflict}, for: {}", self.source, rules::text(&step.change)),
+            line => say!("{}:{line}: {refusal}{conflict}", self.source),
         }
     }
 

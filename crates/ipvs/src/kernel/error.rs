@@ -56,6 +56,27 @@ pub struct Refusal {
     pub words: Option<String>,
 }
 
+impl Refusal {
+    /// Whether the table is not what the request takes for granted: what is to be added is there, or what is to be changed
+    /// or deleted is not.
+    #[must_use]
+    pub const fn is_conflict(&self) -> bool {
+        matches!(
+            (self.asked, self.errno),
+            (Asked::AddService | Asked::AddDestination | Asked::StartDaemon, Errno::EEXIST)
+                | (
+                    Asked::EditService
+                        | Asked::OneService
+                        | Asked::AddDestination
+                        | Asked::Destination
+                        | Asked::StopDaemon,
+                    Errno::ESRCH
+                )
+                | (Asked::Destination, Errno::ENOENT)
+        )
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match (self.asked, self.errno) {

@@ -1,0 +1,126 @@
+//! What the lines of a rules file ask for, taken together: the desired state. Everything that compares rules with the table
+//! (replace, diff, the service, the doctor) asks here.
+
+use super::Line;
+use crate::grammar::Request;
+use crate::grammar::table::{Completion, Flag, OPTIONS};
+use crate::model::{Change, Daemon, DaemonRole, SchedulerName};
+use crate::plan::{Finding, RuleSet, State, Traced};
+
+/// What the lines of a file come to, starting from nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Desired {
+    /// The state that they would make of an empty table.
+    pub state: State,
+    /// What the kernel would refuse, by line.
+    pub refused: Vec<(u32, Finding)>,
+    /// What the kernel would change without a word, or might not know, by line.
+    pub doubtful: Vec<(u32, String)>,
+    /// What they ask for besides rules.
+    pub rest: Vec<Line>,
+}
+
+impl From<State> for Desired {
+    fn from(state: State) -> Self {
+        Self { state, ..Self::default() }
+    }
+}
+
+/// Takes the lines in their order.
+#[derive(Debug, Default)]
+pub struct Collector {
+    set: RuleSet,
+    desired: Desired,
+}
+
+impl Collector {
+    /// Take the next line.
+    pub fn take(&mut self, line: Line) {
+        let number = line.number;
+        let desired = &mut self.desired;
+        if let Some(port) = line.replaced_port {
+            let message = format!("port {port} has no effect: without -m the packet keeps the service's port");
+            desired.doubtful.push((number, message));
+        }
+        match &line.request {
+            Request::Change(Change::SetTimeouts(new)) => {
+                let old = desired.state.timeouts.map(|traced| traced.rule).unwrap_or_default();
+                desired.state.timeouts = Some(Traced { rule: new.over(old), line: number });
+            }
+            Request::Change(Change::StartDaemon(daemon)) => desired.daemon(daemon.role, Some(*daemon), number),
+            Request::Change(Change::StopDaemon(daemon)) => desired.daemon(daemon.role, None, number),
+            Request::Change(change) => {
+                if let Err(finding) = self.set.apply(change, number) {
+                    desired.refused.push((number, finding));
+                } else if let Change::AddService(service) | Change::EditService(service) = change
+                    && !is_known(service.scheduler)
+                {
+                    desired.doubtful.push((number, format!("unknown scheduler `{}'", service.scheduler)));
+                }
+                if let Change::Zero(_) = change {
+                    desired.rest.push(line);
+                }
+            }
+            _ => desired.rest.push(line),
+        }
+    }
+
+    /// What the lines come to.
+    #[must_use]
+    pub fn finish(self) -> Desired {
+        let mut desired = self.desired;
+        desired.state.services = self.set.finish();
+        desired
+    }
+}
+
+impl Desired {
+    /// The last line about a role counts.
+    fn daemon(&mut self, role: DaemonRole, daemon: Option<Daemon>, line: u32) {
+        self.state.daemons.retain(|traced| traced.rule.0 != role);
+        self.state.daemons.push(Traced { rule: (role, daemon), line });
+    }
+}
+
+/// Whether the Linux kernel has a scheduler of this name. `none` leaves a service without one.
+fn is_known(scheduler: SchedulerName) -> bool {
+    let spec = OPTIONS.iter().find(|spec| spec.flag == Flag::Scheduler);
+    let Some(Completion::Words(words)) = spec.map(|spec| spec.completion) else { return true };
+    scheduler.as_bytes() == b"none" || words.iter().any(|word| word.as_bytes() == scheduler.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::SystemNames;
+    use crate::model::Timeouts;
+
+    fn desired(text: &str) -> Desired {
+        let mut collector = Collector::default();
+        crate::rules::read(text.as_bytes(), &SystemNames::default(), |line| collector.take(line)).unwrap();
+        collector.finish()
+    }
+
+    #[test]
+    fn timeouts_add_up_and_the_last_line_about_a_daemon_counts() {
+        let state = desired(
+            "--set 900 0 0\n--set 0 120 300\n--start-daemon master --mcast-interface lo\n\
+             --start-daemon backup --mcast-interface lo\n--stop-daemon master\n",
+        )
+        .state;
+        let timeouts = Timeouts { tcp: 900, tcp_fin: 120, udp: 300 };
+        assert_eq!(state.timeouts, Some(Traced { rule: timeouts, line: 2 }));
+        let daemons: Vec<_> =
+            state.daemons.iter().map(|traced| (traced.line, traced.rule.0, traced.rule.1.is_some())).collect();
+        assert_eq!(daemons, [(4, DaemonRole::Backup, true), (5, DaemonRole::Master, false)]);
+    }
+
+    #[test]
+    fn what_is_refused_and_what_is_doubtful_is_kept_by_line() {
+        let desired = desired("-A -t 1.2.3.4:80\n-A -t 1.2.3.4:80\n-A -t 1.2.3.4:81 -s rrr\n-Z\n-L\n");
+        assert_eq!(desired.refused, [(2, Finding::ServiceExists)]);
+        assert_eq!(desired.doubtful, [(3, "unknown scheduler `rrr'".to_owned())]);
+        assert_eq!(desired.rest.iter().map(|line| line.number).collect::<Vec<_>>(), [4, 5]);
+        assert_eq!(desired.state.services.len(), 2);
+    }
+}
