@@ -381,6 +381,10 @@ struct Meddled<M> {
 }
 
 impl<M: FnMut(u32)> Transport for Meddled<M> {
+    fn port(&self) -> u32 {
+        self.netlink.port()
+    }
+
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.netlink.send(bytes)
     }

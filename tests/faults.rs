@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use ipvsadm_rs::kernel::{Client, Error, Netlink, Refusal, Transport};
+use ipvsadm_rs::kernel::{Client, Error, Netlink, Refusal, Transport, system_message};
 use ipvsadm_rs::model::{Change, Family, SchedulerName, Service, ServiceFlags, ServiceKey};
 use libtest_mimic::{Failed, Trial};
 use nix::errno::Errno;
@@ -69,6 +69,10 @@ where
     S: FnMut(u32, &[u8]) -> Option<io::Result<usize>>,
     R: FnMut(u32, &mut [u8], &mut dyn FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<usize>,
 {
+    fn port(&self) -> u32 {
+        self.netlink.port()
+    }
+
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.sends += 1;
         (self.send)(self.sends, bytes).unwrap_or_else(|| self.netlink.send(bytes))
@@ -220,7 +224,7 @@ fn a_failing_receive() -> Result<()> {
         match client.services() {
             Err(error @ Error::Socket { .. }) => {
                 let text = error.to_string();
-                ensure!(text.contains("netlink receive"), "{text}");
+                ensure!(text == format!("netlink receive: {}", system_message(&errno.into())), "{text}");
             }
             other => bail!("{errno}: {:?}", other.map(|services| services.len())),
         }

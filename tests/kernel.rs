@@ -27,7 +27,7 @@ use ipvsadm_rs::model::{
     ServiceFlags, ServiceKey, Timeouts,
 };
 use libtest_mimic::{Failed, Trial};
-use nix::errno::Errno;
+use netlink_exchange::Errno;
 use proptest::prelude::{Just, ProptestConfig, any};
 use proptest::sample::Index;
 use proptest::strategy::Strategy;

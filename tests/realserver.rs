@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use ipvsadm_rs::host::route::{Address, AddressFlags, Client, Prefix, Route, RouteKind, RouteQuery, Scope};
 use libtest_mimic::{Failed, Trial};
-use nix::errno::Errno;
+use netlink_exchange::Errno;
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestRunner};
 

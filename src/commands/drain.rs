@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use nix::errno::Errno;
+use netlink_exchange::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
@@ -308,7 +308,7 @@ impl Waiting<'_> {
 fn pause(signals: &Signals, time: Duration) -> Result<Option<Signal>> {
     let timeout = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
     match poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], timeout) {
-        Ok(_) | Err(Errno::EINTR) => Ok(signals.next()),
+        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(signals.next()),
         Err(errno) => Err(errno).context("waiting for signals"),
     }
 }

@@ -68,6 +68,6 @@ impl Write for Output {
 
 /// The error of a write that came to this.
 fn failed(errno: Errno) -> io::Error {
-    let kind = io::Error::from(errno).kind();
-    io::Error::new(kind, format!("standard output: {}", crate::kernel::system_message(errno)))
+    let error = io::Error::from(errno);
+    io::Error::new(error.kind(), format!("standard output: {}", crate::kernel::system_message(&error)))
 }

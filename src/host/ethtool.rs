@@ -1,16 +1,13 @@
 //! Features of network cards, over the generic netlink family `ethtool` (`linux/ethtool_netlink.h`, from Linux 5.7 on).
 
-use neli::consts::genl::{CtrlAttr, CtrlCmd};
-use neli::consts::nl::{GenlId, NlmF};
-use neli::consts::socket::NlFamily;
+use std::fmt;
 
-use crate::kernel::socket::{Part, Socket};
-use crate::kernel::verdict::{Verdict, verdict};
-use crate::kernel::wire::{Attributes, Messages, WireError, Writer};
-use crate::kernel::{self};
+use netlink_exchange::{Attributes, Connection, Part, Protocol, Request, WireError, Writer};
 
 /// `ETHTOOL_GENL_NAME`
-const FAMILY: &[u8] = b"ethtool";
+const FAMILY: &str = "ethtool";
+/// `ETHTOOL_GENL_VERSION`
+const VERSION: u8 = 1;
 /// `ETHTOOL_MSG_FEATURES_GET`
 const FEATURES_GET: u8 = 11;
 /// `ETHTOOL_A_FEATURES_HEADER`
@@ -24,11 +21,36 @@ const BITS: u16 = 3;
 /// `ETHTOOL_A_BITSET_BIT_NAME`
 const BIT_NAME: u16 = 2;
 
+/// Why features are not known. The text includes the cause.
+#[derive(Debug)]
+pub enum Error {
+    /// The kernel does not have the family: it is older than Linux 5.6, or built without it.
+    NoFamily,
+    /// The kernel refused, or netlink failed.
+    Netlink(netlink_exchange::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoFamily => f.write_str("the kernel does not have ethtool over netlink (CONFIG_ETHTOOL_NETLINK)"),
+            Self::Netlink(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<netlink_exchange::Error> for Error {
+    fn from(error: netlink_exchange::Error) -> Self {
+        Self::Netlink(error)
+    }
+}
+
 /// A connection to the family.
 pub struct Features {
-    socket: Socket,
+    connection: Connection,
     family: u16,
-    sequence: u32,
 }
 
 impl Features {
@@ -36,75 +58,35 @@ impl Features {
     ///
     /// # Errors
     /// The kernel has no such family; or netlink fails.
-    pub fn connect() -> Result<Self, kernel::Error> {
-        let mut client =
-            Self { socket: Socket::open(NlFamily::Generic, Part::Most)?, family: GenlId::Ctrl.into(), sequence: 0 };
-        let mut family = None;
-        client.ask(
-            CtrlCmd::Getfamily.into(),
-            |writer| writer.string(CtrlAttr::FamilyName.into(), FAMILY),
-            |attributes| {
-                for attribute in attributes {
-                    let attribute = attribute?;
-                    if attribute.kind == u16::from(CtrlAttr::FamilyId) {
-                        family = Some(attribute.u16("the family's number")?);
-                    }
-                }
-                Ok(())
-            },
-        )?;
-        client.family = family.ok_or(kernel::Error::NoAnswer)?;
-        Ok(client)
+    pub fn connect() -> Result<Self, Error> {
+        Self::over(Connection::open(Protocol::Generic, Part::Most)?)
+    }
+
+    fn over(mut connection: Connection) -> Result<Self, Error> {
+        let family = connection.family(FAMILY)?.ok_or(Error::NoFamily)?;
+        Ok(Self { connection, family })
     }
 
     /// The names of the features that are on, as `rx-lro`.
     ///
     /// # Errors
     /// There is no such interface; or netlink fails.
-    pub fn active(&mut self, interface: &str) -> Result<Vec<String>, kernel::Error> {
-        let mut names = Vec::new();
+    pub fn active(&mut self, interface: &str) -> Result<Vec<String>, Error> {
         let device = |writer: &mut Writer| {
             let header = writer.nest(HEADER);
             writer.string(DEVICE, interface.as_bytes());
             writer.end_nest(header);
         };
-        self.ask(FEATURES_GET, device, |attributes| {
-            for attribute in attributes {
+        let names = self.connection.one(Request::generic(self.family, FEATURES_GET, VERSION), device, |message| {
+            for attribute in Attributes::generic(message.payload)? {
                 let attribute = attribute?;
                 if attribute.kind == ACTIVE {
-                    names = set(attribute.nested())?;
+                    return set(attribute.nested()).map(Some);
                 }
             }
-            Ok(())
+            Ok(Some(Vec::new()))
         })?;
         Ok(names)
-    }
-
-    /// Ask, and read the one message that answers.
-    fn ask(
-        &mut self,
-        command: u8,
-        attributes: impl FnOnce(&mut Writer),
-        mut take: impl FnMut(Attributes<'_>) -> Result<(), WireError>,
-    ) -> Result<(), kernel::Error> {
-        self.sequence += 1;
-        let mut writer = Writer::with_capacity(128);
-        let message = writer.begin(self.family, NlmF::REQUEST.bits(), self.sequence, command, 1);
-        attributes(&mut writer);
-        writer.end(message);
-        self.socket.send(writer.as_bytes())?;
-        for message in Messages::new(self.socket.receive()?) {
-            let message = message?;
-            match verdict(&message)? {
-                Verdict::Payload => return Ok(take(Attributes::generic(message.payload)?)?),
-                Verdict::Refused { errno, words } => {
-                    let asked = kernel::Asked::Other;
-                    return Err(kernel::Error::Refused(kernel::Refusal { asked, errno, words }));
-                }
-                Verdict::End | Verdict::Nothing => {}
-            }
-        }
-        Err(kernel::Error::NoAnswer)
     }
 }
 
@@ -130,6 +112,9 @@ fn set(attributes: Attributes<'_>) -> Result<Vec<String>, WireError> {
 
 #[cfg(test)]
 mod tests {
+    use netlink_exchange::Errno;
+    use netlink_exchange::fake::{self, Reply};
+
     use super::*;
 
     #[test]
@@ -141,5 +126,25 @@ mod tests {
             "{active:?}"
         );
         assert!(features.active("none-such").is_err());
+    }
+
+    #[test]
+    fn a_kernel_without_the_family_is_reported_as_that() {
+        let connection = Connection::over(fake::kernel(|_| vec![vec![Reply::error(Errno::ENOENT.raw())]]));
+        let error = Features::over(connection).err().unwrap();
+        assert_eq!(error.to_string(), "the kernel does not have ethtool over netlink (CONFIG_ETHTOOL_NETLINK)");
+    }
+
+    #[test]
+    fn a_card_without_features_is_not_about_ipvs() {
+        let connection = Connection::over(fake::kernel(|request| {
+            // CTRL_ATTR_FAMILY_ID, 2 bytes: 0x30
+            let family = vec![1, 2, 0, 0, 6, 0, 1, 0, 0x30, 0, 0, 0];
+            let is_resolving = request.kind != 0x30;
+            let refusal = Reply::error(Errno::EOPNOTSUPP.raw());
+            vec![vec![if is_resolving { Reply::new(request.kind, family) } else { refusal }]]
+        }));
+        let error = Features::over(connection).unwrap().active("eth0").unwrap_err();
+        assert_eq!(error.to_string(), "Operation not supported");
     }
 }

@@ -1,14 +1,10 @@
 //! Sockets that wait for clients, over sock_diag (`linux/inet_diag.h`).
 
+use std::fmt;
 use std::net::IpAddr;
 
-use neli::consts::nl::NlmF;
-use neli::consts::socket::NlFamily;
+use netlink_exchange::{Attributes, Connection, Errno, Part, Request, WireError};
 
-use crate::kernel::socket::{Part, Socket};
-use crate::kernel::verdict::{Verdict, verdict};
-use crate::kernel::wire::{Attributes, Messages, WireError, Writer};
-use crate::kernel::{self};
 use crate::model::{Family, Protocol};
 
 /// `SOCK_DIAG_BY_FAMILY`
@@ -48,50 +44,54 @@ impl Listener {
     }
 }
 
+/// Why sockets are not known. The text includes the cause.
+#[derive(Debug)]
+pub enum Error {
+    /// The kernel cannot list the sockets of this protocol: it lacks `tcp_diag` or `udp_diag`.
+    NoDiagnosis(Protocol),
+    /// The kernel refused, or netlink failed.
+    Netlink(netlink_exchange::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoDiagnosis(protocol) => {
+                let (name, module) = (protocol.name(), protocol.service_name());
+                write!(f, "the kernel cannot list {name} sockets (it has no module {module}_diag)")
+            }
+            Self::Netlink(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
 /// The listening TCP sockets and the UDP sockets without a peer, of this network namespace.
 ///
 /// # Errors
-/// The kernel cannot tell (it lacks `inet_diag`); or netlink fails.
-pub fn listeners() -> Result<Vec<Listener>, kernel::Error> {
-    let mut socket = Socket::open(NlFamily::SockOrInetDiag, Part::Most)?;
+/// The kernel cannot list them; or netlink fails.
+pub fn listeners() -> Result<Vec<Listener>, Error> {
+    let connection = Connection::open(netlink_exchange::Protocol::SocketDiagnosis, Part::Most);
+    read(&mut connection.map_err(Error::Netlink)?)
+}
+
+fn read(connection: &mut Connection) -> Result<Vec<Listener>, Error> {
     let mut all = Vec::new();
-    let mut sequence = 0;
     for (protocol, states) in [(Protocol::Tcp, LISTENING), (Protocol::Udp, UNCONNECTED)] {
         for family in [Family::Ipv4, Family::Ipv6] {
-            sequence += 1;
             let mut header = [0; REQUEST];
             (header[0], header[1]) = (family as u8, protocol as u8);
             header[4..8].copy_from_slice(&states.to_ne_bytes());
-            let mut writer = Writer::with_capacity(128);
-            let message = writer.begin_with(BY_FAMILY, (NlmF::REQUEST | NlmF::DUMP).bits(), sequence, header);
-            writer.end(message);
-            socket.send(writer.as_bytes())?;
-            read(&mut socket, sequence, protocol, &mut all)?;
+            let request = Request::new(BY_FAMILY, header);
+            let found = connection.dump(request, |_| {}, |message| decode(message.payload, protocol));
+            all.extend(found.map_err(|error| match error.refused() {
+                Some(Errno::ENOENT) => Error::NoDiagnosis(protocol),
+                _ => Error::Netlink(error),
+            })?);
         }
     }
     Ok(all)
-}
-
-fn read(socket: &mut Socket, sequence: u32, protocol: Protocol, all: &mut Vec<Listener>) -> Result<(), kernel::Error> {
-    loop {
-        for message in Messages::new(socket.receive()?) {
-            let message = message?;
-            if message.sequence != sequence {
-                continue;
-            }
-            match verdict(&message)? {
-                Verdict::Payload => all.extend(decode(message.payload, protocol)?),
-                Verdict::End => return Ok(()),
-                // A kernel built without UDP's part: then that is all.
-                Verdict::Refused { errno: nix::errno::Errno::ENOENT, .. } if protocol == Protocol::Udp => return Ok(()),
-                Verdict::Refused { errno, words } => {
-                    let asked = kernel::Asked::Other;
-                    return Err(kernel::Error::Refused(kernel::Refusal { asked, errno, words }));
-                }
-                Verdict::Nothing => {}
-            }
-        }
-    }
 }
 
 /// `struct inet_diag_msg` and its attributes.
@@ -119,6 +119,8 @@ fn decode(payload: &[u8], protocol: Protocol) -> Result<Option<Listener>, WireEr
 
 #[cfg(test)]
 mod tests {
+    use netlink_exchange::fake::{self, Reply};
+
     use super::*;
     use std::net::{TcpListener, UdpSocket};
 
@@ -139,5 +141,21 @@ mod tests {
     fn what_is_cut_off_is_an_error() {
         assert!(decode(&[0; ANSWER - 1], Protocol::Tcp).is_err());
         assert_eq!(decode(&[0; ANSWER], Protocol::Tcp), Ok(None));
+    }
+
+    #[test]
+    fn a_kernel_that_cannot_list_sockets_is_reported_as_that() {
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            let refused = protocol as u8;
+            let mut connection = Connection::over(fake::kernel(move |request| {
+                let is_refused = request.payload[1] == refused;
+                vec![vec![if is_refused { Reply::error(Errno::ENOENT.raw()) } else { Reply::done() }]]
+            }));
+            let (name, module) = (protocol.name(), protocol.service_name());
+            assert_eq!(
+                read(&mut connection).unwrap_err().to_string(),
+                format!("the kernel cannot list {name} sockets (it has no module {module}_diag)")
+            );
+        }
     }
 }

@@ -42,15 +42,13 @@ impl fmt::Display for Error {
                 write!(f, "--netns: there is no network namespace {name}; there are: {}", there.join(", "))
             }
             Self::Open(path, error) => {
-                let errno =
-                    error.raw_os_error().map_or_else(|| error.to_string(), |raw| system_message(Errno::from_raw(raw)));
-                write!(f, "--netns: {}: {errno}", path.display())
+                write!(f, "--netns: {}: {}", path.display(), system_message(error))
             }
             Self::NoNamespace(path) => write!(f, "--netns: {} is no network namespace", path.display()),
             Self::NotPermitted(path) => {
                 write!(f, "--netns: {}: Permission denied (you must be root to enter it)", path.display())
             }
-            Self::Enter(path, errno) => write!(f, "--netns: {}: {}", path.display(), system_message(*errno)),
+            Self::Enter(path, errno) => write!(f, "--netns: {}: {}", path.display(), system_message(&(*errno).into())),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use nix::errno::Errno;
+use netlink_exchange::Errno;
 
 use super::filter::Filter;
 use crate::commands::state::read_state;

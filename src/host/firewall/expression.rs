@@ -5,7 +5,7 @@
 
 use super::numbers::{data as d, expression as e, verdict as v};
 use super::xt;
-use crate::kernel::wire::{Attribute, Attributes, WireError};
+use netlink_exchange::{Attribute, Attributes, WireError};
 
 /// Where in the kernel's registers a value begins, in 32-bit words. All the registers are [`REGISTERS`] words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

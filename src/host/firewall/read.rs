@@ -2,16 +2,12 @@
 
 use std::{fmt, fs, io};
 
-use neli::consts::nl::NlmF;
-use neli::consts::socket::NlFamily;
-use nix::errno::Errno;
+use netlink_exchange::{
+    Connection, Errno, Error, Message, Next, Part, Protocol, Request, WireError, Writer, flag, system_message,
+};
 
 use super::numbers::{SUBSYSTEM, elements, message};
 use super::ruleset::Ruleset;
-use crate::kernel::Error;
-use crate::kernel::socket::{Part, Socket};
-use crate::kernel::verdict::{Verdict, verdict};
-use crate::kernel::wire::{Message, Messages, WireError, Writer};
 
 /// How often rules that change under our eyes are read again.
 const TRIES: u32 = 16;
@@ -25,8 +21,10 @@ pub enum Unreadable {
     NoNftables,
     /// They kept changing.
     Unsettled,
-    /// Netlink failed, or the answer makes no sense.
-    Failed(Error),
+    /// The kernel refused, netlink failed, or the answer makes no sense.
+    Netlink(Error),
+    /// A file that lists the tables of the older iptables cannot be read.
+    File(&'static str, io::Error),
 }
 
 impl fmt::Display for Unreadable {
@@ -35,35 +33,25 @@ impl fmt::Display for Unreadable {
             Self::NotPermitted => f.write_str("reading the packet filter takes root (CAP_NET_ADMIN)"),
             Self::NoNftables => f.write_str("the kernel has no nf_tables"),
             Self::Unsettled => f.write_str("the packet filter keeps changing while it is read; try again"),
-            Self::Failed(error) => write!(f, "the packet filter cannot be read: {error}"),
+            Self::Netlink(error) => write!(f, "the packet filter cannot be read: {error}"),
+            Self::File(file, error) => write!(f, "{file}: {}", system_message(error)),
         }
     }
 }
 
-impl std::error::Error for Unreadable {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Failed(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl From<WireError> for Unreadable {
-    fn from(error: WireError) -> Self {
-        Self::Failed(error.into())
-    }
-}
+// Its text has the cause, so it has no source: it would be printed twice.
+impl std::error::Error for Unreadable {}
 
 impl From<Error> for Unreadable {
     fn from(error: Error) -> Self {
-        match error {
-            Error::Unsettled => Self::Unsettled,
+        match (&error, error.errno()) {
+            (Error::Unsettled, _) => Self::Unsettled,
+            (Error::Refused(_), Some(Errno::EPERM)) => Self::NotPermitted,
+            // What nfnetlink answers when nothing serves the subsystem.
+            (Error::Refused(_), Some(Errno::EINVAL | Errno::EOPNOTSUPP)) => Self::NoNftables,
             // Without NETLINK_NETFILTER there is no nf_tables either.
-            Error::Socket { ref source, .. } if source.raw_os_error() == Some(Errno::EPROTONOSUPPORT as i32) => {
-                Self::NoNftables
-            }
-            error => Self::Failed(error),
+            (Error::Socket { .. }, Some(Errno::EPROTONOSUPPORT)) => Self::NoNftables,
+            _ => Self::Netlink(error),
         }
     }
 }
@@ -73,7 +61,11 @@ impl From<Error> for Unreadable {
 /// # Errors
 /// They cannot be read, and why.
 pub fn ruleset() -> Result<Ruleset, Unreadable> {
-    let mut reader = Reader { socket: Socket::open(NlFamily::Netfilter, Part::Most)?, sequence: 1 };
+    read(Connection::open(Protocol::Netfilter, Part::Most)?)
+}
+
+fn read(connection: Connection) -> Result<Ruleset, Unreadable> {
+    let mut reader = Reader { connection };
     for _ in 0..TRIES {
         match reader.ruleset() {
             Err(Unreadable::Unsettled) => {}
@@ -84,8 +76,7 @@ pub fn ruleset() -> Result<Ruleset, Unreadable> {
 }
 
 struct Reader {
-    socket: Socket,
-    sequence: u32,
+    connection: Connection,
 }
 
 impl Reader {
@@ -94,14 +85,14 @@ impl Reader {
         let before = self.generation()?;
         let mut ruleset = Ruleset::default();
         for kind in [message::GETTABLE, message::GETCHAIN, message::GETRULE, message::GETSET] {
-            self.ask(kind, NlmF::DUMP, 0, &[], |message| ruleset.add(message))?;
+            self.list(kind, 0, &[], |message| ruleset.add(message))?;
         }
         for (family, table, set) in ruleset.sets_in_use() {
             let attributes = [(elements::TABLE, table.as_bytes()), (elements::SET, set.as_bytes())];
             let kind = message::GETSETELEM;
-            match self.ask(kind, NlmF::DUMP, family.number(), &attributes, |message| ruleset.add(message)) {
+            match self.list(kind, family.number(), &attributes, |message| ruleset.add(message)) {
                 // It has gone since.
-                Err(Failure::Refused(Errno::ENOENT)) => return Err(Unreadable::Unsettled),
+                Err(error) if error.refused() == Some(Errno::ENOENT) => return Err(Unreadable::Unsettled),
                 done => done?,
             }
         }
@@ -114,90 +105,27 @@ impl Reader {
 
     /// The number of the last change, as bytes.
     fn generation(&mut self) -> Result<Vec<u8>, Unreadable> {
-        let mut generation = Vec::new();
-        self.ask(message::GETGEN, NlmF::ACK, 0, &[], |message| {
-            generation = message.payload.to_vec();
-            Ok(())
-        })?;
-        Ok(generation)
+        let request = Request::new(SUBSYSTEM | message::GETGEN, header(0));
+        Ok(self.connection.one(request, |_| {}, |message| Ok(Some(message.payload.to_vec())))?)
     }
 
-    /// Ask, and hand on every message of the answer.
-    fn ask(
+    /// Read a list once: the whole ruleset is read again if a part of it changed.
+    fn list(
         &mut self,
         kind: u16,
-        flags: NlmF,
         family: u8,
         attributes: &[(u16, &[u8])],
         mut take: impl FnMut(&Message<'_>) -> Result<(), WireError>,
-    ) -> Result<(), Failure> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let mut writer = Writer::with_capacity(512);
-        // struct nfgenmsg: the family, NFNETLINK_V0, and a resource number that nf_tables does not use.
-        let header = [family, 0, 0, 0];
-        let message = writer.begin_with(SUBSYSTEM | kind, (NlmF::REQUEST | flags).bits(), self.sequence, header);
-        for (kind, text) in attributes {
-            writer.string(*kind, text);
-        }
-        writer.end(message);
-        self.socket.send(writer.as_bytes())?;
-        let mut settled = true;
-        let mut wrong = None;
-        loop {
-            for message in Messages::new(self.socket.receive()?) {
-                let message = message?;
-                if message.sequence != self.sequence {
-                    continue;
-                }
-                settled &= message.flags & NlmF::DUMP_INTR.bits() == 0;
-                match verdict(&message)? {
-                    // A dump is read to its end all the same: the socket serves one at a time.
-                    Verdict::Payload => wrong = wrong.or(take(&message).err()),
-                    Verdict::Nothing => {}
-                    Verdict::Refused { errno, .. } => return Err(Failure::Refused(errno)),
-                    Verdict::End => {
-                        return match wrong {
-                            Some(error) if settled => Err(error.into()),
-                            _ if settled => Ok(()),
-                            _ => Err(Failure::Other(Unreadable::Unsettled)),
-                        };
-                    }
-                }
-            }
-        }
+    ) -> Result<(), Error> {
+        let request = Request::new(SUBSYSTEM | kind, header(family)).with(flag::DUMP);
+        let write = |writer: &mut Writer| attributes.iter().for_each(|(kind, text)| writer.string(*kind, text));
+        self.connection.each(request, write, |message| take(message).map(|()| Next::More)).map(drop)
     }
 }
 
-/// What became of a question.
-enum Failure {
-    Refused(Errno),
-    Other(Unreadable),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Other(error.into())
-    }
-}
-
-impl From<WireError> for Failure {
-    fn from(error: WireError) -> Self {
-        Self::Other(error.into())
-    }
-}
-
-impl From<Failure> for Unreadable {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Other(unreadable) => unreadable,
-            Failure::Refused(Errno::EPERM) => Self::NotPermitted,
-            // What nfnetlink says when nobody serves the subsystem.
-            Failure::Refused(Errno::EINVAL | Errno::EOPNOTSUPP) => Self::NoNftables,
-            Failure::Refused(errno) => {
-                Self::Failed(Error::Socket { doing: "reading the packet filter", source: errno.into() })
-            }
-        }
-    }
+/// `struct nfgenmsg`: the family, NFNETLINK_V0, and a resource number that nf_tables does not use.
+const fn header(family: u8) -> [u8; 4] {
+    [family, 0, 0, 0]
 }
 
 /// The tables of the older iptables, ip6tables and arptables that are in use; netlink does not show what is in them.
@@ -218,16 +146,63 @@ impl Legacy {
     /// # Errors
     /// A file is there and cannot be read.
     pub fn read() -> Result<Self, Unreadable> {
-        Ok(Self { ip: names("ip_tables_names")?, ip6: names("ip6_tables_names")?, arp: names("arp_tables_names")? })
+        Ok(Self {
+            ip: names("/proc/net/ip_tables_names")?,
+            ip6: names("/proc/net/ip6_tables_names")?,
+            arp: names("/proc/net/arp_tables_names")?,
+        })
     }
 }
 
-fn names(file: &str) -> Result<Vec<String>, Unreadable> {
+fn names(file: &'static str) -> Result<Vec<String>, Unreadable> {
     // /proc/net is that of the process, and a thread may be in another namespace.
-    match fs::read_to_string(format!("/proc/thread-self/net/{file}")) {
+    match fs::read_to_string(file.replacen("/proc/", "/proc/thread-self/", 1)) {
         Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(Unreadable::NotPermitted),
-        Err(source) => Err(Unreadable::Failed(Error::Socket { doing: "/proc/net/ip_tables_names", source })),
+        Err(error) => Err(Unreadable::File(file, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netlink_exchange::fake::{self, Reply};
+
+    use super::*;
+
+    fn failure(reply: Reply) -> String {
+        read(Connection::over(fake::kernel(move |_| vec![vec![reply.clone()]]))).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn why_rules_cannot_be_read_is_reported() {
+        let cases = [
+            (Errno::ENOBUFS, "the packet filter cannot be read: No buffer space available"),
+            (Errno::ENOENT, "the packet filter cannot be read: No such file or directory"),
+            (Errno::EPERM, "reading the packet filter takes root (CAP_NET_ADMIN)"),
+            (Errno::EINVAL, "the kernel has no nf_tables"),
+        ];
+        for (errno, text) in cases {
+            assert_eq!(failure(Reply::error(errno.raw())), text);
+        }
+        let socket = Error::Socket { doing: "netlink receive", source: Errno::ENOBUFS.into() };
+        assert_eq!(
+            Unreadable::from(socket).to_string(),
+            "the packet filter cannot be read: netlink receive: No buffer space available"
+        );
+        let file = Unreadable::File("/proc/net/ip_tables_names", Errno::ENOMEM.into());
+        assert_eq!(file.to_string(), "/proc/net/ip_tables_names: Cannot allocate memory");
+    }
+
+    #[test]
+    fn rules_that_keep_changing_are_reported_as_that() {
+        let mut generation = 0;
+        let changing = fake::kernel(move |request| {
+            generation += 1;
+            let is_list = request.flags & flag::DUMP == flag::DUMP;
+            vec![vec![if is_list { Reply::done() } else { Reply::new(request.kind, vec![generation, 0, 0, 0]) }]]
+        });
+        let error = read(Connection::over(changing)).unwrap_err();
+        assert_eq!(error.to_string(), "the packet filter keeps changing while it is read; try again");
     }
 }

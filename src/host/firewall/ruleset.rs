@@ -8,7 +8,7 @@ use super::numbers::{
     SUBSYSTEM, chain as c, element as el, elements as els, family, hook as h, message as m, rule as r, set as s,
     table as t,
 };
-use crate::kernel::wire::{Attribute, Attributes, Message, WireError};
+use netlink_exchange::{Attribute, Attributes, Message, WireError};
 
 /// The family of a table: which packets its chains see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::*;
-use crate::kernel::wire::{Message, Messages};
 use crate::model::{InterfaceName, Protocol};
+use netlink_exchange::{Message, Messages};
 
 /// The replies, and before them the rules as nft lists them.
 const CAPTURE: &str = include_str!("../../../tests/captures/nftables.hex");

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::io;
 
-use nix::errno::Errno;
-
 use crate::host::route;
 
 /// A refusal in words of our own, which say all there is to say.
@@ -39,7 +37,7 @@ pub(super) fn state(message: String) -> anyhow::Error {
 pub fn is_not_permitted(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
-            || cause.downcast_ref::<route::Error>().and_then(route::Error::errno) == Some(Errno::EPERM)
+            || cause.downcast_ref::<route::Error>().is_some_and(route::Error::is_not_permitted)
     })
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use anyhow::Result;
-use nix::errno::Errno;
+use netlink_exchange::Errno;
 
 use super::error::{state, wrong};
 use super::filter::Filter;

@@ -2,27 +2,17 @@
 
 use std::net::IpAddr;
 
-use neli::consts::nl::NlmF;
-use neli::consts::socket::NlFamily;
+use netlink_exchange::{Connection, Message, Part, Protocol, Request, WireError, Writer, flag};
 
 use super::decode;
 use super::error::Error;
 use super::numbers::{address as a, message, route as r};
 use super::types::{Address, Link, Neighbour, Prefix, Route, RouteQuery, Rule, Scope};
-use crate::kernel::socket::{Part, Socket};
-use crate::kernel::verdict::{Verdict, verdict};
-use crate::kernel::wire::{Messages, WireError, Writer};
-use crate::kernel::{self};
 use crate::model::Family;
-
-/// How often a dump that changed under our eyes is read again.
-const DUMP_TRIES: u32 = 16;
 
 /// A connection to rtnetlink, in the network namespace it was opened in.
 pub struct Client {
-    socket: Socket,
-    writer: Writer,
-    sequence: u32,
+    connection: Connection,
 }
 
 impl Client {
@@ -31,7 +21,15 @@ impl Client {
     /// # Errors
     /// There is no netlink socket to be had.
     pub fn connect() -> Result<Self, Error> {
-        Ok(Self { socket: Socket::open(NlFamily::Route, Part::Most)?, writer: Writer::with_capacity(512), sequence: 0 })
+        let connection =
+            Connection::open(Protocol::Route, Part::Most).map_err(|error| failed("reach rtnetlink", error))?;
+        Ok(Self { connection })
+    }
+
+    /// The same over another transport.
+    #[cfg(test)]
+    pub(super) fn over(connection: Connection) -> Self {
+        Self { connection }
     }
 
     /// All interfaces, in the order of their numbers.
@@ -89,7 +87,7 @@ impl Client {
         if query.from.is_some() {
             header[2] = length;
         }
-        self.ask(message::GET_ROUTE, NlmF::empty(), header, |writer| {
+        let attributes = |writer: &mut Writer| {
             ip(writer, r::DESTINATION, query.to);
             if let Some(from) = query.from {
                 ip(writer, r::SOURCE, from);
@@ -99,13 +97,13 @@ impl Client {
                     writer.u32(kind, value);
                 }
             }
-        })?;
-        let mut answer = None;
-        self.answers(&what, message::NEW_ROUTE, |payload| {
-            answer = decode::route(payload)?;
-            Ok(answer.is_some())
-        })?;
-        answer.ok_or(Error::Netlink(kernel::Error::NoAnswer))
+        };
+        self.connection
+            .one(Request::new(message::GET_ROUTE, header), attributes, |answer| match answer.kind {
+                message::NEW_ROUTE => decode::route(answer.payload),
+                _ => Ok(None),
+            })
+            .map_err(|error| failed(what, error))
     }
 
     /// Add an address.
@@ -113,7 +111,7 @@ impl Client {
     /// # Errors
     /// The interface has it already (`EEXIST`), is not there (`ENODEV`), or we may not (`EPERM`); or netlink fails.
     pub fn add_address(&mut self, address: &Address) -> Result<(), Error> {
-        let flags = NlmF::CREATE | NlmF::EXCL;
+        let flags = flag::CREATE | flag::EXCLUSIVE;
         self.change_address("add", message::NEW_ADDRESS, flags, address)
     }
 
@@ -122,16 +120,16 @@ impl Client {
     /// # Errors
     /// There is no such address (`EADDRNOTAVAIL`), or we may not (`EPERM`); or netlink fails.
     pub fn delete_address(&mut self, address: &Address) -> Result<(), Error> {
-        self.change_address("delete", message::DELETE_ADDRESS, NlmF::empty(), address)
+        self.change_address("delete", message::DELETE_ADDRESS, 0, address)
     }
 
-    fn change_address(&mut self, verb: &str, kind: u16, flags: NlmF, address: &Address) -> Result<(), Error> {
+    fn change_address(&mut self, verb: &str, kind: u16, flags: u16, address: &Address) -> Result<(), Error> {
         let what = format!("{verb} the address {}/{}", address.address, address.prefix);
         let [i0, i1, i2, i3] = address.index.to_ne_bytes();
         // The flags' low byte; all of them are in the attribute.
         let [low, ..] = address.flags.0.to_le_bytes();
         let header = [number(address.address), address.prefix, low, address.scope.into(), i0, i1, i2, i3];
-        self.ask(kind, NlmF::ACK | flags, header, |writer| {
+        let attributes = |writer: &mut Writer| {
             ip(writer, a::LOCAL, address.address);
             ip(writer, a::ADDRESS, address.peer.unwrap_or(address.address));
             if let Some(broadcast) = address.broadcast {
@@ -148,8 +146,9 @@ impl Client {
                 times[4..8].copy_from_slice(&address.valid.unwrap_or(u32::MAX).to_ne_bytes());
                 writer.bytes(a::CACHE, &times);
             }
-        })?;
-        self.answers(&what, kind, |_| Ok(false))
+        };
+        let request = Request::new(kind, header).with(flags);
+        self.connection.ask(request, attributes).map_err(|error| failed(what, error))
     }
 
     /// Add a route. What [`Route`] says is not used when adding is not used.
@@ -158,7 +157,7 @@ impl Client {
     /// There is such a route already (`EEXIST`), the interface is not there (`ENODEV`) or down (`ENETDOWN`), or we may not
     /// (`EPERM`); the route has several ways; or netlink fails.
     pub fn add_route(&mut self, route: &Route) -> Result<(), Error> {
-        self.change_route("add", message::NEW_ROUTE, NlmF::CREATE | NlmF::EXCL, route)
+        self.change_route("add", message::NEW_ROUTE, flag::CREATE | flag::EXCLUSIVE, route)
     }
 
     /// Delete a route: the one with just these values.
@@ -166,10 +165,10 @@ impl Client {
     /// # Errors
     /// There is no such route (`ESRCH`), or we may not (`EPERM`); the route has several ways; or netlink fails.
     pub fn delete_route(&mut self, route: &Route) -> Result<(), Error> {
-        self.change_route("delete", message::DELETE_ROUTE, NlmF::empty(), route)
+        self.change_route("delete", message::DELETE_ROUTE, 0, route)
     }
 
-    fn change_route(&mut self, verb: &str, kind: u16, flags: NlmF, route: &Route) -> Result<(), Error> {
+    fn change_route(&mut self, verb: &str, kind: u16, flags: u16, route: &Route) -> Result<(), Error> {
         if !route.next_hops.is_empty() {
             return Err(Error::SeveralWays);
         }
@@ -196,7 +195,7 @@ impl Client {
             0,
             0,
         ];
-        self.ask(kind, NlmF::ACK | flags, header, |writer| {
+        let attributes = |writer: &mut Writer| {
             ip(writer, r::DESTINATION, route.destination.address);
             if let Some(source) = route.source {
                 ip(writer, r::SOURCE, source.address);
@@ -217,11 +216,11 @@ impl Client {
                     writer.u32(kind, value);
                 }
             }
-        })?;
-        self.answers(&what, kind, |_| Ok(false))
+        };
+        let request = Request::new(kind, header).with(flags);
+        self.connection.ask(request, attributes).map_err(|error| failed(what, error))
     }
 
-    /// Read a dump to its end; read again if it changed meanwhile.
     fn dump<T, const N: usize>(
         &mut self,
         what: &str,
@@ -230,70 +229,13 @@ impl Client {
         header: [u8; N],
         decode: fn(&[u8]) -> Result<Option<T>, WireError>,
     ) -> Result<Vec<T>, Error> {
-        for _ in 0..DUMP_TRIES {
-            let mut entries = Vec::new();
-            self.ask(ask, NlmF::DUMP, header, |_| {})?;
-            let outcome = self.answers(what, answer, |payload| {
-                entries.extend(decode(payload)?);
-                Ok(false)
-            });
-            match outcome {
-                Ok(()) => return Ok(entries),
-                Err(Error::Netlink(kernel::Error::Unsettled)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(Error::Netlink(kernel::Error::Unsettled))
+        let take = |message: &Message<'_>| if message.kind == answer { decode(message.payload) } else { Ok(None) };
+        self.connection.dump(Request::new(ask, header), |_| {}, take).map_err(|error| failed(what, error))
     }
+}
 
-    /// Send one question or change.
-    fn ask<const N: usize>(
-        &mut self,
-        kind: u16,
-        flags: NlmF,
-        header: [u8; N],
-        attributes: impl FnOnce(&mut Writer),
-    ) -> Result<(), Error> {
-        self.writer.clear();
-        self.sequence = self.sequence.wrapping_add(1);
-        let message = self.writer.begin_with(kind, (NlmF::REQUEST | flags).bits(), self.sequence, header);
-        attributes(&mut self.writer);
-        self.writer.end(message);
-        Ok(self.socket.send(self.writer.as_bytes())?)
-    }
-
-    /// Read what is answered to the request just sent, up to its end or till `take` says that this is all.
-    fn answers(
-        &mut self,
-        what: &str,
-        kind: u16,
-        mut take: impl FnMut(&[u8]) -> Result<bool, WireError>,
-    ) -> Result<(), Error> {
-        let mut settled = true;
-        loop {
-            for message in Messages::new(self.socket.receive()?) {
-                let message = message?;
-                if message.sequence != self.sequence {
-                    // The rest of an answer that was given up.
-                    continue;
-                }
-                settled &= message.flags & NlmF::DUMP_INTR.bits() == 0;
-                match verdict(&message)? {
-                    Verdict::Payload if message.kind == kind => {
-                        if take(message.payload)? {
-                            return Ok(());
-                        }
-                    }
-                    Verdict::Payload | Verdict::Nothing => {}
-                    Verdict::End if settled => return Ok(()),
-                    Verdict::End => return Err(Error::Netlink(kernel::Error::Unsettled)),
-                    Verdict::Refused { errno, words } => {
-                        return Err(Error::Refused { what: what.to_owned(), errno, words });
-                    }
-                }
-            }
-        }
-    }
+fn failed(what: impl Into<String>, error: netlink_exchange::Error) -> Error {
+    Error::Failed { what: what.into(), error }
 }
 
 /// `AF_INET` or `AF_INET6`.

@@ -8,8 +8,8 @@ use super::types::{
     Address, AddressFlags, HardwareAddress, Link, LinkFlags, Neighbour, NeighbourState, NextHop, OperationalState,
     Prefix, Route, Rule,
 };
-use crate::kernel::wire::{Attribute, Attributes, WireError};
 use crate::model::Family;
+use netlink_exchange::{Attribute, Attributes, WireError};
 
 /// What a message comes to: None if it is of a family that is not ours.
 type Decoded<T> = Result<Option<T>, WireError>;

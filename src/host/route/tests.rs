@@ -5,7 +5,9 @@ use proptest::prelude::*;
 
 use super::decode;
 use super::*;
-use crate::kernel::wire::{MESSAGE_HEADER, Writer};
+use netlink_exchange::fake::{self, Reply};
+use netlink_exchange::wire::MESSAGE_HEADER;
+use netlink_exchange::{Connection, Errno, Writer, flag};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -77,7 +79,7 @@ fn this_machine_s_loopback_is_found() {
     client.neighbours().unwrap();
     client.rules().unwrap();
     let query = RouteQuery { output: Some(u32::MAX), ..RouteQuery::to(ip("127.0.0.1")) };
-    assert_eq!(client.route_to(&query).unwrap_err().errno(), Some(nix::errno::Errno::ENODEV));
+    assert_eq!(client.route_to(&query).unwrap_err().errno(), Some(Errno::ENODEV));
     // A refusal leaves the socket fit for the next question.
     assert_eq!(client.links().unwrap(), links);
 }
@@ -112,4 +114,22 @@ proptest! {
             prop_assert!(!error.to_string().is_empty());
         }
     }
+}
+
+/// A client of a kernel that answers so.
+fn client(reply: Reply) -> Client {
+    Client::over(Connection::over(fake::kernel(move |_| vec![vec![reply.clone()]])))
+}
+
+#[test]
+fn routes_that_keep_changing_are_reported_as_routes() {
+    let mut client = client(Reply::done().with(flag::DUMP_INTERRUPTED));
+    let error = client.routes().unwrap_err();
+    assert_eq!(error.to_string(), "cannot read the routes: another program keeps changing what is read; try again");
+}
+
+#[test]
+fn a_refused_list_says_which() {
+    let error = client(Reply::error(Errno::ENOENT.raw())).rules().unwrap_err();
+    assert_eq!(error.to_string(), "cannot read the rules: No such file or directory");
 }

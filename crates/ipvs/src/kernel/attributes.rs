@@ -1,7 +1,7 @@
 //! The numbers of the IPVS generic netlink family, as `include/uapi/linux/ip_vs.h` gives them.
 
 /// `IPVS_GENL_NAME`.
-pub const FAMILY_NAME: &[u8] = b"IPVS";
+pub const FAMILY_NAME: &str = "IPVS";
 /// `IPVS_GENL_VERSION`.
 pub const FAMILY_VERSION: u8 = 1;
 

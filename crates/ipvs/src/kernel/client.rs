@@ -1,46 +1,38 @@
 //! The client: questions to the kernel's IPVS and what it answers.
 
-use neli::consts::genl::{CtrlAttr, CtrlCmd};
-use neli::consts::nl::{GenlId, NlmF};
-use neli::consts::socket::NlFamily;
-use nix::errno::Errno;
+use netlink_exchange::{Connection, Errno, Next, Part, Protocol, Request, Transport, WireError, Writer, flag};
 
 use super::attributes::{FAMILY_NAME, FAMILY_VERSION, command};
 use super::decode;
 use super::encode;
 use super::error::{Asked, Error, Refusal, Unavailable};
 use super::module::{self, LoadFailure};
-use super::socket::{Part, Socket, Transport};
-use super::verdict::{Verdict, verdict};
-use super::wire::{Attributes, Message, Messages, WireError, Writer};
 use crate::model::{
     Change, Daemon, DaemonRole, Destination, DestinationEntry, Family, Info, Service, ServiceEntry, ServiceKey, Table,
     TableService, Timeouts,
 };
 
-/// Messages in one send at most. Past this, a larger batch gains nothing and risks the room for error messages.
-const BATCH_MESSAGES: usize = 256;
-/// Bytes in one send at most.
-const BATCH_BYTES: usize = 64 * 1024;
 /// How often a dump that changed under our eyes is read again.
 const DUMP_TRIES: u32 = 16;
 
 /// A connection to the kernel's IPVS: one socket for as many requests as there are, and others for dumps with larger parts,
 /// opened with the first such dump. So the thread has to stay in the network namespace that it was in.
 pub struct Client {
-    /// By [`Part`].
-    sockets: [Option<Socket>; 3],
+    connection: Connection,
+    /// The number of the family in this kernel.
+    family: u16,
     /// The part that the destinations of every service fitted into so far, if any did.
     destinations: Part,
-    writer: Writer,
-    family: u16,
-    sequence: u32,
     /// Whether counters are read.
     counters: bool,
     /// How many destinations the last service had: often they are all alike.
     expected: usize,
-    /// Whether the socket is our own, and others like it can be opened.
-    own: bool,
+}
+
+/// Requests to the family of this number.
+struct Ipvs<'c> {
+    connection: &'c mut Connection,
+    family: u16,
 }
 
 /// A question that is answered by a list.
@@ -55,12 +47,6 @@ struct Dump<'k, D, S> {
     decode: D,
     /// Whether a message says what an entry says, but for counters.
     same: S,
-}
-
-/// What reading an answer comes to, message by message.
-enum Next {
-    More,
-    Done,
 }
 
 impl Client {
@@ -81,7 +67,8 @@ impl Client {
     /// # Errors
     /// Netlink itself fails.
     pub fn connect_if_present() -> Result<Option<Self>, Error> {
-        Self::with(Socket::open(NlFamily::Generic, Part::Page)?, true)
+        let connection = Connection::open(Protocol::Generic, Part::Page).map_err(Error::of(Asked::Other))?;
+        Self::with(connection, Part::Page)
     }
 
     /// As [`Client::connect_if_present`], over another transport than a netlink socket of our own: to see what comes of one
@@ -90,24 +77,17 @@ impl Client {
     /// # Errors
     /// The transport fails, or what comes over it makes no sense.
     pub fn over(transport: Box<dyn Transport>) -> Result<Option<Self>, Error> {
-        Self::with(Socket::over(transport, Part::TwoPages), false)
+        // A transport that is given is the only one: there is nothing to grow into.
+        Self::with(Connection::over(transport), Part::TwoPages)
     }
 
-    fn with(socket: Socket, own: bool) -> Result<Option<Self>, Error> {
-        let mut client = Self {
-            sockets: [Some(socket), None, None],
-            // A transport that is given is the only one: there is nothing to grow into.
-            destinations: if own { Part::Page } else { Part::TwoPages },
-            writer: Writer::with_capacity(512),
-            family: 0,
-            // Any start will do; a number that is not 0 tells our messages from the kernel's own.
-            sequence: 1,
-            counters: true,
-            expected: 0,
-            own,
-        };
-        let family = client.resolve()?;
-        Ok(family.map(|family| Self { family, ..client }))
+    fn with(mut connection: Connection, destinations: Part) -> Result<Option<Self>, Error> {
+        let family = connection.family(FAMILY_NAME).map_err(Error::of(Asked::Other))?;
+        Ok(family.map(|family| Self { connection, family, destinations, counters: true, expected: 0 }))
+    }
+
+    fn ipvs(&mut self) -> Ipvs<'_> {
+        Ipvs { connection: &mut self.connection, family: self.family }
     }
 
     /// Read no counters from here on: all are 0 in what [`Client::services`], [`Client::destinations`] and
@@ -116,60 +96,12 @@ impl Client {
         self.counters = false;
     }
 
-    /// The socket that reads parts of this size.
-    fn socket(&mut self, part: Part) -> Result<&mut Socket, Error> {
-        let index = if self.own { part as usize } else { 0 };
-        match &mut self.sockets[index] {
-            Some(socket) => Ok(socket),
-            none => Ok(none.insert(Socket::open(NlFamily::Generic, part)?)),
-        }
-    }
-
-    /// The number of the family in this kernel.
-    fn resolve(&mut self) -> Result<Option<u16>, Error> {
-        self.writer.clear();
-        self.sequence = self.sequence.wrapping_add(1);
-        let message =
-            self.writer.begin(GenlId::Ctrl.into(), NlmF::REQUEST.bits(), self.sequence, CtrlCmd::Getfamily.into(), 1);
-        self.writer.string(CtrlAttr::FamilyName.into(), FAMILY_NAME);
-        self.writer.end(message);
-        self.send(Part::Page)?;
-        let mut family = None;
-        let answer = self.answers(Part::Page, Asked::Other, |message| {
-            for attribute in Attributes::generic(message.payload)? {
-                let attribute = attribute?;
-                if attribute.kind == u16::from(CtrlAttr::FamilyId) {
-                    family = Some(attribute.u16("the family's number")?);
-                }
-            }
-            Ok(Next::Done)
-        });
-        match answer {
-            Ok(_) => Ok(family),
-            Err(Error::Refused(Refusal { errno: Errno::ENOENT, .. })) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Make one change.
     ///
     /// # Errors
     /// The kernel refuses it; or netlink fails.
     pub fn change(&mut self, change: &Change) -> Result<(), Error> {
-        self.writer.clear();
-        let _ = self.write_change(change, NlmF::ACK);
-        self.send(Part::Page)?;
-        match (self.answers(Part::Page, change.into(), |_| Ok(Next::More)), change) {
-            // A daemon that is stopped before it has begun to run ends with EINTR, and to that netlink gives no answer
-            // (`netlink_rcv_skb`), though all is done.
-            (Err(Error::NoAnswer), Change::StopDaemon(daemon)) => {
-                match self.daemons()?.iter().any(|running| running.role == daemon.role) {
-                    true => Err(Error::NoAnswer),
-                    false => Ok(()),
-                }
-            }
-            (outcome, _) => outcome.map(drop),
-        }
+        self.ipvs().change(change)
     }
 
     /// Begin a batch: many changes in few system calls, made in order. `refused` hears of each that the kernel does not
@@ -178,18 +110,9 @@ impl Client {
     /// # Errors
     /// The socket does not take the settings for it.
     pub fn batch<T, F: FnMut(T, Refusal)>(&mut self, refused: F) -> Result<Batch<'_, T, F>, Error> {
-        self.socket(Part::Page)?.expect_many()?;
-        self.writer.clear();
-        Ok(Batch { client: self, pending: Vec::with_capacity(BATCH_MESSAGES), last: None, refused })
-    }
-
-    fn write_change(&mut self, change: &Change, flags: NlmF) -> super::wire::Mark {
-        self.sequence = self.sequence.wrapping_add(1);
-        let flags = (NlmF::REQUEST | flags).bits();
-        let message = self.writer.begin(self.family, flags, self.sequence, encode::command_of(change), FAMILY_VERSION);
-        encode::write_change(&mut self.writer, change);
-        self.writer.end(message);
-        message
+        let family = self.family;
+        let batch = self.connection.batch().map_err(Error::of(Asked::Other))?;
+        Ok(Batch { batch, family, refused })
     }
 
     /// The version and the size of the connection table.
@@ -197,8 +120,7 @@ impl Client {
     /// # Errors
     /// The kernel refuses; or netlink fails.
     pub fn info(&mut self) -> Result<Info, Error> {
-        self.ask(Part::Page, command::GET_INFO, NlmF::empty(), |_| {})?;
-        self.one(Asked::Other, decode::info)
+        self.ipvs().one(command::GET_INFO, Asked::Other, |_| {}, decode::info)
     }
 
     /// The timeouts in force.
@@ -206,8 +128,7 @@ impl Client {
     /// # Errors
     /// The kernel refuses; or netlink fails.
     pub fn timeouts(&mut self) -> Result<Timeouts, Error> {
-        self.ask(Part::Page, command::GET_CONFIG, NlmF::empty(), |_| {})?;
-        self.one(Asked::Other, decode::timeouts)
+        self.ipvs().one(command::GET_CONFIG, Asked::Other, |_| {}, decode::timeouts)
     }
 
     /// The running sync daemons, the master first.
@@ -215,12 +136,7 @@ impl Client {
     /// # Errors
     /// The kernel refuses; or netlink fails.
     pub fn daemons(&mut self) -> Result<Vec<Daemon>, Error> {
-        let mut daemons = Vec::new();
-        self.ask(Part::Page, command::GET_DAEMON, NlmF::DUMP, |_| {})?;
-        self.answers(Part::Page, Asked::Other, |message| {
-            daemons.push(decode::daemon(message.payload)?);
-            Ok(Next::More)
-        })?;
+        let mut daemons = self.ipvs().daemons()?;
         daemons.sort_by_key(|daemon| daemon.role != DaemonRole::Master);
         Ok(daemons)
     }
@@ -230,8 +146,8 @@ impl Client {
     /// # Errors
     /// There is no such service; or netlink fails.
     pub fn service(&mut self, key: &ServiceKey) -> Result<ServiceEntry, Error> {
-        self.ask(Part::Page, command::GET_SERVICE, NlmF::empty(), |writer| encode::write_key(writer, key))?;
-        self.one(Asked::OneService, decode::service)
+        let of_service = |writer: &mut Writer| encode::write_key(writer, key);
+        self.ipvs().one(command::GET_SERVICE, Asked::OneService, of_service, decode::service)
     }
 
     /// All services, in the kernel's order.
@@ -357,15 +273,16 @@ impl Client {
         let mut part = dump.part;
         let mut entries = Vec::with_capacity(if dump.key.is_some() { self.expected } else { 0 });
         for _ in 0..DUMP_TRIES {
-            self.ask(part, dump.command, NlmF::DUMP, |writer| {
-                if let Some(key) = dump.key {
-                    encode::write_key(writer, key);
-                }
-            })?;
             // How many have come. Behind them stands what came the last time, as long as it is the same.
             let mut count = 0;
             let mut changed = false;
-            let answer = self.answers(part, dump.asked, |message| {
+            let request = request(self.family, dump.command).with(flag::DUMP).in_parts(part);
+            let attributes = |writer: &mut Writer| {
+                if let Some(key) = dump.key {
+                    encode::write_key(writer, key);
+                }
+            };
+            let answer = self.connection.each(request, attributes, |message| {
                 let known = match entries.get(count) {
                     Some(entry) => (dump.same)(entry, message.payload)?,
                     None => false,
@@ -385,9 +302,9 @@ impl Client {
                 Ok(parts) if parts <= 1 || !changed => return Ok(entries),
                 Ok(_) => {}
                 // No kernel of pages of 4 KiB has larger parts than were asked for; others may.
-                Err(Error::Wire(WireError::Truncated { .. })) if grows => entries.clear(),
-                Err(Error::Unsettled) => entries.clear(),
-                Err(error) => return Err(error),
+                Err(netlink_exchange::Error::Wire(WireError::Truncated { .. })) if grows => entries.clear(),
+                Err(netlink_exchange::Error::Unsettled) => entries.clear(),
+                Err(error) => return Err(Error::of(dump.asked)(error)),
             }
             if grows {
                 // What does not fit into one part may fit into a larger one, which saves reading it twice.
@@ -397,86 +314,50 @@ impl Client {
         }
         Err(Error::Unsettled)
     }
-
-    /// Send one question.
-    fn ask(&mut self, part: Part, command: u8, flags: NlmF, attributes: impl FnOnce(&mut Writer)) -> Result<(), Error> {
-        self.socket(part)?.finish_answer();
-        self.writer.clear();
-        self.sequence = self.sequence.wrapping_add(1);
-        let flags = (NlmF::REQUEST | flags).bits();
-        let message = self.writer.begin(self.family, flags, self.sequence, command, FAMILY_VERSION);
-        attributes(&mut self.writer);
-        self.writer.end(message);
-        self.send(part)
-    }
-
-    /// Send what was written.
-    fn send(&mut self, part: Part) -> Result<(), Error> {
-        let writer = std::mem::take(&mut self.writer);
-        let outcome = self.socket(part).and_then(|socket| socket.send(writer.as_bytes()));
-        self.writer = writer;
-        outcome
-    }
-
-    /// The single message that answers the question just sent.
-    fn one<T>(&mut self, asked: Asked, decode: impl Fn(&[u8]) -> Result<T, WireError>) -> Result<T, Error> {
-        let mut value = None;
-        self.answers(Part::Page, asked, |message| {
-            value = Some(decode(message.payload)?);
-            Ok(Next::Done)
-        })?;
-        value.ok_or(Error::NoAnswer)
-    }
-
-    /// Read the answer to the question just sent, up to its end. Returns in how many parts it came, not counting those
-    /// without a payload.
-    fn answers(
-        &mut self,
-        part: Part,
-        asked: Asked,
-        mut take: impl FnMut(&Message<'_>) -> Result<Next, Error>,
-    ) -> Result<usize, Error> {
-        let sequence = self.sequence;
-        let mut settled = true;
-        let mut parts = 0;
-        let socket = self.socket(part)?;
-        socket.unfinished = true;
-        loop {
-            let mut counted = false;
-            for message in Messages::new(socket.receive()?) {
-                let message = message?;
-                if message.sequence != sequence {
-                    // The rest of an answer that was given up.
-                    continue;
-                }
-                settled &= message.flags & NlmF::DUMP_INTR.bits() == 0;
-                let outcome = match verdict(&message)? {
-                    Verdict::Nothing => continue,
-                    Verdict::Payload => {
-                        if !std::mem::replace(&mut counted, true) {
-                            parts += 1;
-                        }
-                        match take(&message)? {
-                            Next::More => continue,
-                            Next::Done => Ok(parts),
-                        }
-                    }
-                    Verdict::End if settled => Ok(parts),
-                    Verdict::End => Err(Error::Unsettled),
-                    Verdict::Refused { errno, words } => Err(refused(Refusal { asked, errno, words })),
-                };
-                socket.unfinished = false;
-                return outcome;
-            }
-        }
-    }
 }
 
-/// Not being allowed to has a form of its own: ipvsadm finds out before all else.
-fn refused(refusal: Refusal) -> Error {
-    match refusal.errno {
-        Errno::EPERM => Error::Unavailable(Unavailable::NotPermitted),
-        _ => Error::Refused(refusal),
+/// The start of a request to this family.
+const fn request(family: u16, command: u8) -> Request<4> {
+    Request::generic(family, command, FAMILY_VERSION)
+}
+
+impl Ipvs<'_> {
+    const fn request(&self, command: u8) -> Request<4> {
+        request(self.family, command)
+    }
+
+    fn one<T>(
+        &mut self,
+        command: u8,
+        asked: Asked,
+        attributes: impl FnOnce(&mut Writer),
+        decode: impl Fn(&[u8]) -> Result<T, WireError>,
+    ) -> Result<T, Error> {
+        let request = self.request(command);
+        self.connection.one(request, attributes, |message| decode(message.payload).map(Some)).map_err(Error::of(asked))
+    }
+
+    fn daemons(&mut self) -> Result<Vec<Daemon>, Error> {
+        let request = self.request(command::GET_DAEMON);
+        self.connection
+            .dump(request, |_| {}, |message| decode::daemon(message.payload).map(Some))
+            .map_err(Error::of(Asked::Other))
+    }
+
+    fn change(&mut self, change: &Change) -> Result<(), Error> {
+        let request = self.request(encode::command_of(change));
+        let outcome = self.connection.ask(request, |writer| encode::write_change(writer, change));
+        match (outcome.map_err(Error::of(change.into())), change) {
+            // A daemon that is stopped before it has begun to run ends with EINTR, and to that netlink gives no answer
+            // (`netlink_rcv_skb`), though all is done.
+            (Err(Error::NoAnswer), Change::StopDaemon(daemon)) => {
+                match self.daemons()?.iter().any(|running| running.role == daemon.role) {
+                    true => Err(Error::NoAnswer),
+                    false => Ok(()),
+                }
+            }
+            (outcome, _) => outcome,
+        }
     }
 }
 
@@ -485,10 +366,8 @@ fn refused(refusal: Refusal) -> Error {
 /// What was pushed is made at the latest by [`Batch::finish`]; a batch dropped before that leaves its last part unsent.
 #[must_use]
 pub struct Batch<'c, T, F: FnMut(T, Refusal)> {
-    client: &'c mut Client,
-    /// Tag and kind of each message not yet sent, in order of their sequence numbers.
-    pending: Vec<(T, Asked)>,
-    last: Option<super::wire::Mark>,
+    batch: netlink_exchange::Batch<'c, (T, Asked)>,
+    family: u16,
     refused: F,
 }
 
@@ -499,9 +378,10 @@ impl<T, F: FnMut(T, Refusal)> Batch<'_, T, F> {
     /// Netlink fails, or we may not change anything.
     pub fn push(&mut self, tag: T, change: &Change) -> Result<(), Error> {
         if let Change::StartDaemon(_) | Change::StopDaemon(_) = change {
-            // These may go without an answer, and so cannot tell of others; see `Client::change`.
+            // These may go without an answer, and so cannot tell of others; see `Ipvs::change`.
             self.flush()?;
-            return match self.client.change(change) {
+            let mut ipvs = Ipvs { connection: self.batch.connection(), family: self.family };
+            return match ipvs.change(change) {
                 Err(Error::Refused(refusal)) => {
                     (self.refused)(tag, refusal);
                     Ok(())
@@ -509,12 +389,9 @@ impl<T, F: FnMut(T, Refusal)> Batch<'_, T, F> {
                 outcome => outcome,
             };
         }
-        self.last = Some(self.client.write_change(change, NlmF::empty()));
-        self.pending.push((tag, change.into()));
-        if self.pending.len() >= BATCH_MESSAGES || self.client.writer.as_bytes().len() >= BATCH_BYTES {
-            self.flush()?;
-        }
-        Ok(())
+        let request = request(self.family, encode::command_of(change));
+        let is_full = self.batch.push((tag, change.into()), request, |writer| encode::write_change(writer, change));
+        if is_full { self.flush() } else { Ok(()) }
     }
 
     /// Send what has gathered, and hear what became of it.
@@ -522,36 +399,10 @@ impl<T, F: FnMut(T, Refusal)> Batch<'_, T, F> {
     /// # Errors
     /// Netlink fails, or we may not change anything.
     pub fn flush(&mut self) -> Result<(), Error> {
-        let Some(last) = self.last.take() else { return Ok(()) };
-        // The kernel reports every failure by itself, so one acknowledgement, of the last message, tells that all are
-        // through. More of them would only fill the receive buffer.
-        self.client.writer.add_flags(last, NlmF::ACK.bits());
-        let sent = self.client.send(Part::Page);
-        self.client.writer.clear();
-        sent?;
-        let first = self.client.sequence.wrapping_sub(self.pending.len() as u32).wrapping_add(1);
-        let mut pending = self.pending.drain(..).map(Some).collect::<Vec<_>>();
-        let socket = self.client.socket(Part::Page)?;
-        loop {
-            for message in Messages::new(socket.receive()?) {
-                let message = message?;
-                let index = message.sequence.wrapping_sub(first) as usize;
-                let Some(entry) = pending.get_mut(index) else { continue };
-                let asked = entry.as_ref().map_or(Asked::Other, |(_, asked)| *asked);
-                if let Verdict::Refused { errno, words } = verdict(&message)? {
-                    let refusal = Refusal { asked, errno, words };
-                    if refusal.errno == Errno::EPERM {
-                        return Err(refused(refusal));
-                    }
-                    if let Some((tag, _)) = entry.take() {
-                        (self.refused)(tag, refusal);
-                    }
-                }
-                if index + 1 == pending.len() {
-                    return Ok(());
-                }
-            }
-        }
+        let refused = &mut self.refused;
+        self.batch
+            .flush(|(tag, asked), refusal| refused(tag, Refusal::of(asked, refusal)))
+            .map_err(Error::of(Asked::Other))
     }
 
     /// Send the rest.

@@ -3,12 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::attributes::{daemon as da, destination as d, forward, info, service as s, stats, top, tunnel};
-use super::wire::{Attribute, Attributes, WireError};
 use crate::model::{
     Checksum, Counters, Daemon, DaemonRole, Destination, DestinationEntry, DestinationKey, Family, Forwarding, Info,
     InterfaceName, Netmask, Persistence, Protocol, Rates, SchedulerName, Service, ServiceEntry, ServiceFlags,
     ServiceKey, Statistics, Timeouts, Tunnel,
 };
+use netlink_exchange::{Attribute, Attributes, WireError};
 
 /// A service, from the payload of an `IPVS_CMD_NEW_SERVICE` message.
 ///

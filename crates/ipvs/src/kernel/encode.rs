@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use super::attributes::{command, daemon as da, destination as d, forward, service as s, top, tunnel};
-use super::wire::Writer;
 use crate::model::{
     Change, Checksum, Daemon, Destination, DestinationKey, Family, Forwarding, Netmask, Service, ServiceFlags,
     ServiceKey, Tunnel,
 };
+use netlink_exchange::Writer;
 
 /// The `IPVS_CMD_*` that asks for a change.
 pub(super) fn command_of(change: &Change) -> u8 {

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::io;
 
-use nix::errno::Errno;
+use netlink_exchange::{Errno, WireError, system_message};
 
-use super::wire::WireError;
 use crate::model::Change;
 
 /// What was asked of the kernel. The kernel answers with a bare error number; what it means depends on the question.
@@ -95,7 +94,7 @@ impl fmt::Display for Refusal {
             (_, Errno::ENOMEM) => "Memory allocation problem",
             (_, Errno::EOPNOTSUPP) => "Operation not supported with IPv6",
             (_, Errno::EAFNOSUPPORT) => "Operation not supported with specified address family",
-            (_, errno) => &system_message(errno),
+            (_, errno) => &errno.to_string(),
         };
         f.write_str(text)?;
         match &self.words {
@@ -103,13 +102,6 @@ impl fmt::Display for Refusal {
             None => Ok(()),
         }
     }
-}
-
-/// What the C library says of an error number.
-pub fn system_message(errno: Errno) -> String {
-    let text = io::Error::from(errno).to_string();
-    // The standard library adds ` (os error N)`.
-    text.rsplit_once(" (os error ").map_or(text.clone(), |(text, _)| text.to_owned())
 }
 
 /// Why there is no IPVS to talk to.
@@ -159,21 +151,36 @@ impl fmt::Display for Error {
                  Are you sure that IP Virtual Server is built in the kernel or as module?\n{failure}"
             ),
             Self::Refused(refusal) => refusal.fmt(f),
-            Self::Socket { doing, .. } => f.write_str(doing),
-            Self::Wire(_) => f.write_str("the kernel's answer cannot be read"),
+            Self::Socket { doing, source } => write!(f, "{doing}: {}", system_message(source)),
+            Self::Wire(error) => write!(f, "the kernel's answer cannot be read: {error}"),
             Self::Unsettled => f.write_str("the table keeps changing while it is read; try again"),
             Self::NoAnswer => f.write_str("the kernel sent no answer"),
         }
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Socket { source, .. } => Some(source),
-            Self::Wire(error) => Some(error),
-            _ => None,
+// Its text has the cause, so it has no source: it would be printed twice.
+impl std::error::Error for Error {}
+
+impl Error {
+    /// What an error of netlink means for this request.
+    pub(super) fn of(asked: Asked) -> impl Fn(netlink_exchange::Error) -> Self {
+        use netlink_exchange::Error as Netlink;
+        move |error| match error {
+            // Not being allowed to has a form of its own: ipvsadm finds out before all else.
+            Netlink::Refused(refusal) if refusal.errno == Errno::EPERM => Self::Unavailable(Unavailable::NotPermitted),
+            Netlink::Refused(refusal) => Self::Refused(Refusal::of(asked, refusal)),
+            Netlink::Socket { doing, source } => Self::Socket { doing, source },
+            Netlink::Wire(error) => Self::Wire(error),
+            Netlink::Unsettled => Self::Unsettled,
+            _ => Self::NoAnswer,
         }
+    }
+}
+
+impl Refusal {
+    pub(super) fn of(asked: Asked, refusal: netlink_exchange::Refusal) -> Self {
+        Self { asked, errno: refusal.errno, words: refusal.words }
     }
 }
 

@@ -11,11 +11,7 @@ pub mod decode;
 mod encode;
 mod error;
 pub mod module;
-pub mod socket;
-pub mod verdict;
-pub mod wire;
 
 pub use client::{Batch, Client};
-pub use error::system_message;
 pub use error::{Asked, Error, Refusal, Unavailable};
-pub use socket::{Netlink, Transport};
+pub use netlink_exchange::{Errno, Netlink, Transport, system_message, wire};

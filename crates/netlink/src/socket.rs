@@ -6,10 +6,35 @@ use std::os::fd::AsRawFd;
 use neli::consts::socket::{Msg, NlFamily};
 use neli::socket::NlSocket;
 use neli::utils::Groups;
-use nix::errno::Errno;
 use nix::sys::socket::{NetlinkAddr, connect};
 
-use super::error::Error;
+use crate::error::Error;
+use crate::wire::WireError;
+
+/// A protocol of netlink: what a socket is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// `NETLINK_ROUTE`: links, addresses, routes.
+    Route,
+    /// `NETLINK_SOCK_DIAG`: sockets.
+    SocketDiagnosis,
+    /// `NETLINK_NETFILTER`: the packet filter, connection tracking.
+    Netfilter,
+    /// `NETLINK_GENERIC`: the families of generic netlink.
+    Generic,
+}
+
+impl From<Protocol> for NlFamily {
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Route => Self::Route,
+            Protocol::SocketDiagnosis => Self::SockOrInetDiag,
+            Protocol::Netfilter => Self::Netfilter,
+            Protocol::Generic => Self::Generic,
+        }
+    }
+}
 
 /// How much is read at once. For every part of a dump the kernel allocates, and on many machines clears, a buffer as large
 /// as the largest read that the socket has seen (`netlink_dump`), twice for each dump, and a table is one dump for each
@@ -44,6 +69,9 @@ const RECEIVE_QUEUE: usize = 1024 * 1024;
 
 /// What carries bytes to the kernel and back: its netlink socket, or in tests one that fails as asked.
 pub trait Transport {
+    /// The port id of the socket, which the kernel's answers carry.
+    fn port(&self) -> u32;
+
     /// Send these bytes as one datagram. Returns how many were sent.
     ///
     /// # Errors
@@ -66,7 +94,10 @@ pub trait Transport {
 }
 
 /// A netlink socket that is connected to the kernel.
-pub struct Netlink(NlSocket);
+pub struct Netlink {
+    socket: NlSocket,
+    port: u32,
+}
 
 impl Netlink {
     /// Open a socket of generic netlink.
@@ -74,68 +105,84 @@ impl Netlink {
     /// # Errors
     /// As socket(2), bind(2) and connect(2).
     pub fn generic() -> io::Result<Self> {
-        Self::open(NlFamily::Generic)
+        Self::open(Protocol::Generic)
     }
 
-    fn open(protocol: NlFamily) -> io::Result<Self> {
-        let inner = NlSocket::connect(protocol, None, Groups::empty())?;
-        // Connected to the kernel (port 0), the socket takes messages from nobody else.
-        connect(inner.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
-        // Error texts are a nicety that kernels before 4.12 have not got.
-        let _ = inner.enable_ext_ack(true);
-        Ok(Self(inner))
+    /// Open a socket of this protocol.
+    ///
+    /// # Errors
+    /// As socket(2), bind(2) and connect(2).
+    pub fn open(protocol: Protocol) -> io::Result<Self> {
+        let socket = NlSocket::connect(protocol.into(), None, Groups::empty())?;
+        // Connected to the kernel (port 0), the socket takes messages from no other sender.
+        connect(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
+        // Kernels before 4.12 do not have extended acknowledgements.
+        let _ = socket.enable_ext_ack(true);
+        let port = socket.pid()?;
+        Ok(Self { socket, port })
     }
 }
 
 impl Transport for Netlink {
+    fn port(&self) -> u32 {
+        self.port
+    }
+
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.send(bytes, Msg::empty())
+        self.socket.send(bytes, Msg::empty())
     }
 
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         // With MSG_TRUNC the length is that of the message, however much of it there was room for.
-        self.0.recv(buffer, Msg::DONTWAIT | Msg::TRUNC).map(|(length, _)| length)
+        self.socket.recv(buffer, Msg::DONTWAIT | Msg::TRUNC).map(|(length, _)| length)
     }
 
     fn expect_many(&mut self) -> io::Result<()> {
-        self.0.set_recv_buffer_size(RECEIVE_QUEUE)
+        self.socket.set_recv_buffer_size(RECEIVE_QUEUE)
     }
 }
 
 /// Whole messages over a transport: what was interrupted is done again.
-pub struct Socket {
+pub(crate) struct Socket {
     inner: Box<dyn Transport>,
     buffer: Vec<u8>,
+    port: u32,
     /// Whether an answer was given up before its end.
-    pub(super) unfinished: bool,
+    pub(crate) unfinished: bool,
 }
 
 impl Socket {
     /// Open a socket of this netlink protocol that reads as much at once.
-    pub fn open(protocol: NlFamily, part: Part) -> Result<Self, Error> {
+    pub(crate) fn open(protocol: Protocol, part: Part) -> Result<Self, Error> {
         let netlink = Netlink::open(protocol).map_err(|source| Error::Socket { doing: "netlink socket", source })?;
         Ok(Self::over(Box::new(netlink), part))
     }
 
     /// The same over what is open already.
-    pub fn over(inner: Box<dyn Transport>, part: Part) -> Self {
-        Self { inner, buffer: vec![0; part.bytes()], unfinished: false }
+    pub(crate) fn over(inner: Box<dyn Transport>, part: Part) -> Self {
+        let port = inner.port();
+        Self { inner, buffer: vec![0; part.bytes()], port, unfinished: false }
+    }
+
+    /// The port id that answers carry.
+    pub(crate) fn port(&self) -> u32 {
+        self.port
     }
 
     /// Make room for many error messages at once.
-    pub fn expect_many(&mut self) -> Result<(), Error> {
+    pub(crate) fn expect_many(&mut self) -> Result<(), Error> {
         self.inner.expect_many().map_err(|source| Error::Socket { doing: "netlink receive buffer", source })
     }
 
     /// Read what is left of an answer that was given up. The kernel takes no other dump of a socket before that.
-    pub fn finish_answer(&mut self) {
+    pub(crate) fn finish_answer(&mut self) {
         if std::mem::take(&mut self.unfinished) {
             while self.receive().is_ok() {}
         }
     }
 
     /// Send these messages to the kernel. It works through them before this returns.
-    pub fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
         loop {
             match self.inner.send(bytes) {
                 Ok(sent) if sent == bytes.len() => return Ok(()),
@@ -150,16 +197,16 @@ impl Socket {
 
     /// The next part of the answer. The kernel answers while it takes the question, and goes on with a dump while the
     /// part before is read; so there never is anything to wait for.
-    pub fn receive(&mut self) -> Result<&[u8], Error> {
+    pub(crate) fn receive(&mut self) -> Result<&[u8], Error> {
         let length = loop {
             match self.inner.receive(&mut self.buffer) {
                 Ok(length) => break length,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.raw_os_error() == Some(Errno::EAGAIN as i32) => return Err(Error::NoAnswer),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Error::NoAnswer),
                 Err(source) => return Err(Error::Socket { doing: "netlink receive", source }),
             }
         };
-        self.buffer.get(..length).ok_or(Error::Wire(super::wire::WireError::Truncated {
+        self.buffer.get(..length).ok_or(Error::Wire(WireError::Truncated {
             what: "a reply",
             need: length,
             have: self.buffer.len(),

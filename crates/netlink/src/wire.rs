@@ -112,6 +112,7 @@ impl Writer {
 
     /// Begin a message of any netlink protocol: its type, and the header that the protocol wants before the attributes,
     /// whose size is a multiple of 4.
+    #[inline]
     pub fn begin_with<const N: usize>(&mut self, kind: u16, flags: u16, sequence: u32, header: [u8; N]) -> Mark {
         const { assert!(N.is_multiple_of(4)) };
         let mark = Mark(self.bytes.len());
@@ -126,6 +127,7 @@ impl Writer {
     }
 
     /// End the message begun at `mark`: its length is known now.
+    #[inline]
     pub fn end(&mut self, mark: Mark) {
         let length = (self.bytes.len() - mark.0) as u32;
         self.bytes[mark.0..mark.0 + 4].copy_from_slice(&length.to_ne_bytes());
@@ -139,6 +141,7 @@ impl Writer {
     }
 
     /// Begin a nest of attributes.
+    #[inline]
     pub fn nest(&mut self, kind: u16) -> Mark {
         let mark = Mark(self.bytes.len());
         self.bytes.extend_from_slice(&[0; 2]);
@@ -147,12 +150,14 @@ impl Writer {
     }
 
     /// End the nest begun at `mark`.
+    #[inline]
     pub fn end_nest(&mut self, mark: Mark) {
         let length = (self.bytes.len() - mark.0) as u16;
         self.bytes[mark.0..mark.0 + 2].copy_from_slice(&length.to_ne_bytes());
     }
 
     /// An attribute of raw bytes. Ours are addresses and names: at most a few dozen bytes.
+    #[inline]
     pub fn bytes(&mut self, kind: u16, payload: &[u8]) {
         self.attribute(kind, payload.len());
         self.bytes.extend_from_slice(payload);
@@ -160,6 +165,7 @@ impl Writer {
     }
 
     /// A string attribute, closed by NUL.
+    #[inline]
     pub fn string(&mut self, kind: u16, text: &[u8]) {
         self.attribute(kind, text.len() + 1);
         self.bytes.extend_from_slice(text);
@@ -168,26 +174,31 @@ impl Writer {
     }
 
     /// An 8-bit attribute.
+    #[inline]
     pub fn u8(&mut self, kind: u16, value: u8) {
         self.word(kind, [value]);
     }
 
     /// A 16-bit attribute in host byte order.
+    #[inline]
     pub fn u16(&mut self, kind: u16, value: u16) {
         self.word(kind, value.to_ne_bytes());
     }
 
     /// A 16-bit attribute in network byte order.
+    #[inline]
     pub fn be16(&mut self, kind: u16, value: u16) {
         self.word(kind, value.to_be_bytes());
     }
 
     /// A 32-bit attribute in host byte order.
+    #[inline]
     pub fn u32(&mut self, kind: u16, value: u32) {
         self.word(kind, value.to_ne_bytes());
     }
 
     /// An attribute of at most four bytes. Nearly all are: header, payload and padding are appended at once.
+    #[inline]
     fn word<const N: usize>(&mut self, kind: u16, payload: [u8; N]) {
         const { assert!(N <= 4) };
         let mut whole = [0; ATTRIBUTE_HEADER + 4];
@@ -197,11 +208,13 @@ impl Writer {
         self.bytes.extend_from_slice(&whole);
     }
 
+    #[inline]
     fn attribute(&mut self, kind: u16, payload: usize) {
         self.bytes.extend_from_slice(&((ATTRIBUTE_HEADER + payload) as u16).to_ne_bytes());
         self.bytes.extend_from_slice(&kind.to_ne_bytes());
     }
 
+    #[inline]
     fn pad(&mut self) {
         self.bytes.resize(align(self.bytes.len()), 0);
     }
@@ -222,6 +235,17 @@ pub struct Message<'a> {
     pub payload: &'a [u8],
 }
 
+impl<'a> Message<'a> {
+    /// The attributes behind the protocol's own header of `N` bytes.
+    ///
+    /// # Errors
+    /// The payload is shorter than that header: `what` says of what.
+    pub fn attributes<const N: usize>(&self, what: &'static str) -> Result<Attributes<'a>, WireError> {
+        let rest = self.payload.get(N..).ok_or(WireError::Truncated { what, need: N, have: self.payload.len() })?;
+        Ok(Attributes::new(rest))
+    }
+}
+
 /// The messages in a received buffer.
 #[derive(Clone, Debug)]
 pub struct Messages<'a>(&'a [u8]);
@@ -237,6 +261,7 @@ impl<'a> Messages<'a> {
 impl<'a> Iterator for Messages<'a> {
     type Item = Result<Message<'a>, WireError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.0.is_empty() {
             return None;
@@ -291,6 +316,7 @@ impl<'a> Attributes<'a> {
     ///
     /// # Errors
     /// The payload is shorter than that header.
+    #[inline]
     pub fn generic(payload: &'a [u8]) -> Result<Self, WireError> {
         payload.get(GENERIC_HEADER..).map(Self).ok_or(WireError::Truncated {
             what: "a generic netlink header",
@@ -302,20 +328,25 @@ impl<'a> Attributes<'a> {
 
 impl<'a> Attributes<'a> {
     /// The bytes that an attribute with so many bytes of payload takes up.
-    pub(super) const fn room(payload: usize) -> usize {
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn room(payload: usize) -> usize {
         align(ATTRIBUTE_HEADER + payload)
     }
 
     /// The attributes in the first `N` bytes, and those behind: to compare with what is usual, in one place known to be long
     /// enough.
+    #[doc(hidden)]
     #[inline(always)]
-    pub(super) fn split<const N: usize>(&self) -> Option<(Self, Self)> {
+    #[must_use]
+    pub fn split<const N: usize>(&self) -> Option<(Self, Self)> {
         self.0.split_first_chunk::<N>().map(|(first, behind)| (Self(first), Self(behind)))
     }
 
     /// The next attribute if it is this one, without flag bits, with a payload of `N` bytes.
+    #[doc(hidden)]
     #[inline(always)]
-    pub(super) fn next_if<const N: usize>(&mut self, kind: u16) -> Option<Attribute<'a>> {
+    pub fn next_if<const N: usize>(&mut self, kind: u16) -> Option<Attribute<'a>> {
         let [a, b] = ((ATTRIBUTE_HEADER + N) as u16).to_ne_bytes();
         let [c, d] = kind.to_ne_bytes();
         let (header, behind) = self.0.split_first_chunk::<ATTRIBUTE_HEADER>()?;
@@ -332,6 +363,7 @@ impl<'a> Attributes<'a> {
 impl<'a> Iterator for Attributes<'a> {
     type Item = Result<Attribute<'a>, WireError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.0.is_empty() {
             return None;
@@ -359,6 +391,7 @@ impl<'a> Iterator for Attributes<'a> {
 impl<'a> Attribute<'a> {
     /// The attributes nested in this one.
     #[must_use]
+    #[inline]
     pub fn nested(&self) -> Attributes<'a> {
         Attributes::new(self.payload)
     }
@@ -367,6 +400,7 @@ impl<'a> Attribute<'a> {
     ///
     /// # Errors
     /// It has another size.
+    #[inline]
     pub fn array<const N: usize>(&self, what: &'static str) -> Result<[u8; N], WireError> {
         self.payload.try_into().map_err(|_| WireError::Size { what, need: N, have: self.payload.len() })
     }
@@ -375,6 +409,7 @@ impl<'a> Attribute<'a> {
     ///
     /// # Errors
     /// It has another size.
+    #[inline]
     pub fn u8(&self, what: &'static str) -> Result<u8, WireError> {
         self.array::<1>(what).map(|[byte]| byte)
     }
@@ -383,6 +418,7 @@ impl<'a> Attribute<'a> {
     ///
     /// # Errors
     /// It has another size.
+    #[inline]
     pub fn u16(&self, what: &'static str) -> Result<u16, WireError> {
         self.array(what).map(u16::from_ne_bytes)
     }
@@ -391,6 +427,7 @@ impl<'a> Attribute<'a> {
     ///
     /// # Errors
     /// It has another size.
+    #[inline]
     pub fn be16(&self, what: &'static str) -> Result<u16, WireError> {
         self.array(what).map(u16::from_be_bytes)
     }
@@ -399,6 +436,7 @@ impl<'a> Attribute<'a> {
     ///
     /// # Errors
     /// It has another size.
+    #[inline]
     pub fn u32(&self, what: &'static str) -> Result<u32, WireError> {
         self.array(what).map(u32::from_ne_bytes)
     }
@@ -407,12 +445,14 @@ impl<'a> Attribute<'a> {
     ///
     /// # Errors
     /// It has another size.
+    #[inline]
     pub fn u64(&self, what: &'static str) -> Result<u64, WireError> {
         self.array(what).map(u64::from_ne_bytes)
     }
 
     /// A string without the NUL that ends it.
     #[must_use]
+    #[inline]
     pub fn string(&self) -> &'a [u8] {
         let end = self.payload.iter().position(|&byte| byte == 0).unwrap_or(self.payload.len());
         &self.payload[..end]
@@ -420,10 +460,12 @@ impl<'a> Attribute<'a> {
 }
 
 /// The bytes are taken together, which the compiler otherwise undoes: it is a seventh of what a destination takes.
+#[inline]
 fn u16_at(header: &[u8], at: usize) -> u16 {
     header[at..].first_chunk().map_or(0, |bytes| u16::from_ne_bytes(*bytes))
 }
 
+#[inline]
 fn u32_at(header: &[u8], at: usize) -> u32 {
     u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
 }

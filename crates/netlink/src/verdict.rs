@@ -1,45 +1,46 @@
 //! What a message says of the request it answers: the control messages of netlink, alike in all its protocols.
 
-use neli::consts::nl::Nlmsg;
-use nix::errno::Errno;
-
-use super::wire::{Attributes, MESSAGE_HEADER, Message, WireError};
+use crate::error::{Errno, Refusal};
+use crate::wire::{Attributes, MESSAGE_HEADER, Message, WireError};
 
 /// What a message says of the request it answers.
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It carries something.
     Payload,
     /// The request is done.
     End,
     /// The request was refused.
-    Refused {
-        /// With which error.
-        errno: Errno,
-        /// The kernel's own words (an extended acknowledgement), if it sent any.
-        words: Option<String>,
-    },
+    Refused(Refusal),
     /// Nothing.
     Nothing,
 }
+
+/// `NLMSG_NOOP`
+const NOOP: u16 = 1;
+/// `NLMSG_ERROR`
+const ERROR: u16 = 2;
+/// `NLMSG_DONE`
+const DONE: u16 = 3;
+/// Where the numbers of families begin (`NLMSG_MIN_TYPE`). Below it are the control messages: those above; all others are
+/// reserved.
+const MIN_TYPE: u16 = 0x10;
 
 /// Read a message as the answer it is.
 ///
 /// # Errors
 /// An error message without an error.
-pub fn verdict(message: &Message<'_>) -> Result<Verdict, WireError> {
-    /// Where the numbers of families begin (`linux/netlink.h`). Below it are the control messages: NLMSG_NOOP, NLMSG_ERROR,
-    /// NLMSG_DONE; all others are reserved.
-    const MIN_TYPE: u16 = 0x10;
-    if message.kind >= MIN_TYPE {
-        return Ok(Verdict::Payload);
-    }
-    if message.kind == u16::from(Nlmsg::Noop) {
-        return Ok(Verdict::Nothing);
-    }
-    let done = message.kind == u16::from(Nlmsg::Done);
-    if !done && message.kind != u16::from(Nlmsg::Error) {
-        return Ok(Verdict::Payload);
-    }
+#[inline]
+pub(crate) fn verdict(message: &Message<'_>) -> Result<Verdict, WireError> {
+    if message.kind >= MIN_TYPE { Ok(Verdict::Payload) } else { control(message) }
+}
+
+fn control(message: &Message<'_>) -> Result<Verdict, WireError> {
+    let done = match message.kind {
+        NOOP => return Ok(Verdict::Nothing),
+        DONE => true,
+        ERROR => false,
+        _ => return Ok(Verdict::Payload),
+    };
     // struct nlmsgerr begins with the negative error number; so does the end of a dump that failed.
     let Some((code, rest)) = message.payload.split_first_chunk::<4>() else {
         return if done {
@@ -50,16 +51,16 @@ pub fn verdict(message: &Message<'_>) -> Result<Verdict, WireError> {
     };
     match i32::from_ne_bytes(*code) {
         0.. => Ok(Verdict::End),
-        code => Ok(Verdict::Refused {
+        code => Ok(Verdict::Refused(Refusal {
             errno: Errno::from_raw(code.saturating_neg()),
-            words: if done { None } else { words(message, rest) },
-        }),
+            words: words(message, rest, done),
+        })),
     }
 }
 
-/// The text of an extended acknowledgement (`NLMSGERR_ATTR_MSG`): it follows the copy of the request. Whatever is wrong
-/// with it, the refusal itself stands.
-fn words(message: &Message<'_>, copy: &[u8]) -> Option<String> {
+/// The text of an extended acknowledgement (`NLMSGERR_ATTR_MSG`). It follows the copy of the request, which the end of a dump
+/// does not have. Whatever is wrong with it, the refusal itself stands.
+fn words(message: &Message<'_>, rest: &[u8], done: bool) -> Option<String> {
     /// `NLM_F_CAPPED`: of the request only the header is copied.
     const CAPPED: u16 = 0x100;
     /// `NLM_F_ACK_TLVS`: attributes follow.
@@ -69,10 +70,11 @@ fn words(message: &Message<'_>, copy: &[u8]) -> Option<String> {
         return None;
     }
     let length = match message.flags & CAPPED {
-        0 => u32::from_ne_bytes(*copy.first_chunk::<4>()?) as usize,
+        _ if done => 0,
+        0 => u32::from_ne_bytes(*rest.first_chunk::<4>()?) as usize,
         _ => MESSAGE_HEADER,
     };
-    let attributes = copy.get(length.checked_next_multiple_of(4)?..)?;
+    let attributes = rest.get(length.checked_next_multiple_of(4)?..)?;
     let text = Attributes::new(attributes).find_map(|attribute| attribute.ok().filter(|a| a.kind == TEXT))?;
     Some(String::from_utf8_lossy(text.string()).into_owned())
 }

@@ -1,0 +1,92 @@
+//! Many changes in few system calls.
+
+use crate::connection::{Connection, Request};
+use crate::error::{Errno, Error, Refusal};
+use crate::flag;
+use crate::verdict::{Verdict, verdict};
+use crate::wire::{Mark, Messages, Writer};
+
+/// Messages in one send at most. Past this, a larger batch gains nothing and risks the room for error messages.
+const MESSAGES: usize = 256;
+/// Bytes in one send at most.
+const BYTES: usize = 64 * 1024;
+
+/// Changes that are sent together, see [`Connection::batch`].
+///
+/// A batch that is dropped before [`Batch::flush`] leaves its last part unsent.
+#[must_use]
+pub struct Batch<'c, T> {
+    connection: &'c mut Connection,
+    writer: Writer,
+    /// The tag of each message not yet sent, in order of their sequence numbers.
+    tags: Vec<Option<T>>,
+    /// The sequence number of the first of them.
+    first: u32,
+    last: Option<Mark>,
+}
+
+impl<'c, T> Batch<'c, T> {
+    pub(crate) fn new(connection: &'c mut Connection) -> Self {
+        let writer = std::mem::take(&mut connection.writer);
+        Self { connection, writer, tags: Vec::with_capacity(MESSAGES), first: 0, last: None }
+    }
+
+    /// Add a change. Returns whether it is time to [flush](Batch::flush).
+    #[inline]
+    pub fn push<const N: usize>(&mut self, tag: T, request: Request<N>, attributes: impl FnOnce(&mut Writer)) -> bool {
+        let sequence = self.connection.advance();
+        if self.tags.is_empty() {
+            self.writer.clear();
+            self.first = sequence;
+        }
+        self.last = Some(request.write(&mut self.writer, sequence, attributes));
+        self.tags.push(Some(tag));
+        self.tags.len() >= MESSAGES || self.writer.as_bytes().len() >= BYTES
+    }
+
+    /// Send what has gathered, and wait until all of it is through. `refused` gets the tag of each change that the kernel did
+    /// not make; the others are made.
+    ///
+    /// # Errors
+    /// Netlink fails, or we may not change anything.
+    pub fn flush(&mut self, mut refused: impl FnMut(T, Refusal)) -> Result<(), Error> {
+        let Some(last) = self.last.take() else { return Ok(()) };
+        let mut tags = std::mem::take(&mut self.tags);
+        // The kernel reports every failure by itself, so one acknowledgement, of the last message, tells that all are
+        // through. More of them would only fill the receive buffer.
+        self.writer.add_flags(last, flag::ACK);
+        let socket = self.connection.own_socket()?;
+        let port = socket.port();
+        socket.finish_answer();
+        socket.send(self.writer.as_bytes())?;
+        socket.unfinished = true;
+        loop {
+            for message in Messages::new(socket.receive()?) {
+                let message = message?;
+                let index = message.sequence.wrapping_sub(self.first) as usize;
+                if message.port != port || index >= tags.len() {
+                    continue;
+                }
+                if let Verdict::Refused(refusal) = verdict(&message)? {
+                    if refusal.errno == Errno::EPERM {
+                        return Err(Error::Refused(refusal));
+                    }
+                    if let Some(tag) = tags[index].take() {
+                        refused(tag, refusal);
+                    }
+                }
+                if index + 1 == tags.len() {
+                    socket.unfinished = false;
+                    tags.clear();
+                    self.tags = tags;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// The connection, for other requests. Flush first: what has gathered is sent after them otherwise.
+    pub fn connection(&mut self) -> &mut Connection {
+        self.connection
+    }
+}
