@@ -15,6 +15,7 @@ pub mod lock;
 mod names;
 pub mod namespace;
 pub mod probe;
+mod program;
 pub mod realserver;
 pub mod route;
 pub mod sysconfig;

@@ -2,20 +2,17 @@
 //! source that becomes the real server's own address (RIP). By nft(8), in a table of our own for each VIP, or by
 //! arptables(8).
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::error::state;
 use super::{Facts, Method, arp};
-
-/// Where programs are looked for, whatever the caller's PATH.
-const FOLDERS: [&str; 6] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
+use crate::host::program::{command, find};
 
 /// What is laid before ARP for a VIP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -251,16 +248,6 @@ fn legacy_arptables() -> Option<PathBuf> {
         let version = command(&program).arg("-V").output().ok()?;
         (!String::from_utf8_lossy(&version.stdout).contains("nf_tables")).then_some(program)
     })
-}
-
-fn find(name: &str) -> Option<PathBuf> {
-    FOLDERS.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file())
-}
-
-fn command(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.env_clear().env("LC_ALL", "C").env("PATH", OsStr::new(&FOLDERS.join(":"))).stdin(Stdio::null());
-    command
 }
 
 #[cfg(test)]
