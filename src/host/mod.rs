@@ -2,7 +2,8 @@
 //!
 //! For users of the library, [`SystemNames`] (names of hosts and ports, which [`crate::grammar`] asks for) and [`namespace`] (network
 //! namespaces). The rest is what the program's `realserver`, `service` and `doctor` are made of: [`realserver`] VIPs, [`route`]
-//! links, addresses and routes, [`sysctl`] kernel settings, [`hash_tables`] how full the kernel's tables are, [`firewall`] what a packet filter does to a packet, [`sysconfig`] and
+//! links, addresses and routes, [`sysctl`] kernel settings, [`hash_tables`] how full the kernel's tables are, [`firewall`] what a
+//! packet filter does to a packet, [`nft`] its rules in words, [`sysconfig`] and
 //! [`boot`] what will be after the next boot, [`file`](mod@file) and [`lock`] safe writing.
 
 pub mod boot;
@@ -14,6 +15,7 @@ mod listeners;
 pub mod lock;
 mod names;
 pub mod namespace;
+pub mod nft;
 pub mod probe;
 mod program;
 pub mod realserver;

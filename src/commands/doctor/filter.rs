@@ -4,11 +4,15 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::doctor::facts::{ArpPassage, Fact, Fate, Passage, Vip, speaks};
 use crate::host::Listener;
-use crate::host::firewall::{Destiny, Firewall, Interface, Packet, Unreadable, Verdict};
+use crate::host::firewall::{self, Firewall, Hook, Interface, Outcome, Packet, Place, State, Unreadable, Way};
+use crate::host::nft::Listings;
 use crate::host::route::Link;
-use crate::model::{Forwarding, InterfaceName, Protocol, ServiceKey, Table};
+use crate::model::{Forwarding, Protocol, ServiceKey, Table};
 
 const FROM: &str = "the kernel's nf_tables";
+/// IPVS schedules packets in the input hook at this priority (`NF_IP_PRI_NAT_SRC - 1`, in `ip_vs_ops4` and `ip_vs_ops6`).
+/// Chains of the same one come first if they are newer; so they count.
+const IPVS: i32 = 99;
 /// Administrators let themselves in, not clients.
 const SSH: u16 = 22;
 
@@ -16,26 +20,27 @@ const SSH: u16 = 22;
 pub(super) struct Filter {
     firewall: Result<Firewall, Unreadable>,
     inputs: Vec<Interface>,
+    listings: Listings,
 }
 
 impl Filter {
     pub(super) fn read(links: &Fact<Vec<Link>>) -> Self {
-        let interface =
-            |link: &Link| Interface { name: InterfaceName::cut(link.name.as_bytes()), index: Some(link.index) };
+        let interface = |link: &Link| Interface { name: link.name.clone(), index: Some(link.index) };
         let inputs = links.value().into_iter().flatten().filter(|link| speaks(link)).map(interface).collect();
-        Self { firewall: Firewall::read(), inputs }
+        Self { firewall: Firewall::read(), inputs, listings: Listings::new() }
     }
 
-    /// The interface that clients' packets come in by, if there is only one that it can be.
-    fn input(&self) -> Option<Interface> {
+    /// A client's first packet. It comes in by the only interface that it can come in by, if there is only one.
+    fn first(&self, protocol: Protocol, address: IpAddr, port: u16) -> Packet {
+        let packet = Packet::first(firewall::Protocol(protocol as u8), address, port);
         match self.inputs.as_slice() {
-            [one] => Some(*one),
-            _ => None,
+            [one] => packet.on(one.clone()),
+            _ => packet,
         }
     }
 
     /// What becomes of packets to virtual services.
-    pub(super) fn scheduled(&self, table: &Fact<Table>) -> Vec<Passage> {
+    pub(super) fn scheduled(&mut self, table: &Fact<Table>) -> Vec<Passage> {
         let services = table.value().map(|table| table.services.as_slice()).unwrap_or_default();
         let mut passages = Vec::new();
         for service in services {
@@ -43,28 +48,32 @@ impl Filter {
             if port == 0 {
                 continue;
             }
-            let packet = Packet::first(protocol, address, port, self.input());
+            let packet = self.first(protocol, address, port);
             let words = format!("{} to {}", protocol.service_name(), SocketAddr::new(address, port));
             let Ok(firewall) = &self.firewall else {
                 passages.push(self.unreadable(words));
                 continue;
             };
-            let connection = firewall.connection(&packet, Destiny::Scheduled);
+            let way = Way::delivered().up_to(Hook::Input, IPVS);
+            let first = firewall.outcome(&packet, &way);
+            // Of direct routing and tunnels only the client's half of a connection is seen here, so that connection
+            // tracking may take all but the first packet for invalid.
             let half = service.destinations.iter().any(|entry| entry.destination.forwarding != Forwarding::Masquerade);
-            if let (true, Some(place)) = (half, connection.invalid_dropped()) {
-                let fate =
-                    Fate::Stopped { how: "dropped".to_owned(), rule: place.to_string(), undo: Some(place.undo()) };
+            let invalid = firewall.outcome(&packet.in_state(State::Invalid), &way);
+            if let (true, false, Outcome::Dropped(place)) = (half, matches!(first, Outcome::Dropped(_)), invalid) {
+                let fate = stopped("dropped".to_owned(), &place, &mut self.listings);
                 let packet = format!("{words}, when only the client's half is seen (state invalid),");
                 passages.push(Passage { packet, certain: false, fate: Fact::known(fate, FROM) });
                 continue;
             }
-            passages.push(Passage { packet: words, certain: true, fate: Fact::known(fate(connection.first), FROM) });
+            let fate = Fact::known(fate(first, &mut self.listings), FROM);
+            passages.push(Passage { packet: words, certain: true, fate });
         }
         passages
     }
 
     /// What becomes of packets to programs that listen on virtual addresses.
-    pub(super) fn delivered(&self, vips: &[Vip], listeners: &Fact<Vec<Listener>>) -> Vec<Passage> {
+    pub(super) fn delivered(&mut self, vips: &[Vip], listeners: &Fact<Vec<Listener>>) -> Vec<Passage> {
         let mut passages = Vec::new();
         for vip in vips {
             let listening: Vec<_> =
@@ -93,9 +102,8 @@ impl Filter {
                 let words = format!("{} to {}", protocol.service_name(), SocketAddr::new(vip.address, port));
                 passages.push(match &self.firewall {
                     Ok(firewall) => {
-                        let packet = Packet::first(protocol, vip.address, port, self.input());
-                        let verdict = firewall.verdict(&packet, Destiny::Delivered);
-                        Passage { packet: words, certain, fate: Fact::known(fate(verdict), FROM) }
+                        let outcome = firewall.outcome(&self.first(protocol, vip.address, port), &Way::delivered());
+                        Passage { packet: words, certain, fate: Fact::known(fate(outcome, &mut self.listings), FROM) }
                     }
                     Err(_) => self.unreadable(words),
                 });
@@ -105,7 +113,7 @@ impl Filter {
     }
 
     /// What the rules for ARP do about virtual addresses, if any is about one.
-    pub(super) fn arp(&self, vips: &[IpAddr]) -> Fact<Vec<ArpPassage>> {
+    pub(super) fn arp(&mut self, vips: &[IpAddr]) -> Fact<Vec<ArpPassage>> {
         let firewall = match &self.firewall {
             Ok(firewall) => firewall,
             Err(error) => return Fact::unreadable(error, FROM),
@@ -115,23 +123,23 @@ impl Filter {
         for vip in vips {
             let IpAddr::V4(address) = vip else { continue };
             for input in &self.inputs {
-                let arp = firewall.arp(*address, Some(*input));
-                any |= !arp.rules.is_empty() || arp.request != Verdict::Accepted || arp.answer != Verdict::Accepted;
+                let arp = firewall.arp(*address, Some(input));
+                any |= !arp.rules.is_empty() || arp.request != Outcome::Accepted || arp.answer != Outcome::Accepted;
                 let outgoing = match (arp.answer, arp.mangled) {
-                    (Verdict::Accepted, Some(sender)) => {
-                        let rules: Vec<_> = arp.rules.iter().map(ToString::to_string).collect();
+                    (Outcome::Accepted, Some(sender)) => {
+                        let rules: Vec<_> = arp.rules.iter().map(|place| self.listings.words(place)).collect();
                         Fate::Stopped {
                             how: format!("given the source {sender}"),
                             rule: rules.join(" or "),
                             undo: None,
                         }
                     }
-                    (verdict, _) => fate(verdict),
+                    (outcome, _) => fate(outcome, &mut self.listings),
                 };
                 passages.push(ArpPassage {
                     vip: *vip,
                     interface: input.name.to_string(),
-                    incoming: Fact::known(fate(arp.request), FROM),
+                    incoming: Fact::known(fate(arp.request, &mut self.listings), FROM),
                     outgoing: Fact::known(outgoing, FROM),
                 });
             }
@@ -148,21 +156,26 @@ impl Filter {
     }
 }
 
-fn fate(verdict: Verdict) -> Fate {
-    match verdict {
-        Verdict::Accepted => Fate::Accepted,
-        Verdict::Dropped(place) => {
-            Fate::Stopped { how: "dropped".to_owned(), rule: place.to_string(), undo: Some(place.undo()) }
-        }
-        Verdict::Redirected { place, address, port } => {
+fn fate(outcome: Outcome, listings: &mut Listings) -> Fate {
+    match outcome {
+        Outcome::Accepted => Fate::Accepted,
+        Outcome::Dropped(place) => stopped("dropped".to_owned(), &place, listings),
+        Outcome::Redirected { place, address, port } => {
             let to = match (address, port) {
                 (Some(address), Some(port)) => format!("sent to {}", SocketAddr::new(address, port)),
                 (Some(address), None) => format!("sent to {address}"),
                 (None, Some(port)) => format!("redirected to port {port}"),
                 (None, None) => "redirected".to_owned(),
             };
-            Fate::Stopped { how: to, rule: place.to_string(), undo: Some(place.undo()) }
+            stopped(to, &place, listings)
         }
-        Verdict::Unknown(because) => Fate::Depends(because.to_string()),
+        Outcome::Unknown(because) => Fate::Depends(match &because.place {
+            Some(place) => format!("{} in {}", because.doubt, listings.words(place)),
+            None => because.doubt.to_string(),
+        }),
     }
+}
+
+fn stopped(how: String, place: &Place, listings: &mut Listings) -> Fate {
+    Fate::Stopped { how, rule: listings.words(place), undo: place.undo() }
 }

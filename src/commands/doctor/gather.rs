@@ -67,7 +67,7 @@ pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
     });
     let rules = saved(wanted.rules, &mut ipvs);
     let listeners = Fact::of(host::listeners(), "the kernel's sockets");
-    let filter = Filter::read(&links);
+    let mut filter = Filter::read(&links);
     Facts {
         kernel: release(),
         ipvs: Fact::of(

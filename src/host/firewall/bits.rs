@@ -29,6 +29,11 @@ impl Truth {
             _ => Self::Maybe,
         }
     }
+
+    /// At least one of them.
+    pub fn or(self, other: Self) -> Self {
+        self.invert_if(true).and(other.invert_if(true)).invert_if(true)
+    }
 }
 
 impl From<bool> for Truth {
@@ -74,6 +79,11 @@ impl Bits {
     /// The bytes, if all are known.
     pub fn all(&self) -> Option<&[u8]> {
         self.known.iter().all(|&known| known == 0xff).then_some(&self.value)
+    }
+
+    /// The bytes as a 16-bit number in network order, if they are one and all are known.
+    pub fn be16(&self) -> Option<u16> {
+        self.all()?.try_into().ok().map(u16::from_be_bytes)
     }
 
     /// Of the bytes, the values and what is known.

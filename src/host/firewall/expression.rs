@@ -45,7 +45,7 @@ pub enum Verdict {
     Accept,
     /// Done with the packet.
     Drop,
-    /// A program decides, or somebody else took the packet.
+    /// A program decides, or another part of the kernel took the packet.
     Elsewhere,
     /// Into another chain, and back.
     Jump(String),
@@ -112,18 +112,18 @@ pub enum Expression {
     Value { target: Register, data: Vec<u8> },
     /// A verdict.
     Verdict(Verdict),
-    /// Drop, and tell the sender; by a TCP reset or an ICMP message.
-    Reject { reset: bool },
+    /// Drop, with an answer to the sender.
+    Reject,
     /// Translate the destination address and port to those in these registers.
     DestinationNat { address: Option<Register>, port: Option<Register> },
     /// Translate the source address, one way or the other; done with this base chain.
-    SourceNat { masquerade: bool },
+    SourceNat,
     /// Take the packet to this machine itself, to the port in the register.
     Redirect { port: Option<Register> },
     /// Let the packet go without connection tracking.
     NoTrack,
     /// Something that decides nothing: `counter`, `log`, …
-    Ignored(String),
+    Ignored,
     /// A match of iptables.
     Match(xt::Match),
     /// A target of iptables.
@@ -285,20 +285,17 @@ impl<'a> Content<'a> {
                 Data::Verdict(verdict) => Expression::Verdict(verdict),
                 Data::Value(data) => Expression::Value { target: self.register(e::IMMEDIATE_DREG)?, data },
             },
-            "reject" => Expression::Reject { reset: self.number(e::REJECT_TYPE)? == e::REJECT_TCP_RST },
+            "reject" => Expression::Reject,
             "nat" if self.number(e::NAT_TYPE)? == e::NAT_DNAT => Expression::DestinationNat {
                 address: self.optional_register(e::NAT_REG_ADDR_MIN)?,
                 port: self.optional_register(e::NAT_REG_PROTO_MIN)?,
             },
-            "nat" => Expression::SourceNat { masquerade: false },
-            "masq" => Expression::SourceNat { masquerade: true },
+            "nat" | "masq" => Expression::SourceNat,
             "redir" => Expression::Redirect { port: self.optional_register(e::REDIR_REG_PROTO_MIN)? },
             "notrack" => Expression::NoTrack,
-            "counter" | "log" | "last" | "dup" | "flow_offload" => Expression::Ignored(name.to_owned()),
+            "counter" | "log" | "last" | "dup" | "flow_offload" => Expression::Ignored,
             // Counters, helpers, timeouts, marks of SELinux, expectations; not quotas, limits, and the like.
-            "objref" if matches!(self.number(e::OBJREF_IMM_TYPE)?, 1 | 3 | 7 | 8 | 9) => {
-                Expression::Ignored("counter".to_owned())
-            }
+            "objref" if matches!(self.number(e::OBJREF_IMM_TYPE)?, 1 | 3 | 7 | 8 | 9) => Expression::Ignored,
             "match" => Expression::Match(xt::Match::decode(
                 &text(self.find(e::XT_NAME)?),
                 self.number(e::XT_REV)?,

@@ -176,10 +176,6 @@ pub mod expression {
 
     pub const REDIR_REG_PROTO_MIN: u16 = 1;
 
-    pub const REJECT_TYPE: u16 = 1;
-    /// `NFT_REJECT_TCP_RST`.
-    pub const REJECT_TCP_RST: u32 = 1;
-
     pub const FIB_DREG: u16 = 1;
     pub const FIB_RESULT: u16 = 2;
     pub const FIB_FLAGS: u16 = 3;

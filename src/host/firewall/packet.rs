@@ -1,39 +1,66 @@
-//! Packets as the rules see them: what is known of their headers, and where they are.
+//! Packets that questions are about.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::fmt;
+use std::net::IpAddr;
 
-use super::bits::{Bits, Truth};
-use super::evaluate::address_of;
-use super::expression::{Base, REGISTERS};
-use super::numbers::{ct, family as nfproto, meta};
-use super::ruleset::{Hook, TableFamily};
-use super::xt;
-use crate::model::{InterfaceName, Protocol};
+use super::numbers::ct;
 
-/// Bytes of a name of an interface as rules compare it: `IFNAMSIZ`.
-const NAME: usize = 16;
-/// Where an ARP packet over Ethernet has its sender's address, and the one it asks for (RFC 826).
-pub const ARP_SENDER: usize = 14;
-/// See [`ARP_SENDER`].
-pub const ARP_TARGET: usize = 24;
+/// A protocol over IP, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Protocol(pub u8);
+
+impl Protocol {
+    /// ICMP.
+    pub const ICMP: Self = Self(1);
+    /// TCP.
+    pub const TCP: Self = Self(6);
+    /// UDP.
+    pub const UDP: Self = Self(17);
+    /// ICMPv6.
+    pub const ICMPV6: Self = Self(58);
+    /// VRRP.
+    pub const VRRP: Self = Self(112);
+    /// SCTP.
+    pub const SCTP: Self = Self(132);
+
+    /// Whether the transport header begins with two ports.
+    pub(super) fn has_ports(self) -> bool {
+        matches!(self, Self::TCP | Self::UDP | Self::SCTP)
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::ICMP => f.pad("icmp"),
+            Self::TCP => f.pad("tcp"),
+            Self::UDP => f.pad("udp"),
+            Self::ICMPV6 => f.pad("icmpv6"),
+            Self::VRRP => f.pad("vrrp"),
+            Self::SCTP => f.pad("sctp"),
+            Self(number) => number.fmt(f),
+        }
+    }
+}
 
 /// A network interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
     /// Its name.
-    pub name: InterfaceName,
-    /// Its number, if it is known.
+    pub name: String,
+    /// Its number. Without it a rule that compares numbers (`iif`) has no certain answer.
     pub index: Option<u32>,
 }
 
-/// What connection tracking says of a packet.
+/// The state that connection tracking gives a packet (`ct state`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum State {
-    /// It is the first of a connection.
+    /// The first packet of a connection.
     New,
-    /// It belongs to none that is known, as packets in the middle of a connection of which only one half passes here.
+    /// A packet of no known connection, such as one in the middle of a connection of which only one half passes here.
     Invalid,
-    /// It is left alone by connection tracking.
+    /// A packet that connection tracking ignores.
     Untracked,
 }
 
@@ -46,295 +73,89 @@ impl State {
             Self::Untracked => ct::UNTRACKED,
         }
     }
+}
 
-    /// `XT_CONNTRACK_STATE_BIT`
-    pub(super) const fn xt_bit(self) -> u32 {
-        match self {
-            Self::Untracked => xt::STATE_UNTRACKED,
-            state => state.bit(),
-        }
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::New => "new",
+            Self::Invalid => "invalid",
+            Self::Untracked => "untracked",
+        })
     }
 }
 
-/// A packet of a connection to a virtual service.
+/// A packet. What is left open may be anything; if it makes a difference, the answer is
+/// [`Outcome::Unknown`](super::Outcome::Unknown) and names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
-    /// TCP, UDP or SCTP.
-    pub protocol: Protocol,
-    /// From which address, if that is to matter; of the same family as the destination.
-    pub source: Option<IpAddr>,
-    /// From which port, if that is to matter.
-    pub source_port: Option<u16>,
-    /// To which address: the VIP.
-    pub destination: IpAddr,
-    /// To which port.
-    pub port: u16,
-    /// On which interface it comes in, if that is to matter.
-    pub input: Option<Interface>,
-    /// The mark that it has as it comes in: 0 but for tunnels and the like.
-    pub mark: u32,
-    /// What connection tracking says of it, where it has seen it.
-    pub state: State,
+    pub(super) protocol: Protocol,
+    pub(super) source: Option<IpAddr>,
+    pub(super) source_port: Option<u16>,
+    pub(super) destination: IpAddr,
+    pub(super) port: Option<u16>,
+    pub(super) input: Option<Interface>,
+    pub(super) output: Option<Interface>,
+    pub(super) mark: u32,
+    pub(super) state: State,
 }
 
 impl Packet {
-    /// The first packet of a new connection, of which only this is known.
+    /// The first packet of a connection to this address and port.
     #[must_use]
-    pub fn first(protocol: Protocol, destination: IpAddr, port: u16, input: Option<Interface>) -> Self {
-        Self { protocol, source: None, source_port: None, destination, port, input, mark: 0, state: State::New }
+    pub fn first(protocol: Protocol, destination: IpAddr, port: u16) -> Self {
+        Self { port: Some(port), ..Self::to(protocol, destination) }
     }
-}
 
-/// What is known of a packet, as it is changed on its way.
-#[derive(Clone, Debug)]
-pub struct Facts {
-    /// `NFPROTO_*`.
-    pub family: u8,
-    protocol: Option<u8>,
-    network: Bits,
-    transport: Option<Bits>,
-    input: Option<Interface>,
-    output: Option<Interface>,
-    hook: Hook,
-    /// What `meta nfproto` says.
-    seen_as: u8,
-    /// Whether the destination is this machine's own.
-    pub local: bool,
-    /// `skb->mark`.
-    pub mark: Bits,
-    /// The connection's.
-    pub connection_mark: Bits,
-    /// `PACKET_*`, a byte.
-    pub packet_type: Bits,
-    /// What connection tracking says of it.
-    pub state: State,
-}
-
-impl Facts {
-    /// What is known of a packet that goes to this machine itself, or (`local` is false) elsewhere.
-    pub fn of(packet: &Packet, local: bool, output: Option<Interface>) -> Self {
-        let (family, network) = network(packet);
+    /// The first packet of its kind to this address, of a protocol without ports.
+    #[must_use]
+    pub fn to(protocol: Protocol, destination: IpAddr) -> Self {
         Self {
-            family,
-            protocol: Some(packet.protocol as u8),
-            network,
-            transport: Some(transport(packet)),
-            input: packet.input,
-            output,
-            hook: Hook::Prerouting,
-            seen_as: family,
-            local,
-            mark: Bits::number(packet.mark),
-            connection_mark: Bits::number(0),
-            packet_type: Bits::known(&[0]),
-            state: packet.state,
+            protocol,
+            source: None,
+            source_port: None,
+            destination,
+            port: None,
+            input: None,
+            output: None,
+            mark: 0,
+            state: State::New,
         }
     }
 
-    /// What is known of an ARP packet over Ethernet: a request (operation 1) or an answer (2).
-    pub fn arp(
-        operation: u16,
-        sender: Option<Ipv4Addr>,
-        target: Option<Ipv4Addr>,
-        input: Option<Interface>,
-        output: Option<Interface>,
-    ) -> Self {
-        const LENGTH: usize = 28;
-        let mut network = Bits::unknown(LENGTH);
-        network.put(0, &Bits::known(&[0, 1, 8, 0, 6, 4]));
-        network.put(6, &Bits::known(&operation.to_be_bytes()));
-        for (address, offset) in [(sender, ARP_SENDER), (target, ARP_TARGET)] {
-            if let Some(address) = address {
-                network.put(offset, &Bits::known(&address.octets()));
-            }
-        }
-        Self {
-            family: nfproto::ARP,
-            protocol: None,
-            network,
-            transport: None,
-            input,
-            output,
-            hook: Hook::Input,
-            seen_as: nfproto::ARP,
-            local: false,
-            mark: Bits::number(0),
-            connection_mark: Bits::unknown(4),
-            packet_type: Bits::unknown(1),
-            state: State::Untracked,
-        }
+    /// From this address, of the same family as the destination.
+    #[must_use]
+    pub fn from(self, source: IpAddr) -> Self {
+        Self { source: Some(source), ..self }
     }
 
-    /// The packet comes to a chain of this family.
-    pub fn enter(&mut self, hook: Hook, family: Option<TableFamily>) {
-        self.hook = hook;
-        self.seen_as = if family == Some(TableFamily::Netdev) { nfproto::NETDEV } else { self.family };
+    /// From this port.
+    #[must_use]
+    pub fn from_port(self, port: u16) -> Self {
+        Self { source_port: Some(port), ..self }
     }
 
-    /// Bytes of an address.
-    pub fn address_size(&self) -> usize {
-        if self.family == nfproto::IPV6 { 16 } else { 4 }
+    /// It comes in on this interface.
+    #[must_use]
+    pub fn on(self, input: Interface) -> Self {
+        Self { input: Some(input), ..self }
     }
 
-    /// The source address.
-    pub fn source_address(&self) -> Bits {
-        let offset = if self.family == nfproto::IPV6 { 8 } else { 12 };
-        self.network.part(offset, self.address_size())
+    /// It goes out by this interface.
+    #[must_use]
+    pub fn out(self, output: Interface) -> Self {
+        Self { output: Some(output), ..self }
     }
 
-    /// The destination address.
-    pub fn destination_address(&self) -> Bits {
-        let offset = if self.family == nfproto::IPV6 { 24 } else { 16 };
-        self.network.part(offset, self.address_size())
+    /// It has this mark to begin with; otherwise 0.
+    #[must_use]
+    pub fn marked(self, mark: u32) -> Self {
+        Self { mark, ..self }
     }
 
-    /// The destination port.
-    pub fn destination_port(&self) -> Bits {
-        self.transport.as_ref().map_or(Bits::unknown(2), |header| header.part(2, 2))
+    /// Connection tracking gives it this state, as soon as it has seen it.
+    #[must_use]
+    pub fn in_state(self, state: State) -> Self {
+        Self { state, ..self }
     }
-
-    /// The sender's address of an ARP packet, if it is one and that is known.
-    pub fn arp_sender(&self) -> Option<IpAddr> {
-        if self.family != nfproto::ARP {
-            return None;
-        }
-        self.network.part(ARP_SENDER, 4).all().and_then(address_of)
-    }
-
-    /// A header, if there is such a one and anything is known of it.
-    pub fn header(&self, base: Base) -> Option<&Bits> {
-        match base {
-            Base::Network => Some(&self.network),
-            Base::Transport => self.transport.as_ref(),
-            Base::Other => None,
-        }
-    }
-
-    /// Write into a header.
-    pub fn write(&mut self, base: Base, offset: usize, value: &Bits) {
-        match (base, self.transport.as_mut()) {
-            (Base::Network, _) => self.network.put(offset, value),
-            (Base::Transport, Some(header)) => header.put(offset, value),
-            _ => {}
-        }
-    }
-
-    /// What the kernel knows about the packet; `None` where it knows nothing, so that a rule that asks does not match.
-    pub fn meta(&self, key: u32) -> Option<Bits> {
-        Some(match key {
-            meta::PROTOCOL => Bits::known(match self.family {
-                nfproto::IPV6 => &[0x86, 0xdd],
-                nfproto::ARP => &[0x08, 0x06],
-                _ => &[0x08, 0x00],
-            }),
-            meta::MARK => self.mark.clone(),
-            meta::IIF => index(self.interface(true)),
-            meta::OIF => index(self.interface(false)),
-            meta::IIFNAME => name(self.interface(true)),
-            meta::OIFNAME => name(self.interface(false)),
-            meta::NFPROTO => Bits::known(&[self.seen_as]),
-            meta::L4PROTO => Bits::known(&[self.protocol?]),
-            meta::PKTTYPE => self.packet_type.clone(),
-            _ => Bits::unknown(REGISTERS * 4),
-        })
-    }
-
-    /// The interface that a packet comes in on or goes out by, where it is: `Err` if there is none.
-    fn interface(&self, input: bool) -> Result<Option<Interface>, ()> {
-        match (input, self.hook) {
-            (true, Hook::Output) | (false, Hook::Ingress | Hook::Prerouting | Hook::Input) => Err(()),
-            (true, Hook::Postrouting) => Ok(None),
-            (true, _) => Ok(self.input),
-            (false, _) => Ok(self.output),
-        }
-    }
-
-    /// Whether the packet comes in on a device of this list.
-    pub fn comes_in_on_one_of(&self, devices: &[String]) -> Truth {
-        let Some(input) = self.input else {
-            return if devices.is_empty() { Truth::No } else { Truth::Maybe };
-        };
-        let is = |device: &String| match device.strip_suffix('*') {
-            Some(prefix) => input.name.as_bytes().starts_with(prefix.as_bytes()),
-            None => input.name.as_bytes() == device.as_bytes(),
-        };
-        Truth::from(devices.iter().any(is))
-    }
-}
-
-/// The number of an interface: 0 where there is none.
-fn index(interface: Result<Option<Interface>, ()>) -> Bits {
-    match interface {
-        Err(()) => Bits::number(0),
-        Ok(interface) => interface.and_then(|it| it.index).map_or(Bits::unknown(4), Bits::number),
-    }
-}
-
-/// The name of an interface, filled with zeros, which it is of altogether where there is none.
-fn name(interface: Result<Option<Interface>, ()>) -> Bits {
-    let name = match interface {
-        Err(()) => InterfaceName::EMPTY,
-        Ok(Some(interface)) => interface.name,
-        Ok(None) => return Bits::unknown(NAME),
-    };
-    let mut bytes = name.as_bytes().to_vec();
-    bytes.resize(NAME, 0);
-    Bits::known(&bytes)
-}
-
-/// The network header. Nothing is known of lengths, identifiers, times to live, classes and checksums.
-fn network(packet: &Packet) -> (u8, Bits) {
-    let protocol = packet.protocol as u8;
-    let source = packet.source.filter(|source| source.is_ipv4() == packet.destination.is_ipv4());
-    let octets = |address: IpAddr| match address {
-        IpAddr::V4(address) => Bits::known(&address.octets()),
-        IpAddr::V6(address) => Bits::known(&address.octets()),
-    };
-    let (family, mut header, addresses) = match packet.destination {
-        IpAddr::V4(_) => {
-            let mut header = Bits::unknown(20);
-            header.put(0, &Bits::known(&[0x45]));
-            // No fragment; whether it may be made one is not known.
-            header.put(6, &Bits::partly(&[0, 0], &[0xbf, 0xff]));
-            header.put(9, &Bits::known(&[protocol]));
-            (nfproto::IPV4, header, 12)
-        }
-        IpAddr::V6(_) => {
-            let mut header = Bits::unknown(40);
-            header.put(0, &Bits::partly(&[0x60], &[0xf0]));
-            header.put(6, &Bits::known(&[protocol]));
-            (nfproto::IPV6, header, 8)
-        }
-    };
-    let destination = octets(packet.destination);
-    if let Some(source) = source {
-        header.put(addresses, &octets(source));
-    }
-    header.put(addresses + destination.len(), &destination);
-    (family, header)
-}
-
-/// The transport header: ports, and what makes a packet the first.
-fn transport(packet: &Packet) -> Bits {
-    /// FIN, SYN, RST and ACK.
-    const DECISIVE: u8 = 0x17;
-    /// All but those of congestion notification, which a first packet may have.
-    const ALL: u8 = 0x3f;
-    let mut header = match packet.protocol {
-        Protocol::Tcp => Bits::unknown(20),
-        Protocol::Udp => Bits::unknown(8),
-        Protocol::Sctp => Bits::unknown(12),
-    };
-    if let Some(port) = packet.source_port {
-        header.put(0, &Bits::known(&port.to_be_bytes()));
-    }
-    header.put(2, &Bits::known(&packet.port.to_be_bytes()));
-    match (packet.protocol, packet.state) {
-        (Protocol::Tcp, State::New) => header.put(13, &Bits::partly(&[0x02], &[ALL])),
-        (Protocol::Tcp, State::Invalid) => header.put(13, &Bits::partly(&[0x10], &[DECISIVE])),
-        // The tag of an INIT chunk is 0 (RFC 9260, 8.5.1).
-        (Protocol::Sctp, State::New) => header.put(4, &Bits::known(&[0; 4])),
-        _ => {}
-    }
-    header
 }

@@ -295,8 +295,18 @@ impl Ruleset {
     }
 
     /// The chain of this name in a table.
-    pub fn chain_index(&self, family: TableFamily, table: &str, name: &str) -> Option<usize> {
+    pub fn chain(&self, family: TableFamily, table: &str, name: &str) -> Option<&Chain> {
+        self.chains.get(self.chain_index(family, table, name)?)
+    }
+
+    fn chain_index(&self, family: TableFamily, table: &str, name: &str) -> Option<usize> {
         self.index.get(&(family, table.to_owned(), name.to_owned())).copied()
+    }
+
+    /// The set of this name in the table of a chain.
+    pub fn set(&self, chain: &Chain, name: &str) -> Option<&Set> {
+        let Chain { family, table, .. } = chain;
+        self.sets.get(&(*family, table.clone(), name.to_owned()))
     }
 
     /// The sets that some rule asks, in the order of their names.

@@ -1,12 +1,11 @@
-//! Replies of a real kernel, read, written out and spoiled.
-
-use std::fmt::Write as _;
+//! Replies of a real kernel, read, followed and spoiled.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use super::read::Legacy;
+use super::ruleset::{Chain, Ruleset};
 use super::*;
-use crate::model::{InterfaceName, Protocol};
 use netlink_exchange::{Message, Messages};
 
 /// The replies, and before them the rules as nft lists them.
@@ -42,28 +41,18 @@ fn captured() -> Firewall {
     firewall
 }
 
-fn interface(name: &[u8]) -> Option<Interface> {
-    Some(Interface { name: InterfaceName::cut(name), index: Some(2) })
+fn interface(name: &str) -> Interface {
+    Interface { name: name.to_owned(), index: Some(2) }
 }
 
 fn to(protocol: Protocol, address: &str, port: u16) -> Packet {
-    Packet {
-        source: Some(if address.contains(':') { "2001:db8::9" } else { "198.18.0.1" }.parse().unwrap()),
-        ..Packet::first(protocol, address.parse().unwrap(), port, interface(b"eth0"))
-    }
+    let source = if address.contains(':') { "2001:db8::9" } else { "198.18.0.1" };
+    Packet::first(protocol, address.parse().unwrap(), port).from(source.parse().unwrap()).on(interface("eth0"))
 }
 
-/// All rules, as `TABLE CHAIN: RULE # handle N`.
-fn rules(firewall: &Firewall) -> Vec<String> {
-    let chains = firewall.ruleset.chains.iter().enumerate();
-    let places =
-        chains.flat_map(|(chain, content)| (0..content.rules.len()).map(move |rule| At { chain, rule: Some(rule) }));
-    places.map(|at| firewall.place(at).to_string()).collect()
-}
-
-#[test]
-fn rules_are_spelled_as_nft_does() {
-    let mut expected = Vec::new();
+/// The rules in the capture's listing, each after `FAMILY TABLE CHAIN HANDLE`.
+fn listed() -> Vec<(String, String)> {
+    let mut rules = Vec::new();
     let (mut table, mut chain) = (String::new(), String::new());
     for line in CAPTURE.lines().filter_map(|line| line.strip_prefix("#   ")) {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -71,121 +60,174 @@ fn rules_are_spelled_as_nft_does() {
             ["table", family, name, "{", ..] => table = format!("{family} {name}"),
             ["chain", name, "{", ..] => chain = (*name).to_owned(),
             ["set" | "map", ..] => {}
-            [.., "handle", _] => expected.push(format!("{table} {chain}: {}", words.join(" "))),
+            [rule @ .., "#", "handle", handle] => rules.push((format!("{table} {chain} {handle}"), rule.join(" "))),
             _ => {}
         }
     }
-    // Counts are left out, and so are a log's prefix and a limit's rate; the rest is said in another way.
-    let ways = [
-        (" packets 0 bytes 0", ""),
-        (" with icmpx admin-prohibited", ""),
-        (" prefix \"odd \"", ""),
-        ("limit rate 10/second", "limit"),
-        ("0x000000", "0x"),
-        ("0x07", "0x7"),
-        ("meta l4proto ipv6-icmp", "meta l4proto icmpv6"),
-        ("meta l4proto tcp tcp", "tcp"),
-        ("tcp flags != syn / fin,syn,rst,ack", "tcp flags & fin,syn,rst,ack != syn"),
-        ("meta mark set mark and 0xffffff00 xor 0x20", "meta mark set meta mark & 0xffffff00 ^ 0x20"),
-        ("meta l4proto udp fib", "fib"),
-        ("meta l4proto udp xt", "xt"),
-    ];
-    let expected: Vec<String> = expected
-        .into_iter()
-        .map(|line| ways.iter().fold(line, |line, (theirs, ours)| line.replace(theirs, ours)))
-        .collect();
-    let mut differences = String::new();
-    let rules = rules(&captured());
-    for rule in &rules {
-        if !expected.contains(rule) {
-            let _ = writeln!(differences, "+ {rule}");
-        }
+    rules
+}
+
+/// A place as the capture's listing has it: what the kernel answered leads to the rule that nft prints.
+fn spelled(place: &Place) -> String {
+    let Place { family, table, chain, handle, action, .. } = place;
+    let Some(handle) = handle else { return format!("{family} {table} {chain}: policy {action}") };
+    let name = format!("{family} {table} {chain} {handle}");
+    let (_, rule) = listed().into_iter().find(|(of, _)| *of == name).unwrap_or_else(|| panic!("no rule {name}"));
+    format!("{family} {table} {chain}: {rule}")
+}
+
+#[test]
+fn all_rules_are_read() {
+    let ruleset = captured().ruleset;
+    let mut read: Vec<String> = Vec::new();
+    for Chain { family, table, name, rules, .. } in &ruleset.chains {
+        read.extend(rules.iter().map(|rule| format!("{family} {table} {name} {}", rule.handle)));
     }
-    for rule in &expected {
-        if !rules.contains(rule) {
-            let _ = writeln!(differences, "- {rule}");
-        }
-    }
-    assert!(differences.is_empty(), "\n{differences}");
-    assert_eq!(rules.len(), 22);
+    let mut listed: Vec<String> = listed().into_iter().map(|(name, _)| name).collect();
+    read.sort();
+    listed.sort();
+    assert_eq!(read, listed);
+    assert_eq!(read.len(), 22);
 }
 
 #[test]
 fn packets_end_where_the_rules_say() {
-    use Protocol::{Tcp, Udp};
+    let (tcp, udp) = (Protocol::TCP, Protocol::UDP);
     let firewall = captured();
-    let web = to(Tcp, "192.0.2.1", 80);
+    let web = || to(tcp, "192.0.2.1", 80);
+    let open = |packet: Packet| Packet { source: None, ..packet };
     let cases: &[(Packet, &str)] = &[
-        (web.clone(), "accepted"),
-        (to(Tcp, "192.0.2.1", 8001), "accepted"),
-        (to(Tcp, "192.0.2.1", 90), "dropped by inet filter input: policy drop"),
-        (to(Tcp, "192.0.2.2", 80), "to 10.0.0.7:8080 by ip nat prerouting: ip daddr 192.0.2.2 tcp dport 80 dnat"),
-        (to(Tcp, "192.0.2.1", 81), "to -:8081 by ip nat prerouting: ip daddr 192.0.2.1 tcp dport 81 redirect"),
-        (to(Tcp, "192.0.2.3", 23), "dropped by inet filter input: tcp dport vmap @ports"),
-        (to(Tcp, "192.0.2.3", 25), "dropped by inet filter other: counter reject"),
+        (web(), "accepted"),
+        (to(tcp, "192.0.2.1", 8001), "accepted"),
+        (to(tcp, "192.0.2.1", 90), "dropped by inet filter input: policy drop"),
+        (to(tcp, "192.0.2.2", 80), "to 10.0.0.7:8080 by ip nat prerouting: ip daddr 192.0.2.2 tcp dport 80 dnat"),
+        (to(tcp, "192.0.2.1", 81), "to -:8081 by ip nat prerouting: ip daddr 192.0.2.1 tcp dport 81 redirect"),
+        (to(tcp, "192.0.2.3", 23), "dropped by inet filter input: tcp dport vmap @ports"),
+        (to(tcp, "192.0.2.3", 25), "dropped by inet filter other: counter packets 0 bytes 0 reject"),
         // It returns from the other chain.
+        (to(tcp, "192.0.2.3", 25).from([10, 1, 2, 3].into()), "dropped by inet filter input: policy"),
+        (to(tcp, "192.0.2.3", 85).from([198, 51, 100, 7].into()), "accepted"),
+        (to(tcp, "192.0.2.3", 91).from([198, 51, 100, 7].into()), "dropped"),
+        (open(to(tcp, "192.0.2.3", 85)), "depends on: source address in ip mangle PREROUTING: ip saddr 203.0.113.1-"),
+        (to(tcp, "2001:db8::1", 85), "accepted"),
+        (to(tcp, "2001:db8::2", 85), "dropped by inet filter input: policy"),
+        (to(udp, "192.0.2.1", 5000), "depends on: limit in inet filter input: limit rate 10/second"),
+        (to(udp, "192.0.2.1", 5001), "dropped"),
+        (to(udp, "192.0.2.1", 53), "dropped by inet filter input: policy"),
+        (to(udp, "192.0.2.1", 54).marked(0x110), "dropped by inet filter other: counter packets 0 bytes 0 reject"),
         (
-            Packet { source: Some([10, 1, 2, 3].into()), ..to(Tcp, "192.0.2.3", 25) },
-            "dropped by inet filter input: policy",
-        ),
-        (Packet { source: Some([198, 51, 100, 7].into()), ..to(Tcp, "192.0.2.3", 85) }, "accepted"),
-        (Packet { source: Some([198, 51, 100, 7].into()), ..to(Tcp, "192.0.2.3", 91) }, "dropped"),
-        (
-            Packet { source: None, ..to(Tcp, "192.0.2.3", 85) },
-            "depends on \"ip saddr 203.0.113.1-203.0.113.9\" in ip mangle",
-        ),
-        (to(Tcp, "2001:db8::1", 85), "accepted"),
-        (to(Tcp, "2001:db8::2", 85), "dropped by inet filter input: policy"),
-        (to(Udp, "192.0.2.1", 5000), "depends on \"limit\" in inet filter input: limit udp dport 5000 accept"),
-        (to(Udp, "192.0.2.1", 5001), "dropped"),
-        (to(Udp, "192.0.2.1", 53), "dropped by inet filter input: policy"),
-        (Packet { mark: 0x110, ..to(Udp, "192.0.2.1", 54) }, "dropped by inet filter other: counter reject"),
-        (
-            Packet { source: Some([203, 0, 113, 5].into()), ..web.clone() },
+            web().from([203, 0, 113, 5].into()),
             "dropped by ip mangle PREROUTING: ip saddr 203.0.113.1-203.0.113.9 ct state new",
         ),
         (
-            Packet { source: Some([203, 0, 113, 5].into()), input: interface(b"lo"), ..web.clone() },
+            web().from([203, 0, 113, 5].into()).on(interface("lo")),
             "dropped by netdev edge ingress: ip saddr 203.0.113.0/24 drop",
         ),
-        (Packet { source: Some([203, 0, 113, 50].into()), input: None, ..web.clone() }, "depends on \"\" in netdev"),
-        (Packet { input: interface(b"wg0"), ..to(Tcp, "192.0.2.1", 90) }, "accepted"),
         (
-            Packet { state: State::Invalid, ..web.clone() },
-            "dropped by inet filter input: ct state vmap { invalid : drop, ",
+            Packet { input: None, ..web().from([203, 0, 113, 50].into()) },
+            "depends on: input interface in netdev edge ingress: policy accept",
         ),
+        (to(tcp, "192.0.2.1", 90).on(interface("wg0")), "accepted"),
+        (web().in_state(State::Invalid), "dropped by inet filter input: ct state vmap { invalid : drop, "),
     ];
     for (packet, expected) in cases {
-        let said = match firewall.verdict(packet, Destiny::Delivered) {
-            Verdict::Accepted => "accepted".to_owned(),
-            Verdict::Dropped(place) => format!("dropped by {place}"),
-            Verdict::Redirected { place, address, port } => {
+        let said = match firewall.outcome(packet, &Way::delivered()) {
+            Outcome::Accepted => "accepted".to_owned(),
+            Outcome::Dropped(place) => format!("dropped by {}", spelled(&place)),
+            Outcome::Redirected { place, address, port } => {
                 let address = address.map_or("-".to_owned(), |address| address.to_string());
-                format!("to {address}:{} by {place}", port.unwrap_or(0))
+                format!("to {address}:{} by {}", port.unwrap_or(0), spelled(&place))
             }
-            Verdict::Unknown(because) => because
-                .to_string()
-                .replace("it is not known on which interface the packet comes in", "depends on \"\"")
-                .replace("it depends", "depends"),
+            Outcome::Unknown(because) => {
+                let place = because.place.map(|place| spelled(&place));
+                format!("{} in {}", because.doubt, place.unwrap_or_default()).replace("it depends", "depends")
+            }
         };
         assert!(said.starts_with(expected), "{packet:?}: {said}");
     }
-    let connection = firewall.connection(&web, Destiny::Scheduled);
-    assert_eq!(connection.first, Verdict::Accepted);
-    assert_eq!(connection.invalid_dropped().map(|place| place.handle), Some(Some(11)));
+}
+
+#[test]
+fn places_say_what_was_matched() {
+    let firewall = captured();
+    let web = || to(Protocol::TCP, "192.0.2.1", 80);
+    let cases: &[(Packet, &str)] = &[
+        (to(Protocol::TCP, "192.0.2.1", 90), "inet filter input: policy drop"),
+        (
+            to(Protocol::TCP, "192.0.2.3", 23),
+            "inet filter input # handle 15 (drop; matches protocol tcp, destination port 23)",
+        ),
+        (to(Protocol::TCP, "192.0.2.3", 25), "inet filter other # handle 8 (reject)"),
+        (
+            web().from([203, 0, 113, 5].into()),
+            "ip mangle PREROUTING # handle 3 (drop; matches source address 203.0.113.5, connection state new)",
+        ),
+        (web().in_state(State::Invalid), "inet filter input # handle 11 (drop; matches connection state invalid)"),
+        (
+            to(Protocol::TCP, "192.0.2.1", 81),
+            "ip nat prerouting # handle 3 (redirect; matches destination address 192.0.2.1, protocol tcp, \
+             destination port 81)",
+        ),
+        (
+            Packet { source: None, ..to(Protocol::TCP, "192.0.2.3", 85) },
+            "ip mangle PREROUTING # handle 3 (drop; matches source address, connection state)",
+        ),
+        (
+            to(Protocol::UDP, "192.0.2.1", 5000),
+            "inet filter input # handle 21 (accept; matches limit, protocol udp, destination port 5000)",
+        ),
+    ];
+    for (packet, expected) in cases {
+        let place = match firewall.outcome(packet, &Way::delivered()) {
+            Outcome::Dropped(place) | Outcome::Redirected { place, .. } => place,
+            Outcome::Unknown(Because { place: Some(place), .. }) => place,
+            outcome => panic!("{packet:?}: {outcome:?}"),
+        };
+        assert_eq!(place.to_string(), *expected, "{packet:?}");
+    }
+    // Only up to a priority in one hook.
+    let blocked = to(Protocol::TCP, "192.0.2.1", 90);
+    assert_eq!(firewall.outcome(&blocked, &Way::delivered().up_to(Hook::Input, -1)), Outcome::Accepted);
+}
+
+#[test]
+fn names_that_cannot_be_typed_make_no_command() {
+    let mut place = Place {
+        family: TableFamily::Inet,
+        table: "f".to_owned(),
+        chain: "i".to_owned(),
+        handle: Some(3),
+        matched: Vec::new(),
+        action: Action::Drop,
+    };
+    assert_eq!(place.undo().as_deref(), Some("nft delete rule inet f i handle 3"));
+    for name in ["i; flush ruleset", "-f", "", "i\n", "3"] {
+        place.chain = name.to_owned();
+        assert_eq!((place.undo(), place.chain_words()), (None, None), "{name:?}");
+    }
 }
 
 #[test]
 fn arp_rules_are_found() {
     let firewall = captured();
-    let arp = firewall.arp([192, 0, 2, 1].into(), interface(b"eth0"));
-    let rules: Vec<&str> = arp.rules.iter().map(|place| place.rule.as_str()).collect();
-    assert_eq!(rules, ["arp daddr ip 192.0.2.1 drop", "arp saddr ip 192.0.2.1 arp saddr ip set 10.0.0.2"]);
-    assert!(matches!(&arp.request, Verdict::Dropped(place) if place.handle == Some(3)), "{arp:?}");
-    assert_eq!((arp.answer, arp.mangled), (Verdict::Accepted, Some([10, 0, 0, 2].into())));
-    let other = firewall.arp([192, 0, 2, 9].into(), interface(b"eth0"));
+    let eth0 = interface("eth0");
+    let arp = firewall.arp([192, 0, 2, 1].into(), Some(&eth0));
+    let rules: Vec<String> = arp.rules.iter().map(spelled).collect();
+    assert_eq!(
+        rules,
+        [
+            "arp lvs input: arp daddr ip 192.0.2.1 drop",
+            "arp lvs output: arp saddr ip 192.0.2.1 arp saddr ip set 10.0.0.2"
+        ]
+    );
+    assert!(
+        matches!(&arp.request, Outcome::Dropped(place) if place.matched == [Property::Destination(Some([192, 0, 2, 1].into()))]),
+        "{arp:?}"
+    );
+    assert_eq!((arp.answer, arp.mangled), (Outcome::Accepted, Some([10, 0, 0, 2].into())));
+    let other = firewall.arp([192, 0, 2, 9].into(), Some(&eth0));
     assert_eq!(other.rules, []);
-    assert_eq!((other.request, other.answer, other.mangled), (Verdict::Accepted, Verdict::Accepted, None));
+    assert_eq!((other.request, other.answer, other.mangled), (Outcome::Accepted, Outcome::Accepted, None));
 }
 
 /// One way of spoiling a datagram.
@@ -242,7 +284,7 @@ fn message(payload: &[u8], kind: u16) -> Vec<u8> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever the kernel says, it is read or refused, followed and written out; never a panic, never without end.
+    /// Whatever the kernel says, it is read or refused, and followed; never a panic, never without end.
     #[test]
     fn spoiled_replies_do_no_harm(spoils in proptest::collection::vec((any::<Index>(), spoil()), 1..40), inside: bool) {
         let whole = datagrams();
@@ -266,14 +308,23 @@ proptest! {
             }
         }
         let (firewall, _) = firewall(&datagrams);
-        rules(&firewall);
         for (address, port) in [("192.0.2.1", 80), ("192.0.2.3", 25), ("2001:db8::1", 85)] {
-            for source in [None, Some(if address.contains(':') { "2001:db8::9" } else { "10.1.2.3" }.parse().unwrap())] {
-                let packet = Packet { source, ..to(Protocol::Tcp, address, port) };
-                let _ = firewall.connection(&packet, Destiny::Delivered);
-                let _ = firewall.connection(&Packet { input: None, ..packet }, Destiny::Forwarded(None));
+            for packet in [to(Protocol::TCP, address, port), Packet { source: None, ..to(Protocol::TCP, address, port) }] {
+                for packet in [packet.clone(), packet.in_state(State::Invalid)] {
+                    let _ = printed(&firewall.outcome(&packet, &Way::delivered()));
+                    let _ = printed(&firewall.outcome(&Packet { input: None, ..packet }, &Way::forwarded()));
+                }
             }
         }
         let _ = firewall.arp([192, 0, 2, 1].into(), None);
+    }
+}
+
+/// What is said of an outcome.
+fn printed(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Accepted => String::new(),
+        Outcome::Dropped(place) | Outcome::Redirected { place, .. } => place.to_string(),
+        Outcome::Unknown(because) => because.to_string(),
     }
 }

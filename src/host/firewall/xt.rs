@@ -52,6 +52,13 @@ pub struct PortRange {
     pub inverted: bool,
 }
 
+impl PortRange {
+    /// Whether all ports are in it.
+    pub fn is_any(&self) -> bool {
+        (self.from, self.to, self.inverted) == (0, u16::MAX, false)
+    }
+}
+
 /// `XT_MULTIPORT_*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
@@ -63,9 +70,7 @@ pub enum Which {
     Either,
 }
 
-/// `XT_CONNTRACK_STATE_*`, which are those of nf_tables up to "new".
-pub const STATE_DNAT: u32 = 1 << 7;
-/// `XT_CONNTRACK_STATE_UNTRACKED`.
+/// `XT_CONNTRACK_STATE_UNTRACKED`. The others are those of nf_tables.
 pub const STATE_UNTRACKED: u32 = 1 << 8;
 
 /// What happens to a packet.
@@ -74,7 +79,7 @@ pub enum Target {
     /// It is dropped, with an answer.
     Reject,
     /// Nothing that decides anything.
-    Continue(String),
+    Continue,
     /// `mark = (mark & !mask) ^ bits`.
     Mark { bits: u32, mask: u32 },
     /// The marks of packet and connection become something else.
@@ -214,13 +219,13 @@ impl Target {
                 "LOG" | "NFLOG" | "AUDIT" | "TRACE" | "CLASSIFY" | "DSCP" | "TOS" | "TTL" | "HL" | "CHECKSUM"
                 | "TCPMSS" | "SECMARK" | "CONNSECMARK" | "TEE" | "RATEEST" | "IDLETIMER" | "LED" | "ECN",
                 _,
-            ) => Self::Continue(name.to_owned()),
+            ) => Self::Continue,
             ("MARK", 2) => Self::Mark { bits: read.u32(0)?, mask: read.u32(4)? },
             ("MARK" | "CONNMARK", _) => Self::AnyMark,
             ("NOTRACK", _) => Self::NoTrack,
             // struct xt_ct_target_info begins with its flags; XT_CT_NOTRACK is 1.
             ("CT", _) if read.u16(0)? & 1 != 0 => Self::NoTrack,
-            ("CT", _) => Self::Continue(name.to_owned()),
+            ("CT", _) => Self::Continue,
             ("SNAT" | "MASQUERADE", _) => Self::Source,
             // struct nf_nat_ipv4_multi_range_compat
             ("DNAT" | "REDIRECT", 0) if read.0.len() < 40 && read.u32(0)? == 1 => {
