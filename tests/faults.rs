@@ -11,6 +11,7 @@ use std::process::{Command, ExitCode};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use ipvsadm_rs::host::module;
 use ipvsadm_rs::kernel::{Client, Error, Netlink, Refusal, Transport, system_message};
 use ipvsadm_rs::model::{Change, Family, SchedulerName, Service, ServiceFlags, ServiceKey};
 use libtest_mimic::{Failed, Trial};
@@ -340,8 +341,8 @@ fn a_module_that_goes_away() -> Result<()> {
         Err(error) => error.to_string(),
         Ok(services) => bail!("{} services without IPVS", services.len()),
     };
-    ensure!(error == "IPVS has gone: its module was unloaded meanwhile", "{error}");
-    // And with the next run it is loaded again.
-    fill(&mut Client::connect()?, 3)?;
+    ensure!(error == "IPVS is gone: its module was unloaded", "{error}");
+    // And the program loads it again.
+    fill(&mut module::connect()?, 3)?;
     ensure_marks(3)
 }

@@ -18,8 +18,9 @@ use anyhow::Result;
 use super::{Output, status};
 use crate::grammar::table::{self, Command, Completion, Flag, Value, Word};
 use crate::grammar::{self, Listing, NoNames, Request, Subject};
+use crate::host::module;
 use crate::host::{boot, namespace};
-use crate::kernel::{Client, module};
+use crate::kernel::Client;
 use crate::model::{Protocol, ServiceKey};
 use crate::view::Labels;
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::source::Source;
 use super::state::read_state;
 use super::{Output, Told, color, document, status, tell};
-use crate::kernel::Client;
+use crate::host::module;
 use crate::model::Change;
 use crate::plan::{self, Options, State};
 use crate::rules::Desired;
@@ -50,7 +50,7 @@ fn differing(matches: &ArgMatches, output: &mut Output) -> Result<bool> {
         source.report(refused.into_iter().map(|(line, finding)| (line, finding.message())));
         return Err(Told(status::USAGE).into());
     }
-    let have = read_state(&mut Client::connect()?, &want)?;
+    let have = read_state(&mut module::connect()?, &want)?;
     let steps = plan::difference(&have, &want, Options::default());
     if let Some(pretty) = document::wanted(matches) {
         let changes: Vec<ChangeDocument> = steps.iter().map(|step| ChangeDocument::new(&have, &step.change)).collect();

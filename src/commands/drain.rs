@@ -16,6 +16,7 @@ use super::list::connections::kernel_list;
 use super::signals::Signals;
 use super::{lock, status};
 use crate::grammar::{Drain as Request, Drained};
+use crate::host::module;
 use crate::kernel::{Asked, Client, Error, Refusal};
 use crate::model::{Change, Destination, DestinationEntry, DestinationKey, Family, ServiceKey};
 use crate::plan::drain::{Drain, Look};
@@ -47,7 +48,7 @@ enum End {
 }
 
 pub(super) fn run(request: &Request, lock_wait: u32) -> Result<u8> {
-    let mut client = Client::connect()?;
+    let mut client = module::connect()?;
     client.skip_counters();
     // From reading the weights to changing them; not while waiting for connections, which can take hours.
     let locked = lock::take(lock_wait)?;

@@ -11,6 +11,7 @@ use anyhow::Result;
 
 use super::{Output, status};
 use crate::grammar::{Columns, Format, Listing, Subject};
+use crate::host::module;
 use crate::kernel::{Client, Error};
 use crate::model::{ServiceEntry, TableService};
 use crate::view::{Labels, text};
@@ -22,7 +23,7 @@ const SERVICES_AT_ONCE: usize = 16;
 const SERVICES_AT_MOST: usize = 16 * 1024;
 
 pub(super) fn run(listing: &Listing, output: &mut Output) -> Result<u8> {
-    let mut client = Client::connect()?;
+    let mut client = module::connect()?;
     let has_counters = matches!(listing.format, Format::Json(_) | Format::Table);
     if !has_counters && !matches!(listing.columns, Columns::Stats | Columns::Rate) {
         client.skip_counters();

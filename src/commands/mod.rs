@@ -41,7 +41,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::grammar::{self, LOCK_WAIT_DEFAULT, Request};
-use crate::host::{SystemNames, namespace};
+use crate::host::{SystemNames, module, namespace};
 use crate::kernel;
 use output::Output;
 
@@ -116,9 +116,13 @@ fn tell(error: &anyhow::Error) -> u8 {
         // Whoever read our output has read enough.
         return status::OK;
     }
-    say!("{}", plain(&format!("{error:#}")));
+    let causes = error.chain().map(|cause| cause.downcast_ref().map_or_else(|| cause.to_string(), module::message));
+    say!("{}", plain(&causes.collect::<Vec<_>>().join(": ")));
+    if error.downcast_ref::<module::LoadFailure>().is_some() {
+        return status::USAGE;
+    }
     match error.downcast_ref() {
-        Some(kernel::Error::Unavailable(_)) => status::USAGE,
+        Some(kernel::Error::NotLoaded | kernel::Error::NotPermitted) => status::USAGE,
         Some(kernel::Error::Refused(_)) => status::REFUSED,
         _ => status::FAILED,
     }

@@ -10,13 +10,14 @@ use super::state::read_state;
 use super::{Output, status};
 use crate::grammar::{RESOLVE_TIMEOUT_DEFAULT, Save};
 use crate::host::file;
+use crate::host::module;
 use crate::kernel::Client;
 use crate::model::Change;
 use crate::plan::{RuleService, State};
 use crate::view::rules;
 
 pub(super) fn run(save: &Save, output: &mut Output) -> Result<u8> {
-    let mut client = Client::connect()?;
+    let mut client = module::connect()?;
     match &save.file {
         None => save_with(&mut client, save, output)?,
         Some(path) => {

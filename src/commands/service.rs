@@ -18,9 +18,9 @@ use super::{Output, document, status, tell};
 use crate::grammar::{self, Columns, LOCK_WAIT_DEFAULT, Listing, RESOLVE_TIMEOUT_DEFAULT, Save};
 use crate::host::file::{self, ReplaceError};
 use crate::host::lock::{Lock, LockError};
+use crate::host::module;
 use crate::host::sysconfig::Settings;
 use crate::host::systemd;
-use crate::kernel::{Client, module};
 use crate::model::{Change, Daemon};
 use crate::plan::{State, Traced};
 use crate::rules::Desired;
@@ -202,7 +202,7 @@ impl Service<'_> {
             self.save_or_warn()?;
         }
         let rules_too = self.settings.rules_left_alone.is_none();
-        let mut client = Client::connect()?;
+        let mut client = module::connect()?;
         for daemon in client.daemons()? {
             if rules_too || self.is_in_settings(&daemon) {
                 let stopped = client.change(&Change::StopDaemon(daemon));
@@ -247,7 +247,7 @@ impl Service<'_> {
 
     /// Write the table to the file of rules, with the timeouts, and with the daemons that are not in the settings anyway.
     fn save_rules(&self, force: bool) -> Result<Saved> {
-        let mut client = Client::connect()?;
+        let mut client = module::connect()?;
         let mut text = Vec::new();
         // Names would make the next boot depend on the name service.
         save_with(
@@ -301,7 +301,7 @@ impl Service<'_> {
     fn start_daemons(self) -> Result<u8> {
         let mut failed = status::OK;
         for (daemon, place) in &self.settings.daemons {
-            let mut client = Client::connect()?;
+            let mut client = module::connect()?;
             // What is there is what is wanted, and so must not change in between.
             let locked = lock::take(self.lock_wait)?;
             let services = read_state(&mut client, &State::default())?.services;
@@ -363,7 +363,7 @@ impl Worth {
 /// Nothing is asked first, and nobody waited for: who calls for this is in a hurry, and the settings may be the trouble.
 fn panic() -> Result<u8> {
     if module::is_loaded() {
-        Client::connect()?.change(&Change::Flush)?;
+        module::connect()?.change(&Change::Flush)?;
     }
     Ok(status::OK)
 }
@@ -407,7 +407,7 @@ fn print_status(as_json: Option<bool>, output: &mut Output) -> Result<u8> {
         rules_file: settings.rules.display().to_string(),
     };
     if status.ipvs_loaded {
-        let mut client = Client::connect()?;
+        let mut client = module::connect()?;
         let services = client.service_rules()?;
         status.virtual_services = services.len();
         if as_json.is_some() {

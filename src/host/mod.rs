@@ -13,6 +13,7 @@ pub mod firewall;
 pub mod hash_tables;
 mod listeners;
 pub mod lock;
+pub mod module;
 mod names;
 pub mod namespace;
 pub mod nft;

@@ -16,8 +16,8 @@ use crate::doctor::facts::{
 };
 use crate::host::probe::{Heard, Wire};
 use crate::host::route::{self, Address, Link, Route, RouteQuery};
-use crate::host::{self, SystemNames, boot, ethtool, hash_tables, sysctl};
-use crate::kernel::{self, Client, module};
+use crate::host::{self, SystemNames, boot, ethtool, hash_tables, module, sysctl};
+use crate::kernel::{self, Client};
 use crate::model::{Change, DestinationEntry, ServiceKey, Table};
 use crate::plan::{self, Options};
 use crate::rules::{self, Collector, ReadError};

@@ -13,7 +13,7 @@ use anyhow::Result;
 use super::source::Source;
 use super::{Output, status};
 use crate::grammar::{self, LOCK_WAIT_DEFAULT, Restore, RestoreMode};
-use crate::kernel::Client;
+use crate::host::module;
 
 pub(super) fn run(restore: &Restore, lock_wait: u32, output: &mut Output) -> Result<u8> {
     let source = Source::of(restore.file.as_deref());
@@ -23,7 +23,7 @@ pub(super) fn run(restore: &Restore, lock_wait: u32, output: &mut Output) -> Res
         RestoreMode::Apply => {
             let mut lines = Vec::new();
             source.read(|line| lines.push(line))?;
-            let mut client = Client::connect()?;
+            let mut client = module::connect()?;
             if lines.is_empty() {
                 // Nothing would be asked of the kernel, and who may not restore would not hear of it.
                 client.info()?;

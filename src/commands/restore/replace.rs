@@ -14,6 +14,7 @@ use crate::commands::source::Source;
 use crate::commands::state::{read_service, read_state};
 use crate::commands::{Output, status};
 use crate::grammar;
+use crate::host::module;
 use crate::kernel::{Client, Error, Refusal};
 use crate::model::{Change, ServiceKey};
 use crate::plan::{self, Options, RuleService, State, Step, Traced};
@@ -39,7 +40,7 @@ pub(in crate::commands) fn carry_out(
         return Ok(status::FAILED);
     }
     let terminal = replace.confirm.map(Terminal::open).transpose()?;
-    let mut client = Client::connect()?;
+    let mut client = module::connect()?;
     let options = Options { keep_weights: replace.keep_weights };
     if replace.dry_run {
         let have = read_state(&mut client, &desired.state)?;
@@ -149,7 +150,7 @@ impl Work<'_> {
         }
         let outcome = outcome.and_then(|()| batch.finish());
         drop(progress);
-        if let Err(error @ Error::Unavailable(_)) = outcome {
+        if let Err(error @ (Error::NotLoaded | Error::NotPermitted)) = outcome {
             return Err(error.into());
         }
         let refused = refused.into_inner();

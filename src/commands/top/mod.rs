@@ -15,6 +15,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::list::connections::kernel_list;
 use super::{Output, color, status};
+use crate::host::module;
 use crate::kernel::{Client, Error};
 use crate::model::{DestinationKey, ServiceKey};
 use crate::view::connections;
@@ -99,7 +100,7 @@ struct Reader {
 
 impl Reader {
     fn new() -> Result<Self> {
-        Ok(Self { client: Client::connect()?, began: Instant::now() })
+        Ok(Self { client: module::connect()?, began: Instant::now() })
     }
 
     /// Read the table, and connections if they are shown. Says what follows for drains.

@@ -5,8 +5,7 @@ use netlink_exchange::{Connection, Errno, Next, Part, Protocol, Request, Transpo
 use super::attributes::{FAMILY_NAME, FAMILY_VERSION, command};
 use super::decode;
 use super::encode;
-use super::error::{Asked, Error, Refusal, Unavailable};
-use super::module::{self, LoadFailure};
+use super::error::{Asked, Error, Refusal};
 use crate::model::{
     Change, Daemon, DaemonRole, Destination, DestinationEntry, Family, Info, Service, ServiceEntry, ServiceKey, Table,
     TableService, Timeouts,
@@ -50,19 +49,15 @@ struct Dump<'k, D, S> {
 }
 
 impl Client {
-    /// Connect to the IPVS of the network namespace we are in, loading the module if the kernel has it not yet.
+    /// Connect to the IPVS of the network namespace we are in.
     ///
     /// # Errors
-    /// There is no IPVS, and why; or netlink itself fails.
+    /// The kernel has no IPVS ([`Error::NotLoaded`]); or netlink itself fails.
     pub fn connect() -> Result<Self, Error> {
-        if let Some(client) = Self::connect_if_present()? {
-            return Ok(client);
-        }
-        module::load().map_err(|failure| Error::Unavailable(Unavailable::NoFamily(failure)))?;
-        Self::connect_if_present()?.ok_or(Error::Unavailable(Unavailable::NoFamily(LoadFailure::NoFamily)))
+        Self::connect_if_present()?.ok_or(Error::NotLoaded)
     }
 
-    /// Connect to the IPVS of the network namespace we are in, if the kernel has it already.
+    /// The same; nothing if the kernel has no IPVS.
     ///
     /// # Errors
     /// Netlink itself fails.

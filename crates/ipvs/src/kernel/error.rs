@@ -87,8 +87,8 @@ impl fmt::Display for Refusal {
             (Asked::Destination, Errno::ENOENT) => "No such destination",
             (Asked::StartDaemon, Errno::EEXIST) => "Daemon has already run",
             (Asked::StopDaemon, Errno::ESRCH) => "No daemon is running",
-            // Generic netlink's word for a family that it has no more.
-            (Asked::Other, Errno::ENOENT) => "IPVS has gone: its module was unloaded meanwhile",
+            // The answer of generic netlink for a family that is gone.
+            (Asked::Other, Errno::ENOENT) => "IPVS is gone: its module was unloaded",
             (_, Errno::EPERM) => "Permission denied (you must be root)",
             (_, Errno::EINVAL) => "Invalid operation.  Possibly wrong module version, address not unicast, ...",
             (_, Errno::ENOMEM) => "Memory allocation problem",
@@ -104,22 +104,14 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Why there is no IPVS to talk to.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Unavailable {
-    /// The kernel has no such family, and this is what loading the module came to.
-    NoFamily(super::module::LoadFailure),
-    /// We may not.
-    NotPermitted,
-}
-
 /// Anything that can go wrong between us and the kernel.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is no IPVS, or not for us.
-    Unavailable(Unavailable),
+    /// The kernel has no IPVS: its module `ip_vs` is not loaded, which only root can do (`modprobe ip_vs`).
+    NotLoaded,
+    /// We may not: IPVS takes the capability `CAP_NET_ADMIN` in the user namespace that owns the network namespace.
+    NotPermitted,
     /// The kernel refused a request.
     Refused(Refusal),
     /// The socket failed.
@@ -140,16 +132,8 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unavailable(Unavailable::NotPermitted) => write!(
-                f,
-                "Can't initialize ipvs: Permission denied (you must be root)\n\
-                 Are you sure that IP Virtual Server is built in the kernel or as module?"
-            ),
-            Self::Unavailable(Unavailable::NoFamily(failure)) => write!(
-                f,
-                "Can't initialize ipvs: Protocol not available\n\
-                 Are you sure that IP Virtual Server is built in the kernel or as module?\n{failure}"
-            ),
+            Self::NotLoaded => f.write_str("the kernel has no IPVS: the module ip_vs is not loaded"),
+            Self::NotPermitted => f.write_str("IPVS takes root (CAP_NET_ADMIN)"),
             Self::Refused(refusal) => refusal.fmt(f),
             Self::Socket { doing, source } => write!(f, "{doing}: {}", system_message(source)),
             Self::Wire(error) => write!(f, "the kernel's answer cannot be read: {error}"),
@@ -168,7 +152,7 @@ impl Error {
         use netlink_exchange::Error as Netlink;
         move |error| match error {
             // Not being allowed to has a form of its own: ipvsadm finds out before all else.
-            Netlink::Refused(refusal) if refusal.errno == Errno::EPERM => Self::Unavailable(Unavailable::NotPermitted),
+            Netlink::Refused(refusal) if refusal.errno == Errno::EPERM => Self::NotPermitted,
             Netlink::Refused(refusal) => Self::Refused(Refusal::of(asked, refusal)),
             Netlink::Socket { doing, source } => Self::Socket { doing, source },
             Netlink::Wire(error) => Self::Wire(error),

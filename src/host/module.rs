@@ -1,4 +1,4 @@
-//! Loading the kernel module when the family is missing, and saying why where that fails.
+//! The kernel module of IPVS: loaded where it is missing, with the reason where that fails, and unloaded.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::unistd::geteuid;
+
+use crate::kernel::{Client, Error};
 
 /// The program that loads kernel modules.
 const MODPROBE: &str = "/sbin/modprobe";
@@ -29,8 +31,10 @@ pub enum LoadFailure {
     NoFamily,
 }
 
+/// As ipvsadm words it, and the reason.
 impl fmt::Display for LoadFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Can't initialize ipvs: Protocol not available\n{IS_IT_THERE}")?;
         match self {
             Self::NoModprobe(why) => {
                 write!(
@@ -61,11 +65,39 @@ impl fmt::Display for LoadFailure {
     }
 }
 
+impl std::error::Error for LoadFailure {}
+
+/// The question that ipvsadm asks where there is no IPVS, or not for us.
+const IS_IT_THERE: &str = "Are you sure that IP Virtual Server is built in the kernel or as module?";
+
+/// An error of IPVS, as ipvsadm words it.
+#[must_use]
+pub fn message(error: &Error) -> String {
+    match error {
+        Error::NotPermitted => {
+            format!("Can't initialize ipvs: Permission denied (you must be root)\n{IS_IT_THERE}")
+        }
+        error => error.to_string(),
+    }
+}
+
+/// Connect to the IPVS of the network namespace we are in, loading the module if the kernel does not have it yet.
+///
+/// # Errors
+/// There is no IPVS, and why ([`LoadFailure`]); or netlink fails ([`Error`]).
+pub fn connect() -> anyhow::Result<Client> {
+    if let Some(client) = Client::connect_if_present()? {
+        return Ok(client);
+    }
+    load()?;
+    Ok(Client::connect_if_present()?.ok_or(LoadFailure::NoFamily)?)
+}
+
 /// Run `modprobe -- ip_vs`, as ipvsadm does: no shell, modprobe's own message left to be seen.
 ///
 /// # Errors
 /// The module was not loaded, and why.
-pub fn load() -> Result<(), LoadFailure> {
+fn load() -> Result<(), LoadFailure> {
     match modprobe(["--", "ip_vs"]).stderr(Stdio::inherit()).status() {
         Ok(status) if status.success() => return Ok(()),
         Ok(_) => {}
@@ -103,7 +135,7 @@ pub fn unload() -> Result<(), UnloadFailure> {
     // One by one, as modprobe stops at the first that it cannot unload.
     for module in ours() {
         let mut command = modprobe(["-r", "--", &module]);
-        // modprobe.d can have shell commands run on removal; they get an environment that is nobody's but theirs.
+        // modprobe.d can have shell commands run on removal; they get an environment of their own.
         match command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output() {
             Ok(output) => said.push_str(&String::from_utf8_lossy(&output.stderr)),
             Err(error) => said = format!("{MODPROBE}: {error}"),
