@@ -1,4 +1,4 @@
-//! What holds for any bytes at all. The fuzzers look for bytes for which it does not; `tests/fuzz.rs` tries the kept ones.
+//! What holds for any bytes at all. The fuzzers look for bytes for which it does not; `tests/no-kernel/fuzz.rs` tries the kept ones.
 
 #![allow(dead_code)] // Each fuzzer uses one of these.
 

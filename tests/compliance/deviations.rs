@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use libtest_mimic::{Failed, Trial};
+
+use crate::support::{Trial, trial};
 
 /// A heading of the list.
 #[derive(Debug)]
@@ -21,10 +22,6 @@ pub(crate) fn trials(list: PathBuf, used: BTreeSet<String>) -> Vec<Trial> {
         trial("deviations::each has a case and each case has a reason", move || list_is_used(&list, &used)),
         trial("deviations::the man page names each", move || man_page_names_each(&again)),
     ]
-}
-
-fn trial(name: &str, test: impl FnOnce() -> Result<()> + Send + 'static) -> Trial {
-    Trial::test(name, || test().map_err(|error| Failed::from(format!("{error:#}"))))
 }
 
 /// Headings look like `## save-thresholds: -S writes the thresholds`.

@@ -1,15 +1,15 @@
 //! What every test that talks to a real IPVS needs: a kernel to run in, fresh network namespaces, and programs run in
 //! them.
 //!
-//! A test binary that uses this has `harness = false` in Cargo.toml and a `main` which calls [`run_in_kernel`]. Inside a
-//! kernel prepared by `tests/in-kernel` (it sets IPVS_IN_KERNEL) the tests run; anywhere else the binary starts itself
-//! again in there. So such a test runs or fails, it never quietly skips. `--list` needs no kernel.
+//! A test binary that uses this has `harness = false` in Cargo.toml and a `main` which calls [`run_in_kernel`] with its
+//! subjects. It starts itself again in a kernel prepared by `tests/in-kernel`, once for all subjects that need the same kind
+//! of kernel, and the tests run there. So such a test runs or fails, it never quietly skips. `--list` needs no kernel.
 //!
 //! Environment:
-//! - `IPVS_IN_KERNEL`: "there is an IPVS here and I am root": run the tests here. Every test has its own network
-//!   namespace, so on a machine that has IPVS itself this may be set by hand; the machine's table stays untouched.
-//! - `IPVS_GUESTS`: how many kernels share the work (default: the number of processors, at most 2; with a filter on the
-//!   command line always 1).
+//! - `IPVS_IN_KERNEL`: "there is an IPVS here and I am root": the tests run here, and no kernel is started. Every test has
+//!   its own network namespace, so on a machine that has IPVS itself this may be set by hand; the machine's table stays
+//!   untouched. Tests that unload modules (`faults`, `service`) are not for such a machine.
+//! - `IPVS_GUESTS`: how many kernels run at a time (default: the number of processors, at most 2).
 //! - `IPVS_RUNNER`: a program to use in place of `tests/in-kernel`.
 
 // Each test binary has a copy of this module and uses its own part of it.
@@ -24,21 +24,21 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, ExitStatus, Stdio};
-use std::sync::{Mutex, Once};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::{Mutex, Once, mpsc};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use ipvsadm_rs::host::lock::{TABLE_LOCK, TableLock};
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Arguments;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{self, AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrStorage};
 use nix::unistd::Pid;
 
-/// What the kernel for the tests must be like.
-#[derive(Debug, Clone, Copy)]
+/// What the kernel for the tests of a subject must be like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guest {
     /// Memory in MiB.
     pub memory: u32,
@@ -46,7 +46,7 @@ pub struct Guest {
     pub timeout: u32,
     /// Whether the tests may be dealt out to several guests.
     pub divisible: bool,
-    /// Whether it must not be the machine's own kernel, as the tests load and unload modules.
+    /// Whether it must not be the machine's own kernel, and they run one after the other, as the tests load and unload modules.
     pub own: bool,
     /// The one kernel that will do, as `tests/in-kernel --kernel` takes it.
     pub kernel: Option<&'static str>,
@@ -56,21 +56,69 @@ pub struct Guest {
 
 impl Default for Guest {
     fn default() -> Self {
-        Self { memory: 512, timeout: 600, divisible: false, own: false, kernel: None, here: false }
+        Self { memory: 512, timeout: 1200, divisible: false, own: false, kernel: None, here: false }
     }
 }
 
+impl Guest {
+    /// What most tests need: any kernel with IPVS, and they may be dealt out to several.
+    pub fn any() -> Self {
+        Self { divisible: true, ..Self::default() }
+    }
+}
+
+/// Something to try: its name, and what is done.
+pub type Trial = (String, Box<dyn FnOnce() -> Result<()> + Send>);
+
+/// Makes a [`Trial`].
+pub fn trial(name: impl Into<String>, run: impl FnOnce() -> Result<()> + Send + 'static) -> Trial {
+    (name.into(), Box::new(run))
+}
+
+/// Tests of one subject.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject {
+    /// What the names of its trials begin with, before `::`.
+    pub name: &'static str,
+    /// The kernel that it needs. Subjects that need the same share it.
+    pub guest: fn() -> Guest,
+    /// What has to be done once in that kernel before any trial, and before there are threads.
+    pub prepare: fn() -> Result<()>,
+    /// The trials.
+    pub trials: fn() -> Result<Vec<Trial>>,
+}
+
+impl Subject {
+    /// A subject without trials that needs any kernel, and nothing prepared.
+    pub fn named(name: &'static str) -> Self {
+        Self { name, guest: Guest::any, prepare: || Ok(()), trials: || Ok(Vec::new()) }
+    }
+
+    /// Its trials that the command line asks for.
+    fn chosen(&self, arguments: &Arguments) -> Result<Vec<libtest_mimic::Trial>> {
+        let trials = (self.trials)()?.into_iter().map(|(name, run)| {
+            libtest_mimic::Trial::test(format!("{}::{name}", self.name), || {
+                run().map_err(|error| libtest_mimic::Failed::from(format!("{error:#}")))
+            })
+        });
+        Ok(trials.filter(|trial| !arguments.is_filtered_out(trial)).collect())
+    }
+}
+
+/// In a guest: the names of the subjects whose trials run there, with commas between them.
+const SUBJECTS: &str = "IPVS_SUBJECTS";
+/// In a guest: which of how many it is, as `NUMBER/OF`.
+const SHARE: &str = "IPVS_SHARE";
+
 /// The `main` of a test binary that needs a kernel with IPVS.
-pub fn run_in_kernel(guest: Guest, trials: impl FnOnce() -> Result<Vec<Trial>>) -> ExitCode {
+pub fn run_in_kernel(subjects: &[Subject]) -> ExitCode {
     if env::args().nth(1).as_deref() == Some(HOLD) {
         return hold_the_table().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     let arguments = Arguments::from_args();
-    let here = arguments.list || guest.here || env::var_os("IPVS_IN_KERNEL").is_some();
-    let done = if here {
-        trials().map(|trials| libtest_mimic::run(&arguments, share_of_this_guest(trials)).exit_code())
-    } else {
-        start_guests(guest, &arguments).map(|well| if well { ExitCode::SUCCESS } else { ExitCode::from(101) })
+    let done = match env::var(SUBJECTS) {
+        Ok(names) => run_here(subjects, &names, arguments),
+        Err(_) => start_guests(subjects, &arguments),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: the tests did not run: {error:#}");
@@ -78,54 +126,128 @@ pub fn run_in_kernel(guest: Guest, trials: impl FnOnce() -> Result<Vec<Trial>>) 
     })
 }
 
-/// Runs this binary again in as many kernels as are of use; says whether all of them succeeded.
-fn start_guests(guest: Guest, arguments: &Arguments) -> Result<bool> {
-    let runner = env::var_os("IPVS_RUNNER")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/in-kernel"), PathBuf::from);
-    let this = env::current_exe().context("the path of this test binary")?;
+/// Runs this guest's share of the trials of the subjects with these names.
+fn run_here(subjects: &[Subject], names: &str, mut arguments: Arguments) -> Result<ExitCode> {
+    let mut trials = Vec::new();
+    for subject in subjects.iter().filter(|subject| names.split(',').any(|name| name == subject.name)) {
+        (subject.prepare)().with_context(|| format!("preparing {}", subject.name))?;
+        trials.extend(subject.chosen(&arguments)?);
+        if (subject.guest)().own {
+            arguments.test_threads = Some(1);
+        }
+    }
+    let share = env::var(SHARE).unwrap_or_default();
+    let numbers = share.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
+    let (number, of): (usize, usize) = numbers.unwrap_or((0, 1));
+    let trials = trials.into_iter().skip(number).step_by(of.max(1)).collect();
+    Ok(libtest_mimic::run(&arguments, trials).exit_code())
+}
+
+/// Runs this binary again in as many kernels as are needed or of use. Without any trial to run it starts none.
+fn start_guests(subjects: &[Subject], arguments: &Arguments) -> Result<ExitCode> {
+    let mut groups: Vec<(Guest, Vec<&str>, usize)> = Vec::new();
+    let mut listed = Vec::new();
+    for subject in subjects {
+        let trials = subject.chosen(arguments)?;
+        if arguments.list {
+            listed.extend(trials);
+        } else if !trials.is_empty() {
+            let guest = (subject.guest)();
+            match groups.iter_mut().find(|(other, ..)| *other == guest) {
+                Some((_, names, count)) => {
+                    names.push(subject.name);
+                    *count += trials.len();
+                }
+                None => groups.push((guest, vec![subject.name], trials.len())),
+            }
+        }
+    }
+    if groups.is_empty() {
+        return Ok(libtest_mimic::run(arguments, listed).exit_code());
+    }
     let wanted = env::var("IPVS_GUESTS").ok().and_then(|number| number.parse().ok());
-    let guests = match wanted {
-        _ if !guest.divisible || arguments.filter.is_some() => 1,
+    let at_once = match wanted {
+        // Here is one kernel for all.
+        _ if env::var_os("IPVS_IN_KERNEL").is_some() => 1,
         Some(number) => usize::max(number, 1),
         None => thread::available_parallelism().map_or(1, usize::from).min(2),
     };
-    let mut children = Vec::new();
-    for number in 0..guests {
-        let mut command = Command::new(&runner);
-        command.args(guest.kernel.iter().flat_map(|kernel| ["--kernel", kernel]));
-        command.args(["--memory", &guest.memory.to_string(), "--timeout", &guest.timeout.to_string(), "--"]);
-        command.arg(&this).args(env::args_os().skip(1));
-        command.env(
-            "IPVS_TEST_KERNEL",
-            match env::var("IPVS_TEST_KERNEL") {
-                Ok(kernel) if !guest.own || !["auto", "host"].contains(&kernel.as_str()) => kernel,
-                _ if guest.own => "uml".to_owned(),
-                _ => "auto".to_owned(),
-            },
-        );
-        command.env("IPVS_SHARE", format!("{number}/{guests}"));
-        if number > 0 {
-            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut commands = Vec::new();
+    for (guest, names, trials) in groups {
+        let guests = if guest.divisible { at_once.min(trials.div_ceil(WORTH_A_GUEST)) } else { 1 };
+        for number in 0..guests {
+            let mut command = start_of(guest)?;
+            command.env(SUBJECTS, names.join(",")).env(SHARE, format!("{number}/{guests}"));
+            commands.push(command);
         }
-        let child = command.spawn().with_context(|| format!("starting {}", runner.display()))?;
-        children.push(thread::spawn(move || child.wait_with_output()));
     }
-    let mut all_well = true;
-    for child in children {
-        let output = child.join().map_err(|_| anyhow!("a waiting thread failed"))??;
-        std::io::stdout().write_all(&output.stdout)?;
-        std::io::stderr().write_all(&output.stderr)?;
-        all_well &= output.status.success();
-    }
-    Ok(all_well)
+    let all_well = run_all(commands, at_once)?;
+    Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::from(101) })
 }
 
-/// Of all trials those that this guest is to run.
-fn share_of_this_guest(trials: Vec<Trial>) -> Vec<Trial> {
-    let share = env::var("IPVS_SHARE").unwrap_or_default();
-    let numbers = share.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
-    let (number, of): (usize, usize) = numbers.unwrap_or((0, 1));
-    trials.into_iter().skip(number).step_by(of.max(1)).collect()
+/// For how many trials another kernel is started.
+const WORTH_A_GUEST: usize = 4;
+
+/// This binary again with the same words, in a kernel like that.
+fn start_of(guest: Guest) -> Result<Command> {
+    let this = env::current_exe().context("the path of this test binary")?;
+    let mut command = if guest.here || env::var_os("IPVS_IN_KERNEL").is_some() {
+        Command::new(this)
+    } else {
+        let runner = env::var_os("IPVS_RUNNER")
+            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/in-kernel"), PathBuf::from);
+        let mut command = Command::new(runner);
+        command.args(guest.kernel.iter().flat_map(|kernel| ["--kernel", kernel]));
+        command.args(["--memory", &guest.memory.to_string(), "--timeout", &guest.timeout.to_string(), "--"]);
+        command.arg(this);
+        command
+    };
+    command.args(env::args_os().skip(1));
+    command.env(
+        "IPVS_TEST_KERNEL",
+        match env::var("IPVS_TEST_KERNEL") {
+            Ok(kernel) if !guest.own || !["auto", "host"].contains(&kernel.as_str()) => kernel,
+            _ if guest.own => "uml".to_owned(),
+            _ => "auto".to_owned(),
+        },
+    );
+    Ok(command)
+}
+
+/// Runs these, so many at once; says whether all of them succeeded. What they print comes in their order.
+fn run_all(commands: Vec<Command>, at_once: usize) -> Result<bool> {
+    let queue = Mutex::new(commands.into_iter().enumerate());
+    let (sender, receiver) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..at_once {
+            let (queue, sender) = (&queue, sender.clone());
+            scope.spawn(move || {
+                loop {
+                    let Some((number, mut command)) = queue.lock().ok().and_then(|mut queue| queue.next()) else {
+                        return;
+                    };
+                    if number > 0 {
+                        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+                    }
+                    let output = command.spawn().and_then(Child::wait_with_output);
+                    let output = output.with_context(|| format!("running {}", command.get_program().display()));
+                    drop(sender.send((number, output)));
+                }
+            });
+        }
+        drop(sender);
+        let (mut all_well, mut next, mut waiting) = (true, 0, BTreeMap::new());
+        for (number, output) in receiver {
+            waiting.insert(number, output?);
+            while let Some(output) = waiting.remove(&next) {
+                std::io::stdout().write_all(&output.stdout)?;
+                std::io::stderr().write_all(&output.stderr)?;
+                all_well &= output.status.success();
+                next += 1;
+            }
+        }
+        Ok(all_well)
+    })
 }
 
 /// The program under test: ours, or what IPVSADM_UNDER_TEST names.
@@ -511,7 +633,7 @@ fn hold_the_table() -> Result<()> {
 /// A process that holds the lock on the table of this thread's network namespace, until this is dropped. It must be another
 /// process: the lock does not part threads.
 #[derive(Debug)]
-pub struct Holder(std::process::Child);
+pub struct Holder(Child);
 
 impl Holder {
     /// Starts it, and returns once it holds the lock.

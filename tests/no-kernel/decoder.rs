@@ -2,9 +2,6 @@
 //!
 //! The replies are in `captures/`, each with the kernel and the command that it came from.
 
-#[path = "support/strategies.rs"]
-mod strategies;
-
 use std::fmt::{Debug, Display};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -20,6 +17,8 @@ use ipvsadm_rs::model::{
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+
+use crate::strategies;
 
 // ---- what was taken down --------------------------------------------------------------------------------------------
 

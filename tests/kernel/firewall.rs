@@ -4,22 +4,19 @@
 //! User-mode-linux has no IPv4 tables of nftables. So this runs on the machine's own kernel if that has all that is
 //! needed and we are root, and otherwise on Debian's stock kernel.
 
-mod support;
-
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use std::{env, fmt, fs, thread};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use ipvsadm_rs::host::firewall::{Doubt, Firewall, Hook, Interface, Outcome, Packet, Place, Protocol, State, Way};
 use ipvsadm_rs::host::nft::Listings;
-use libtest_mimic::{Failed, Trial};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, setns, unshare};
@@ -29,34 +26,44 @@ use proptest::prelude::{Just, ProptestConfig, any};
 use proptest::strategy::{BoxedStrategy, Strategy, Union};
 use proptest::test_runner::{TestCaseError, TestRng, TestRunner};
 
+use crate::support::{self, Guest, Subject, Trial, trial};
+
 /// What a trial does.
 type Run = fn() -> Result<()>;
 
 /// With this in its environment the binary only says whether it may read the rules.
 const READ_ONLY: &str = "FIREWALL_READ_ONLY";
 
-fn main() -> ExitCode {
-    if env::var_os(READ_ONLY).is_some() {
+/// In a process that has only to read the packet filter and to print what comes of it: does that.
+pub fn only_read() -> bool {
+    let wanted = env::var_os(READ_ONLY).is_some();
+    if wanted {
         println!("{:?}", Firewall::read().map(drop));
-        return ExitCode::SUCCESS;
     }
-    let guest = support::Guest { memory: 1024, kernel: Some("stock"), here: filters_here(), ..Default::default() };
-    support::run_in_kernel(guest, || {
-        let trials: [(&str, Run); _] = [
-            ("outcomes: rules of nft", rules_of_nft),
-            ("outcomes: rules of iptables-nft", rules_of_iptables),
-            ("outcomes: random rules", random_rules),
-            ("outcomes: packets of no connection", packets_of_no_connection),
-            ("outcomes: packets sent and forwarded", sent_and_forwarded),
-            ("arp: requests and answers", requests_and_answers),
-            ("reading: large sets", large_sets),
-            ("reading: no rules, older tables, no permission", what_cannot_be_read),
-        ];
-        let trial = |(name, run): (&str, Run)| {
-            Trial::test(name, move || run().map_err(|error| Failed::from(format!("{error:#}"))))
-        };
-        Ok(trials.into_iter().map(trial).collect())
-    })
+    wanted
+}
+
+/// What is tried, and where.
+pub fn subject() -> Subject {
+    Subject {
+        guest: || Guest { memory: 1024, kernel: Some("stock"), here: filters_here(), ..Guest::default() },
+        trials,
+        ..Subject::named("firewall")
+    }
+}
+
+fn trials() -> Result<Vec<Trial>> {
+    let trials: [(&str, Run); _] = [
+        ("outcomes: rules of nft", rules_of_nft),
+        ("outcomes: rules of iptables-nft", rules_of_iptables),
+        ("outcomes: random rules", random_rules),
+        ("outcomes: packets of no connection", packets_of_no_connection),
+        ("outcomes: packets sent and forwarded", sent_and_forwarded),
+        ("arp: requests and answers", requests_and_answers),
+        ("reading: large sets", large_sets),
+        ("reading: no rules, older tables, no permission", what_cannot_be_read),
+    ];
+    Ok(trials.into_iter().map(|(name, run)| trial(name, run)).collect())
 }
 
 /// Whether this kernel has tables of all families, veth, and lets us make them.

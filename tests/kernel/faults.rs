@@ -1,59 +1,54 @@
 //! What comes of a netlink socket that fails: an error that tells, or none where trying again helps; and never a table
 //! that is not what it is said to be. The kernel behind it is a real one.
 
-mod support;
-
-#[path = "support/strategies.rs"]
-mod strategies;
-
 use std::io;
-use std::process::{Command, ExitCode};
-use std::sync::{Mutex, PoisonError};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use ipvsadm_rs::host::module;
 use ipvsadm_rs::kernel::{Client, Error, Netlink, Refusal, Transport, system_message};
 use ipvsadm_rs::model::{Change, Family, SchedulerName, Service, ServiceFlags, ServiceKey};
-use libtest_mimic::{Failed, Trial};
 use nix::errno::Errno;
 
-use strategies::rules_of;
-use support::in_fresh_namespace;
+use crate::strategies::rules_of;
+use crate::support::{Guest, Subject, Trial, in_fresh_namespace, trial};
 
 /// What a trial does.
 type Run = fn() -> Result<()>;
 
-fn main() -> ExitCode {
-    support::run_in_kernel(support::Guest::default(), || {
-        let trials: [(&str, Run); _] = [
-            ("interrupted system calls are made again", interrupted),
-            ("a dump that changes is read again", a_dump_that_changes),
-            ("a dump that never settles is told", a_dump_that_never_settles),
-            ("a list that shifts between its parts is read again", a_list_that_shifts),
-            ("a failing receive is told, and the client goes on", a_failing_receive),
-            ("a failing send is told, and nothing was changed", a_failing_send),
-            ("a send of half the bytes is told", half_a_send),
-            ("cut and spoilt replies are told", cut_replies),
-            ("answers to other questions are passed over", answers_to_others),
-            ("answers that go missing are told", missing_answers),
-            ("a module that goes away is told", a_module_that_goes_away),
-        ];
-        let trial = |(name, run): (&str, Run)| {
-            // The module is one for all.
-            static ALONE: Mutex<()> = Mutex::new(());
-            Trial::test(name, move || {
-                let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+/// What is tried, and where.
+pub fn subject() -> Subject {
+    Subject { guest: || Guest { own: true, ..Guest::default() }, trials, ..Subject::named("faults") }
+}
+
+fn trials() -> Result<Vec<Trial>> {
+    let trials: [(&str, Run); _] = [
+        ("interrupted system calls are made again", interrupted),
+        ("a dump that changes is read again", a_dump_that_changes),
+        ("a dump that never settles is told", a_dump_that_never_settles),
+        ("a list that shifts between its parts is read again", a_list_that_shifts),
+        ("a failing receive is told, and the client goes on", a_failing_receive),
+        ("a failing send is told, and nothing was changed", a_failing_send),
+        ("a send of half the bytes is told", half_a_send),
+        ("cut and spoilt replies are told", cut_replies),
+        ("answers to other questions are passed over", answers_to_others),
+        ("answers that go missing are told", missing_answers),
+        ("a module that goes away is told", a_module_that_goes_away),
+    ];
+    Ok(trials
+        .into_iter()
+        .map(|(name, run)| {
+            trial(name, move || {
                 let run_and_clear = || {
                     let outcome = run();
                     // Services keep the module busy.
                     Client::connect()?.change(&Change::Flush)?;
                     outcome
                 };
-                in_fresh_namespace(run_and_clear).map_err(|error| Failed::from(format!("{error:#}")))
+                in_fresh_namespace(run_and_clear)
             })
-        };
-        Ok(trials.into_iter().map(trial).collect())
-    })
+        })
+        .collect())
 }
 
 /// A netlink socket with faults: what a send or receive comes to is for these to say, who know its number.

@@ -1,11 +1,6 @@
 //! The forms of listings, without a kernel: which options go together, `--table` and `--wide` to the character, JSON by its
 //! schema and read back.
 
-#[path = "support/schema.rs"]
-mod schema;
-#[path = "support/strategies.rs"]
-mod strategies;
-
 use std::cell::Cell;
 use std::io::{self, BufReader, Read, Write};
 use std::net::IpAddr;
@@ -29,8 +24,8 @@ use ipvsadm_rs::view::{Labels, wide};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use schema::Schema;
-use strategies::{Reach, Rules};
+use crate::schema::Schema;
+use crate::strategies::{self, Reach, Rules};
 
 // ---- options --------------------------------------------------------------------------------------------------------
 

@@ -1,9 +1,6 @@
 //! What the fuzzers in `fuzz/` look for, tried on every input that they kept: what once went another way through the code,
 //! and what once was wrong.
 
-#[path = "../fuzz/holds.rs"]
-mod holds;
-
 use std::fs;
 use std::path::Path;
 
@@ -11,6 +8,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::TestRunner;
+
+use crate::holds;
 
 fn kept_inputs(name: &str) -> Vec<Vec<u8>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name).with_extension("hex");

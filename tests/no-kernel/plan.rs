@@ -1,8 +1,5 @@
 //! Properties of plans and rule sets, against a model that does everything the slow way.
 
-#[path = "support/strategies.rs"]
-mod strategies;
-
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -13,7 +10,7 @@ use ipvsadm_rs::plan::{Finding, Options, RuleSet, State, Step, Traced, differenc
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use strategies::{Reach, Rules, RulesOfService};
+use crate::strategies::{self, Reach, Rules, RulesOfService};
 
 fn config() -> ProptestConfig {
     ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() }

@@ -1,11 +1,6 @@
 //! What the program and the library promise, on a real kernel: random tables there and back, replacing all or nothing,
 //! batches, files, and what happens when things go wrong. Each trial has network namespaces of its own.
 
-mod support;
-
-#[path = "support/strategies.rs"]
-mod strategies;
-
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -15,10 +10,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use std::{env, fs, thread};
+use std::{fs, thread};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use ipvsadm_rs::kernel::{Client, Error, Refusal};
@@ -26,60 +21,55 @@ use ipvsadm_rs::model::{
     Change, Daemon, DaemonRole, Destination, Family, Forwarding, InterfaceName, Protocol, SchedulerName, Service,
     ServiceFlags, ServiceKey, Timeouts,
 };
-use libtest_mimic::{Failed, Trial};
 use netlink_exchange::Errno;
 use proptest::prelude::{Just, ProptestConfig, any};
 use proptest::sample::Index;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{TestCaseError, TestRunner};
 
-use strategies::{Reach, Rules, RulesOfService, distance, file, line, rules_of};
-use support::{Invocation, Output, in_fresh_namespace, run, succeed};
+use crate::strategies::{self, Reach, Rules, RulesOfService, distance, file, line, rules_of};
+use crate::support::{self, Invocation, Output, Subject, Trial, in_fresh_namespace, run, succeed, trial};
 
 /// What a trial does.
 type Run = fn() -> Result<()>;
 
-fn main() -> ExitCode {
-    let guest = support::Guest { divisible: true, ..support::Guest::default() };
-    support::run_in_kernel(guest, || {
-        if env::var_os("IPVS_IN_KERNEL").is_some() {
-            find_schedulers()?;
-        }
-        let trials: [(&str, Run); _] = [
-            ("rules: what is written is read back", what_is_written_is_read_back),
-            ("rules: a table is read back", a_table_is_read_back),
-            ("rules: services of any size", services_of_any_size),
-            ("rules: batch tells every refusal", a_batch_tells_every_refusal),
-            ("save: restored in another namespace", saved_is_restored),
-            ("save: --all, restored in another namespace", all_saved_is_restored),
-            ("save: read by the original", the_original_reads_what_is_saved),
-            ("one service: a thousand servers", a_thousand_servers_of_one_service),
-            ("save: --file, killed at any time", a_saved_file_is_whole_whenever_killed),
-            ("replace: dry run, diff, table", replacing_makes_the_table_equal),
-            ("replace: nothing else is touched", replacing_leaves_the_rest_alone),
-            ("replace: a refusal changes nothing", a_refusal_changes_nothing),
-            ("replace: --keep-weights", weights_are_kept),
-            ("replace: timeouts and daemons", timeouts_and_daemons_are_replaced),
-            ("replace: another program's changes are noticed", changes_of_others_are_noticed),
-            ("restore: files that cannot be read", files_that_cannot_be_read),
-            ("restore: bad lines", bad_lines_change_nothing),
-            ("restore: lines of all kinds", lines_of_all_kinds_are_read),
-            ("program: without privileges", without_privileges),
-            ("program: no more than CAP_NET_ADMIN", no_more_than_one_capability),
-            ("save: --file where another user laid a trap", what_others_laid_is_not_written),
-            ("program: closed pipe", a_closed_pipe_ends_quietly),
-            ("program: diff into a closed pipe", a_closed_pipe_ends_diff_quietly),
-            ("program: full disk", a_full_disk_is_an_error),
-            ("program: called by its other names", the_other_names),
-            ("program: --netns", another_namespace),
-            ("doctor: JSON, statuses, and nothing changed", the_doctor_tells_and_changes_nothing),
-            ("doctor: judges a rules file as diff does", the_doctor_agrees_with_diff),
-        ];
-        let trial = |(name, run): (&str, Run)| {
-            Trial::test(name, move || run().map_err(|error| Failed::from(format!("{error:#}"))))
-        };
-        Ok(trials.into_iter().map(trial).collect())
-    })
+/// What is tried, and where.
+pub fn subject() -> Subject {
+    Subject { prepare: find_schedulers, trials, ..Subject::named("tables") }
+}
+
+fn trials() -> Result<Vec<Trial>> {
+    let trials: [(&str, Run); _] = [
+        ("rules: what is written is read back", what_is_written_is_read_back),
+        ("rules: a table is read back", a_table_is_read_back),
+        ("rules: services of any size", services_of_any_size),
+        ("rules: batch tells every refusal", a_batch_tells_every_refusal),
+        ("save: restored in another namespace", saved_is_restored),
+        ("save: --all, restored in another namespace", all_saved_is_restored),
+        ("save: read by the original", the_original_reads_what_is_saved),
+        ("one service: a thousand servers", a_thousand_servers_of_one_service),
+        ("save: --file, killed at any time", a_saved_file_is_whole_whenever_killed),
+        ("replace: dry run, diff, table", replacing_makes_the_table_equal),
+        ("replace: nothing else is touched", replacing_leaves_the_rest_alone),
+        ("replace: a refusal changes nothing", a_refusal_changes_nothing),
+        ("replace: --keep-weights", weights_are_kept),
+        ("replace: timeouts and daemons", timeouts_and_daemons_are_replaced),
+        ("replace: another program's changes are noticed", changes_of_others_are_noticed),
+        ("restore: files that cannot be read", files_that_cannot_be_read),
+        ("restore: bad lines", bad_lines_change_nothing),
+        ("restore: lines of all kinds", lines_of_all_kinds_are_read),
+        ("program: without privileges", without_privileges),
+        ("program: no more than CAP_NET_ADMIN", no_more_than_one_capability),
+        ("save: --file where another user laid a trap", what_others_laid_is_not_written),
+        ("program: closed pipe", a_closed_pipe_ends_quietly),
+        ("program: diff into a closed pipe", a_closed_pipe_ends_diff_quietly),
+        ("program: full disk", a_full_disk_is_an_error),
+        ("program: called by its other names", the_other_names),
+        ("program: --netns", another_namespace),
+        ("doctor: JSON, statuses, and nothing changed", the_doctor_tells_and_changes_nothing),
+        ("doctor: judges a rules file as diff does", the_doctor_agrees_with_diff),
+    ];
+    Ok(trials.into_iter().map(|(name, run)| trial(name, run)).collect())
 }
 
 /// Distributions leave out one scheduler or the other.

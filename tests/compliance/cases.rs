@@ -6,35 +6,21 @@
 //! `compliance/README.md` describes the case files. IPVSADM_UNDER_TEST names another program to test than ours: with
 //! the original itself, all cases pass but those that expect a deviation.
 
-mod support;
-
-#[path = "compliance/case.rs"]
-mod case;
-#[path = "compliance/deviations.rs"]
-mod deviations;
-#[path = "compliance/matrix.rs"]
-mod matrix;
-
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::{env, fs, thread, time};
 
+use crate::support::{self, Guest, Invocation, Links, Output, Subject, Trial, difference, trial};
 use anyhow::{Context as _, Result, bail, ensure};
-use libtest_mimic::{Failed, Trial};
-use support::{Invocation, Links, Output, difference};
 
-use case::{Case, Expectation, Preparation, Run};
+use crate::case::{self, Case, Expectation, Preparation, Run};
+use crate::{deviations, matrix};
 
-fn main() -> ExitCode {
-    let guest = support::Guest { divisible: true, timeout: 1200, ..support::Guest::default() };
-    support::run_in_kernel(guest, || {
-        if env::var_os("IPVS_IN_KERNEL").is_some() {
-            set_names()?;
-        }
-        trials()
-    })
+/// What is tried, and where.
+pub fn subject() -> Subject {
+    let guest = || Guest { divisible: true, ..Guest::default() };
+    Subject { guest, prepare: set_names, trials, ..Subject::named("cases") }
 }
 
 /// Where the cases are.
@@ -70,7 +56,7 @@ fn trials() -> Result<Vec<Trial>> {
         .into_iter()
         .map(|case| {
             let name = case.name.clone();
-            Trial::test(name, move || check(&case).map_err(|error| Failed::from(format!("{error:#}"))))
+            trial(name, move || check(&case))
         })
         .collect();
     trials.extend(deviations::trials(directory().join("deviations.md"), used));

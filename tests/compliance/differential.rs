@@ -3,33 +3,30 @@
 //!
 //! IPVS_LINES says how many lines (2,000), IPVS_SEED where the sequence begins (1).
 
-mod support;
-
-#[path = "support/strategies.rs"]
-mod strategies;
-
 use std::env;
 use std::path::Path;
-use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
 use ipvsadm_rs::grammar::{self, NoNames};
 use ipvsadm_rs::kernel::Client;
-use libtest_mimic::{Failed, Trial};
 
-use strategies::{Rules, rules_of};
-use support::{Invocation, in_fresh_namespace};
+use crate::strategies::{self, Rules, rules_of};
+use crate::support::{self, Guest, Invocation, Subject, Trial, in_fresh_namespace, trial};
 
 /// Lines that are given to a program at once.
 const BATCH: usize = 400;
 /// After the others: a table without it was left by a program that stopped before.
 const LAST: &str = "-A -f 4242 -s rr";
 
-fn main() -> ExitCode {
-    support::run_in_kernel(support::Guest { timeout: 3600, ..support::Guest::default() }, || {
-        let run = || lines_are_understood_alike().map_err(|error| Failed::from(format!("{error:#}")));
-        Ok(vec![Trial::test("lines are understood alike", run)])
-    })
+/// What is tried, and where.
+pub fn subject() -> Subject {
+    // There may be very many lines.
+    let guest = || Guest { timeout: 3600, ..Guest::default() };
+    Subject { guest, trials, ..Subject::named("differential") }
+}
+
+fn trials() -> Result<Vec<Trial>> {
+    Ok(vec![trial("lines are understood alike", lines_are_understood_alike)])
 }
 
 fn lines_are_understood_alike() -> Result<()> {

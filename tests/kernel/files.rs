@@ -1,43 +1,39 @@
 //! What comes of files that cannot be written, on a real kernel: every system call of a save fails, or is the last one
 //! before the program is killed. An error tells, and the file is the old one or the new one, whole.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use libtest_mimic::{Failed, Trial};
 use nix::sched::{CloneFlags, unshare};
 
-use support::{Links, ours};
+use crate::support::{self, Links, Subject, Trial, ours, trial};
 
 /// What a trial does.
 type Run = fn() -> Result<()>;
 
-fn main() -> ExitCode {
-    let guest = support::Guest { divisible: true, ..support::Guest::default() };
-    support::run_in_kernel(guest, || {
-        let trials: [(&str, Run); _] = [
-            ("save: killed at every system call", killed_at_every_call),
-            ("save: every call on the file's way fails", every_call_fails),
-            ("service save: killed, and failing calls", the_service_saves),
-            ("save: short writes are gone on with", short_writes),
-            ("save: other signals leave nothing behind", other_signals),
-            ("save: a full file system", a_full_file_system),
-            ("save: read-only, forbidden, too large", places_that_take_no_file),
-            ("save: standard output that tells late", standard_output_that_tells_late),
-        ];
-        let trial = |(name, run): (&str, Run)| {
-            Trial::test(name, move || alone(run).map_err(|error| Failed::from(format!("{error:#}"))))
-        };
-        Ok(trials.into_iter().map(trial).collect())
-    })
+/// What is tried, and where.
+pub fn subject() -> Subject {
+    Subject { trials, ..Subject::named("files") }
+}
+
+fn trials() -> Result<Vec<Trial>> {
+    let trials: [(&str, Run); _] = [
+        ("save: killed at every system call", killed_at_every_call),
+        ("save: every call on the file's way fails", every_call_fails),
+        ("service save: killed, and failing calls", the_service_saves),
+        ("save: short writes are gone on with", short_writes),
+        ("save: other signals leave nothing behind", other_signals),
+        ("save: a full file system", a_full_file_system),
+        ("save: read-only, forbidden, too large", places_that_take_no_file),
+        ("save: standard output that tells late", standard_output_that_tells_late),
+    ];
+    Ok(trials.into_iter().map(|(name, run)| trial(name, move || alone(run))).collect())
 }
 
 // ---- tools ----------------------------------------------------------------------------------------------------------

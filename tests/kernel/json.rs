@@ -1,44 +1,39 @@
 //! What programs read, on a real kernel: every listing as JSON is what the schema says and what the kernel has.
 
-#[path = "support/schema.rs"]
-mod schema;
-mod support;
-
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use anyhow::{Context as _, Result, ensure};
 use ipvsadm_rs::kernel::Client;
-use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
-use schema::Schema;
-use support::{Invocation, Links, Output, in_fresh_namespace};
+use crate::schema::Schema;
+use crate::support::{self, Invocation, Links, Output, Subject, Trial, in_fresh_namespace, trial};
 
 /// What a trial does.
 type Run = fn() -> Result<()>;
 
-fn main() -> ExitCode {
-    support::run_in_kernel(support::Guest::default(), || {
-        let trials: [(&str, Run); _] = [
-            ("json: the table", the_table),
-            ("json: how full the kernel's tables are", hash_tables),
-            ("json: counters and connections", counters_and_connections),
-            ("json: timeouts and daemons", timeouts_and_daemons),
-            ("json: what differs", what_differs),
-            ("json: doctor, realserver and service", of_subcommands),
-            ("json: of no listing and of none that succeeds", no_listing),
-            ("connections: chosen, sorted, counted", connections_for_people),
-            ("forms: colours and widths", colours_and_widths),
-        ];
-        let trial = |(name, run): (&str, Run)| {
-            Trial::test(name, move || run().map_err(|error| Failed::from(format!("{error:#}"))))
-        };
-        Ok(trials.into_iter().map(trial).collect())
-    })
+/// What is tried, and where.
+pub fn subject() -> Subject {
+    Subject { trials, ..Subject::named("json") }
+}
+
+fn trials() -> Result<Vec<Trial>> {
+    let trials: [(&str, Run); _] = [
+        ("the table", the_table),
+        ("how full the kernel's tables are", hash_tables),
+        ("counters and connections", counters_and_connections),
+        ("timeouts and daemons", timeouts_and_daemons),
+        ("what differs", what_differs),
+        ("doctor, realserver and service", of_subcommands),
+        ("of no listing and of none that succeeds", no_listing),
+        ("connections: chosen, sorted, counted", connections_for_people),
+        ("forms: colours and widths", colours_and_widths),
+    ];
+    Ok(trials.into_iter().map(|(name, run)| trial(name, run)).collect())
 }
 
 fn run(words: &[&str], stdin: &str) -> Result<Output> {

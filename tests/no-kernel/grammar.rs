@@ -1,9 +1,6 @@
 //! Properties of the grammar: what is written is read back, every spelling means the same, and nothing at all makes the
 //! parser panic.
 
-#[path = "support/strategies.rs"]
-mod strategies;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipvsadm_rs::grammar::table::{self, COMMANDS, Class, Classes, Completion, OPTIONS, Value, Word};
@@ -14,7 +11,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use strategies::Reach;
+use crate::strategies::{self, Reach};
 
 fn config() -> ProptestConfig {
     ProptestConfig { cases: 2048, failure_persistence: None, ..ProptestConfig::default() }

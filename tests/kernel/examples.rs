@@ -1,23 +1,20 @@
 //! The programs in `examples/`, run on a real kernel: what they print, and what the table is afterwards.
 
-mod support;
-
-use std::process::{Command, ExitCode, Output};
+use std::process::{Command, Output};
 use std::{env, str};
 
 use anyhow::{Context as _, Result, ensure};
-use libtest_mimic::{Failed, Trial};
 
-use support::{Invocation, in_fresh_namespace, ours};
+use crate::support::{Invocation, Subject, Trial, in_fresh_namespace, ours, trial};
 
-fn main() -> ExitCode {
-    support::run_in_kernel(support::Guest::default(), || {
-        let run = || in_fresh_namespace(services_are_added_listed_and_watched);
-        let trial = Trial::test("services are added, listed and watched", move || {
-            run().map_err(|error| Failed::from(format!("{error:#}")))
-        });
-        Ok(vec![trial])
-    })
+/// What is tried, and where.
+pub fn subject() -> Subject {
+    Subject { trials, ..Subject::named("examples") }
+}
+
+fn trials() -> Result<Vec<Trial>> {
+    let run = || in_fresh_namespace(services_are_added_listed_and_watched);
+    Ok(vec![trial("services are added, listed and watched", run)])
 }
 
 /// Runs an example, which `cargo test` builds beside the tests.

@@ -1,26 +1,21 @@
 //! What people see: the program in a terminal of its own, on a real kernel, with real connections. The screen is what a
 //! terminal would make of the bytes.
 
-mod support;
-
-#[path = "terminal/pty.rs"]
-mod pty;
-#[path = "terminal/svg.rs"]
+pub mod pty;
 mod svg;
 
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
 use ipvsadm_rs::kernel::Client;
-use libtest_mimic::{Failed, Trial};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::support::{Holder, Invocation, Links, Output, Subject, Trial, connect_tcp, in_fresh_namespace, ours, trial};
 use pty::Terminal;
-use support::{Holder, Invocation, Links, Output, connect_tcp, in_fresh_namespace, ours};
 
 const VIP: &str = "20.20.20.20";
 const SERVICE: &str = "20.20.20.20:80";
@@ -30,37 +25,40 @@ const OTHER: &str = "10.0.0.2:8080";
 /// What a trial does.
 type Run = fn(&Cluster) -> Result<()>;
 
-fn main() -> ExitCode {
-    support::run_in_kernel(support::Guest { divisible: true, ..support::Guest::default() }, || {
-        let trials: [(&str, Run); _] = [
-            ("drain: the bar, and the end", the_bar_ends_with_the_last_connection),
-            ("drain: lines where there is no terminal", lines_without_a_terminal),
-            ("drain: a time-out goes back", a_time_out_goes_back),
-            ("drain: --force deletes in the end", force_deletes),
-            ("drain: signals go back", signals_go_back),
-            ("drain: others are noticed", others_are_noticed),
-            ("drain: a whole service", a_whole_service),
-            ("drain: an edit deletes nothing", an_edit_deletes_nothing),
-            ("confirm: the lock while an answer is waited for", the_lock_while_asked),
-            ("names: together, each once, within the limit", names_are_not_waited_for),
-            ("names: no getent", no_getent_no_names),
-            ("top: services, connections, and the end", what_top_shows),
-            ("top: weights and drains from the keyboard", top_changes_weights_and_drains),
-            ("top: while others change the table", top_takes_turns),
-            ("top: signals leave the terminal as it was", signals_leave_the_terminal),
-            ("top: a terminal that goes away", a_terminal_that_goes_away),
-            ("top: sizes", terminals_of_all_sizes),
-            ("top: stopped and continued", stopped_and_continued),
-            ("top: estimation", estimation_off_is_said),
-            ("top: plain lines", top_without_a_terminal),
-        ];
-        let picture: Option<(&str, Run)> = picture_wanted().then_some(("picture of top", a_picture_of_top));
-        let trial = |(name, run): (&str, Run)| {
-            let run = move || in_fresh_namespace(|| run(&Cluster::new()?));
-            Trial::test(name, move || run().map_err(|error| Failed::from(format!("{error:#}"))))
-        };
-        Ok(trials.into_iter().chain(picture).map(trial).collect())
-    })
+/// What is tried, and where.
+pub fn subject() -> Subject {
+    Subject { trials, ..Subject::named("terminal") }
+}
+
+fn trials() -> Result<Vec<Trial>> {
+    let trials: [(&str, Run); _] = [
+        ("drain: the bar, and the end", the_bar_ends_with_the_last_connection),
+        ("drain: lines where there is no terminal", lines_without_a_terminal),
+        ("drain: a time-out goes back", a_time_out_goes_back),
+        ("drain: --force deletes in the end", force_deletes),
+        ("drain: signals go back", signals_go_back),
+        ("drain: others are noticed", others_are_noticed),
+        ("drain: a whole service", a_whole_service),
+        ("drain: an edit deletes nothing", an_edit_deletes_nothing),
+        ("confirm: the lock while an answer is waited for", the_lock_while_asked),
+        ("names: together, each once, within the limit", names_are_not_waited_for),
+        ("names: no getent", no_getent_no_names),
+        ("top: services, connections, and the end", what_top_shows),
+        ("top: weights and drains from the keyboard", top_changes_weights_and_drains),
+        ("top: while others change the table", top_takes_turns),
+        ("top: signals leave the terminal as it was", signals_leave_the_terminal),
+        ("top: a terminal that goes away", a_terminal_that_goes_away),
+        ("top: sizes", terminals_of_all_sizes),
+        ("top: stopped and continued", stopped_and_continued),
+        ("top: estimation", estimation_off_is_said),
+        ("top: plain lines", top_without_a_terminal),
+    ];
+    let picture: Option<(&str, Run)> = picture_wanted().then_some(("picture of top", a_picture_of_top));
+    Ok(trials
+        .into_iter()
+        .chain(picture)
+        .map(|(name, run)| trial(name, move || in_fresh_namespace(|| run(&Cluster::new()?))))
+        .collect())
 }
 
 // ---- tools ----------------------------------------------------------------------------------------------------------

@@ -1,23 +1,16 @@
 //! Completion as it is at the keyboard: bash, zsh and fish in a terminal, on a real kernel with a table; a line is typed,
 //! then the tabulator, and the line is what it should become.
 
-mod support;
-
-#[path = "terminal/pty.rs"]
-#[allow(dead_code)] // Made for tests/terminal.rs; this is a part of it.
-mod pty;
-
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use libtest_mimic::{Failed, Trial};
 use tempfile::TempDir;
 
-use pty::Terminal;
-use support::{Invocation, Links, in_fresh_namespace, ours};
+use crate::support::{Invocation, Links, Subject, Trial, in_fresh_namespace, ours, trial};
+use crate::terminal::pty::Terminal;
 
 /// What is typed before the tabulator, and the line after it.
 const LINES: &[(&str, &str)] = &[
@@ -65,24 +58,22 @@ const LINES: &[(&str, &str)] = &[
 /// Before the prompt's blank.
 const PROMPT: &str = "READY>";
 
-fn main() -> ExitCode {
-    support::run_in_kernel(support::Guest { divisible: true, ..support::Guest::default() }, || {
-        let shells: [(&str, Start, &str); 3] = [
-            ("bash", bash, "[2001:db8::1]:80"),
-            ("zsh", zsh, "\\[2001:db8::1\\]:80"),
-            ("fish", fish, "\\[2001:db8::1\\]:80"),
-        ];
-        let shells = shells.map(|(name, start, ipv6)| {
-            let run = move || in_fresh_namespace(|| at_the_keyboard(start, ipv6));
-            trial(&format!("{name} at the keyboard"), run)
-        });
-        let quiet = trial("nothing is said without privilege", || in_fresh_namespace(nothing_without_privilege));
-        Ok(shells.into_iter().chain([quiet]).collect())
-    })
+/// What is tried, and where.
+pub fn subject() -> Subject {
+    Subject { trials, ..Subject::named("completion") }
 }
 
-fn trial(name: &str, run: impl Fn() -> Result<()> + Send + 'static) -> Trial {
-    Trial::test(name, move || run().map_err(|error| Failed::from(format!("{error:#}"))))
+fn trials() -> Result<Vec<Trial>> {
+    let shells: [(&str, Start, &str); 3] = [
+        ("bash", bash, "[2001:db8::1]:80"),
+        ("zsh", zsh, "\\[2001:db8::1\\]:80"),
+        ("fish", fish, "\\[2001:db8::1\\]:80"),
+    ];
+    let shells = shells.map(|(name, start, ipv6)| {
+        trial(format!("{name} at the keyboard"), move || in_fresh_namespace(|| at_the_keyboard(start, ipv6)))
+    });
+    let quiet = trial("nothing is said without privilege", || in_fresh_namespace(nothing_without_privilege));
+    Ok(shells.into_iter().chain([quiet]).collect())
 }
 
 /// Runs the program; it has to succeed.

@@ -1,55 +1,52 @@
 //! Real servers on a real kernel: rtnetlink there and back, and `realserver` in any order, killed at any point. Each trial
 //! has a network namespace of its own.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use ipvsadm_rs::host::route::{Address, AddressFlags, Client, Prefix, Route, RouteKind, RouteQuery, Scope};
-use libtest_mimic::{Failed, Trial};
 use netlink_exchange::Errno;
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestRunner};
 
-use support::{in_fresh_namespace, ours};
+use crate::support::{self, Subject, Trial, in_fresh_namespace, ours, trial};
 
 /// What a trial does.
 type Run = fn() -> Result<()>;
 
-fn main() -> ExitCode {
-    let guest = support::Guest { divisible: true, ..support::Guest::default() };
-    support::run_in_kernel(guest, || {
-        if std::env::var_os("IPVS_IN_KERNEL").is_some() {
-            // A namespace made before that has no IPv6.
-            sh("[ -e /proc/sys/net/ipv6 ] || modprobe ipv6")?;
-        }
-        let trials: [(&str, Run); _] = [
-            ("realserver: any order, killed at any time", any_order_killed_at_any_time),
-            ("realserver: killed at each change", killed_at_each_change),
-            ("realserver: many at once", many_at_once),
-            ("route: addresses and routes there and back", addresses_and_routes_there_and_back),
-            ("realserver: what start makes", what_start_makes),
-            ("realserver: on a dummy", a_vip_on_a_dummy),
-            ("realserver: bad input", bad_input_leaves_the_machine_as_it_was),
-            ("realserver: stricter values", stricter_values_are_left_alone),
-            ("realserver: other programs' changes", changes_of_others_are_left_and_told),
-            ("realserver: a namespace that is gone", a_record_of_a_namespace_that_is_gone),
-            ("realserver: rules on ARP packets", rules_on_arp_packets),
-            ("realserver: --persist", persistence_there_and_back),
-        ];
-        let trial = |(name, run): (&str, Run)| {
-            Trial::test(name, move || run().map_err(|error| Failed::from(format!("{error:#}"))))
-        };
-        Ok(trials.into_iter().map(trial).collect())
-    })
+/// What is tried, and where.
+pub fn subject() -> Subject {
+    Subject { prepare: need_ipv6, trials, ..Subject::named("realserver") }
+}
+
+fn trials() -> Result<Vec<Trial>> {
+    let trials: [(&str, Run); _] = [
+        ("any order, killed at any time", any_order_killed_at_any_time),
+        ("killed at each change", killed_at_each_change),
+        ("many at once", many_at_once),
+        ("route: addresses and routes there and back", addresses_and_routes_there_and_back),
+        ("what start makes", what_start_makes),
+        ("on a dummy", a_vip_on_a_dummy),
+        ("bad input", bad_input_leaves_the_machine_as_it_was),
+        ("stricter values", stricter_values_are_left_alone),
+        ("other programs' changes", changes_of_others_are_left_and_told),
+        ("a namespace that is gone", a_record_of_a_namespace_that_is_gone),
+        ("rules on ARP packets", rules_on_arp_packets),
+        ("--persist", persistence_there_and_back),
+    ];
+    Ok(trials.into_iter().map(|(name, run)| trial(name, run)).collect())
+}
+
+/// A namespace made before that has no IPv6.
+fn need_ipv6() -> Result<()> {
+    sh("[ -e /proc/sys/net/ipv6 ] || modprobe ipv6").map(drop)
 }
 
 // ---- tools ----------------------------------------------------------------------------------------------------------

@@ -1,11 +1,6 @@
 //! Several at once, on a real kernel: our own writers take turns, readers do not wait for them, and what is listed in a storm
 //! of edits is a table that there was. Each trial has network namespaces of its own.
 
-mod support;
-
-#[path = "support/strategies.rs"]
-mod strategies;
-
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read as _};
@@ -13,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -24,36 +19,34 @@ use ipvsadm_rs::kernel::{Client, Netlink, Transport};
 use ipvsadm_rs::model::{
     Change, Destination, DestinationKey, Family, SchedulerName, Service, ServiceFlags, ServiceKey, TableService,
 };
-use libtest_mimic::{Failed, Trial};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use strategies::{file, rules_of};
-use support::{Holder, Invocation, in_fresh_namespace, run, succeed};
+use crate::strategies::{file, rules_of};
+use crate::support::{self, Holder, Invocation, Subject, Trial, in_fresh_namespace, run, succeed, trial};
 
 /// What a trial does.
 type Run = fn() -> Result<()>;
 
-fn main() -> ExitCode {
-    let guest = support::Guest { divisible: true, ..support::Guest::default() };
-    support::run_in_kernel(guest, || {
-        let trials: [(&str, Run); _] = [
-            ("lock: what changes the table does not without it", nothing_is_changed_without_the_lock),
-            ("lock: it is waited for", it_is_waited_for),
-            ("lock: readers and others are not held up", the_lock_holds_up_nobody_else),
-            ("lock: it ends with its process", it_ends_with_its_process),
-            ("lock: a drain has it for its changes only", a_drain_does_not_hold_it),
-            ("replace: two at once", two_replacements_at_once),
-            ("restore: two at once", two_restorations_at_once),
-            ("list: a dump in parts", a_dump_in_parts_is_of_one_moment),
-            ("list: a service that is deleted meanwhile", a_service_deleted_meanwhile_is_not_listed),
-            ("list: a storm of edits", a_storm_of_edits),
-        ];
-        let trial = |(name, run): (&str, Run)| {
-            Trial::test(name, move || in_fresh_namespace(run).map_err(|error| Failed::from(format!("{error:#}"))))
-        };
-        Ok(trials.into_iter().map(trial).collect())
-    })
+/// What is tried, and where.
+pub fn subject() -> Subject {
+    Subject { trials, ..Subject::named("concurrency") }
+}
+
+fn trials() -> Result<Vec<Trial>> {
+    let trials: [(&str, Run); _] = [
+        ("lock: what changes the table does not without it", nothing_is_changed_without_the_lock),
+        ("lock: it is waited for", it_is_waited_for),
+        ("lock: readers and others are not held up", the_lock_holds_up_nobody_else),
+        ("lock: it ends with its process", it_ends_with_its_process),
+        ("lock: a drain has it for its changes only", a_drain_does_not_hold_it),
+        ("replace: two at once", two_replacements_at_once),
+        ("restore: two at once", two_restorations_at_once),
+        ("list: a dump in parts", a_dump_in_parts_is_of_one_moment),
+        ("list: a service that is deleted meanwhile", a_service_deleted_meanwhile_is_not_listed),
+        ("list: a storm of edits", a_storm_of_edits),
+    ];
+    Ok(trials.into_iter().map(|(name, run)| trial(name, move || in_fresh_namespace(run))).collect())
 }
 
 // ---- tools ----------------------------------------------------------------------------------------------------------

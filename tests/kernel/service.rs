@@ -2,56 +2,51 @@
 //! share the kernel's one set of modules, so they run one at a time; each has an empty table and an /etc and a /run of its
 //! own.
 
-mod support;
-
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
-use std::sync::Mutex;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use libtest_mimic::{Failed, Trial};
 
-use support::{Invocation, Output};
+use crate::support::{self, Guest, Invocation, Output, Subject, Trial, trial};
 
 /// What a trial does.
 type Run = fn() -> Result<()>;
 
-fn main() -> ExitCode {
-    let guest = support::Guest { own: true, timeout: 1200, ..support::Guest::default() };
-    support::run_in_kernel(guest, || {
-        let trials: [(&str, Run); _] = [
-            ("every verb under every setting", every_verb_under_every_setting),
-            ("restart: rules added by hand", rules_added_by_hand_and_a_restart),
-            ("restart: by systemd, in two halves", a_restart_by_systemd),
-            ("start: no file of rules", no_file_of_rules),
-            ("start: a bad file of rules", a_bad_file_of_rules),
-            ("reload: what is the same is left alone", a_reload_leaves_the_rest_alone),
-            ("settings: bad ones", bad_settings),
-            ("settings: which file is which", which_file_is_which),
-            ("daemons: of the settings", daemons_of_the_settings),
-            ("save: timeouts and daemons come back", timeouts_and_daemons_come_back),
-            ("save: never an empty table over rules", an_empty_table_over_rules),
-            ("save: mode of the file", the_mode_of_the_file),
-            ("save: full disk", a_full_disk),
-            ("stop: modules in use", modules_in_use),
-            ("status: nothing there", status_without_ipvs),
-            ("status: as JSON", status_as_json),
-            ("two at once", two_at_once),
-            ("the table's lock", the_tables_lock),
-            ("panic: settings and lock do not matter", panic_always_works),
-            ("without privileges", without_privileges),
-            ("wrong use", wrong_use),
-        ];
-        let trial = |(name, run): (&str, Run)| {
-            Trial::test(name, move || alone(run).map_err(|error| Failed::from(format!("{error:#}"))))
-        };
-        Ok(trials.into_iter().map(trial).collect())
-    })
+/// What is tried, and where.
+pub fn subject() -> Subject {
+    Subject { guest: || Guest { own: true, ..Guest::default() }, trials, ..Subject::named("service") }
+}
+
+fn trials() -> Result<Vec<Trial>> {
+    let trials: [(&str, Run); _] = [
+        ("every verb under every setting", every_verb_under_every_setting),
+        ("restart: rules added by hand", rules_added_by_hand_and_a_restart),
+        ("restart: by systemd, in two halves", a_restart_by_systemd),
+        ("start: no file of rules", no_file_of_rules),
+        ("start: a bad file of rules", a_bad_file_of_rules),
+        ("reload: what is the same is left alone", a_reload_leaves_the_rest_alone),
+        ("settings: bad ones", bad_settings),
+        ("settings: which file is which", which_file_is_which),
+        ("daemons: of the settings", daemons_of_the_settings),
+        ("save: timeouts and daemons come back", timeouts_and_daemons_come_back),
+        ("save: never an empty table over rules", an_empty_table_over_rules),
+        ("save: mode of the file", the_mode_of_the_file),
+        ("save: full disk", a_full_disk),
+        ("stop: modules in use", modules_in_use),
+        ("status: nothing there", status_without_ipvs),
+        ("status: as JSON", status_as_json),
+        ("two at once", two_at_once),
+        ("the table's lock", the_tables_lock),
+        ("panic: settings and lock do not matter", panic_always_works),
+        ("without privileges", without_privileges),
+        ("wrong use", wrong_use),
+    ];
+    Ok(trials.into_iter().map(|(name, run)| trial(name, move || alone(run))).collect())
 }
 
 // ---- tools ----------------------------------------------------------------------------------------------------------
@@ -74,8 +69,6 @@ const TIMEOUTS: &str = "--set 900 120 300\n";
 
 /// Runs a trial by itself, with an empty table, folders of its own, and a name service that knows two names.
 fn alone(run: Run) -> Result<()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     thread::scope(|scope| {
         let trial = scope.spawn(|| {
             support::private_mounts()?;

@@ -1,0 +1,43 @@
+//! What is tested on a real kernel, a module for each subject: `cargo test --test kernel -- SUBJECT::` runs one. A trial is
+//! called `SUBJECT::what is tried`, and any part of that chooses it. What kernel a subject needs stands beside its trials.
+
+mod completion;
+mod concurrency;
+mod examples;
+mod faults;
+mod files;
+mod firewall;
+mod json;
+mod realserver;
+mod service;
+mod tables;
+mod terminal;
+
+#[path = "../support/schema.rs"]
+mod schema;
+#[path = "../support/strategies.rs"]
+mod strategies;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if firewall::only_read() {
+        return ExitCode::SUCCESS;
+    }
+    support::run_in_kernel(&[
+        // What takes longest comes first.
+        firewall::subject(),
+        service::subject(),
+        faults::subject(),
+        completion::subject(),
+        concurrency::subject(),
+        examples::subject(),
+        files::subject(),
+        json::subject(),
+        realserver::subject(),
+        tables::subject(),
+        terminal::subject(),
+    ])
+}

@@ -1,0 +1,15 @@
+//! What is tested without a kernel, a module for each subject: `cargo test --test no-kernel -- SUBJECT` runs one.
+
+mod decoder;
+mod fuzz;
+mod generated;
+mod grammar;
+mod listings;
+mod plan;
+
+#[path = "../../fuzz/holds.rs"]
+mod holds;
+#[path = "../support/schema.rs"]
+mod schema;
+#[path = "../support/strategies.rs"]
+mod strategies;
