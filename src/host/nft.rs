@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::firewall::Place;
+use packet_filter::Place;
+
 use super::program;
 
 /// The rules of chains, printed by nft when they are first asked for.

@@ -15,13 +15,13 @@ use std::time::Duration;
 use std::{env, fmt, fs, thread};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use ipvsadm_rs::host::firewall::{Doubt, Firewall, Hook, Interface, Outcome, Packet, Place, Protocol, State, Way};
 use ipvsadm_rs::host::nft::Listings;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, setns, unshare};
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage};
 use nix::unistd::Pid;
+use packet_filter::{Doubt, Firewall, Hook, Interface, Outcome, Packet, Place, Protocol, State, Way};
 use proptest::prelude::{Just, ProptestConfig, any};
 use proptest::strategy::{BoxedStrategy, Strategy, Union};
 use proptest::test_runner::{TestCaseError, TestRng, TestRunner};

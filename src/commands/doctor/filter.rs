@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use packet_filter::{Firewall, Hook, Interface, Outcome, Packet, Place, State, Unreadable, Way};
+
 use crate::doctor::facts::{ArpPassage, Fact, Fate, Passage, Vip, speaks};
 use crate::host::Listener;
-use crate::host::firewall::{self, Firewall, Hook, Interface, Outcome, Packet, Place, State, Unreadable, Way};
 use crate::host::nft::Listings;
 use crate::host::route::Link;
 use crate::model::{Forwarding, Protocol, ServiceKey, Table};
@@ -32,7 +33,7 @@ impl Filter {
 
     /// A client's first packet. It comes in by the only interface that it can come in by, if there is only one.
     fn first(&self, protocol: Protocol, address: IpAddr, port: u16) -> Packet {
-        let packet = Packet::first(firewall::Protocol(protocol as u8), address, port);
+        let packet = Packet::first(packet_filter::Protocol(protocol as u8), address, port);
         match self.inputs.as_slice() {
             [one] => packet.on(one.clone()),
             _ => packet,
@@ -173,6 +174,7 @@ fn fate(outcome: Outcome, listings: &mut Listings) -> Fate {
             Some(place) => format!("{} in {}", because.doubt, listings.words(place)),
             None => because.doubt.to_string(),
         }),
+        other => Fate::Depends(format!("{other:?}")),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Sets and maps.
 
-use super::super::bits::{Bits, Truth};
-use super::super::expression::{Data, Register, Target, Verdict};
-use super::super::ruleset::Set;
 use super::path::{Path, Step};
+use crate::bits::{Bits, Truth};
+use crate::expression::{Data, Register, Target, Verdict};
+use crate::ruleset::Set;
 
 /// Ask a set.
 pub fn lookup(

@@ -2,13 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::evaluate::{At, End, Hit, Open, evaluate, mentions};
-use super::known::Known;
-use super::packet::{Interface, Packet};
-use super::place::{Action, Because, Doubt, Place};
-use super::property::{Property, properties};
-use super::read::{self, Legacy, Unreadable};
-use super::ruleset::{Hook, Ruleset, TableFamily};
+use crate::evaluate::{At, End, Hit, Open, evaluate, mentions};
+use crate::known::Known;
+use crate::packet::{Interface, Packet};
+use crate::place::{Action, Because, Doubt, Place};
+use crate::property::{Property, properties};
+use crate::read::{self, Legacy, Unreadable};
+use crate::ruleset::{Hook, Ruleset, TableFamily};
 
 /// The packet filter of a network namespace, as it was when it was read.
 #[derive(Clone, Debug, Default)]

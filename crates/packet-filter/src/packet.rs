@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::numbers::ct;
+use crate::numbers::ct;
 
 /// A protocol over IP, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,7 +86,7 @@ impl fmt::Display for State {
 }
 
 /// A packet. What is left open may be anything; if it makes a difference, the answer is
-/// [`Outcome::Unknown`](super::Outcome::Unknown) and names it.
+/// [`Outcome::Unknown`](crate::Outcome::Unknown) and names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
     pub(super) protocol: Protocol,

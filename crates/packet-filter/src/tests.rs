@@ -9,7 +9,7 @@ use super::*;
 use netlink_exchange::{Message, Messages};
 
 /// The replies, and before them the rules as nft lists them.
-const CAPTURE: &str = include_str!("../../../tests/captures/nftables.hex");
+const CAPTURE: &str = include_str!("../tests/nftables.hex");
 
 /// The datagrams of the capture.
 fn datagrams() -> Vec<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! The kernel's registers.
 
-use super::super::bits::Bits;
-use super::super::expression::{REGISTERS, Register};
+use crate::bits::Bits;
+use crate::expression::{REGISTERS, Register};
 
 /// The registers: values, and for each word which expression of the rule put it there.
 #[derive(Clone)]

@@ -1,9 +1,9 @@
 //! The base chains that a packet comes to, in order.
 
-use super::super::bits::Truth;
-use super::super::known::Known;
-use super::super::numbers::family as nfproto;
-use super::super::ruleset::{BaseChain, Chain, Hook, Ruleset, TableFamily};
+use crate::bits::Truth;
+use crate::known::Known;
+use crate::numbers::family as nfproto;
+use crate::ruleset::{BaseChain, Chain, Hook, Ruleset, TableFamily};
 
 /// `NF_IP_PRI_NAT_DST` and `NF_IP_PRI_NAT_SRC`: chains of type `nat` are asked at these, whatever their own priorities are.
 const NAT_DESTINATION: i32 = -100;

@@ -2,13 +2,13 @@
 
 use std::cmp::Ordering;
 
-use super::super::bits::{Bits, Truth};
-use super::super::expression::REGISTERS;
-use super::super::known::Known;
-use super::super::numbers::ct;
-use super::super::packet::State;
-use super::super::ruleset::Hook;
 use super::stops::Stop;
+use crate::bits::{Bits, Truth};
+use crate::expression::REGISTERS;
+use crate::known::Known;
+use crate::numbers::ct;
+use crate::packet::State;
+use crate::ruleset::Hook;
 
 /// `NF_IP_PRI_CONNTRACK`: connection tracking itself, in prerouting and output.
 const CONNTRACK: i32 = -200;

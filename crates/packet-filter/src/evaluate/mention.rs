@@ -2,13 +2,13 @@
 
 use std::net::Ipv4Addr;
 
-use super::super::bits::Truth;
-use super::super::expression::{Base, Expression, Operator};
-use super::super::known::{ARP_SENDER, ARP_TARGET, Known};
-use super::super::ruleset::{Chain, Rule, Ruleset};
-use super::super::xt;
 use super::path::{Path, Step};
 use super::step::step;
+use crate::bits::Truth;
+use crate::expression::{Base, Expression, Operator};
+use crate::known::{ARP_SENDER, ARP_TARGET, Known};
+use crate::ruleset::{Chain, Rule, Ruleset};
+use crate::xt;
 
 /// Whether an address stands in a rule for ARP: as an address that must match, alone or in a range or a set, or as a new one.
 pub fn mentions(ruleset: &Ruleset, chain: &Chain, rule: &Rule, address: Ipv4Addr) -> bool {

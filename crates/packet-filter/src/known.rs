@@ -2,11 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::bits::{Bits, Truth};
-use super::expression::{Base, REGISTERS};
-use super::numbers::{family as nfproto, meta};
-use super::packet::{Interface, Packet, Protocol, State};
-use super::ruleset::{Hook, TableFamily};
+use crate::bits::{Bits, Truth};
+use crate::expression::{Base, REGISTERS};
+use crate::numbers::{family as nfproto, meta};
+use crate::packet::{Interface, Packet, Protocol, State};
+use crate::ruleset::{Hook, TableFamily};
 
 /// Bytes of a name of an interface as rules compare it: `IFNAMSIZ`.
 const NAME: usize = 16;

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::expression::{Expression, Target, Verdict};
-use super::property::Property;
-use super::ruleset::{Rule, TableFamily};
-use super::xt;
+use crate::expression::{Expression, Target, Verdict};
+use crate::property::Property;
+use crate::ruleset::{Rule, TableFamily};
+use crate::xt;
 
 /// A rule, or the policy of a base chain: `family table chain # handle N`, with what the rule matched and what it does.
 /// `nft -a list chain FAMILY TABLE CHAIN` prints the rule itself.

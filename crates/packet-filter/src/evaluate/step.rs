@@ -1,15 +1,15 @@
 //! One expression of a rule.
 
-use super::super::bits::Bits;
-use super::super::bits::Truth;
-use super::super::expression::{Base, Expression, Operator, REGISTERS, Register, Verdict};
-use super::super::numbers::{ct, meta};
-use super::super::ruleset::{Chain, Ruleset};
 use super::lookup::lookup;
 use super::path::{GO, Path, Step};
 use super::stops::Stop;
 use super::translate::{redirect, translate};
 use super::{compat, tracking};
+use crate::bits::Bits;
+use crate::bits::Truth;
+use crate::expression::{Base, Expression, Operator, REGISTERS, Register, Verdict};
+use crate::numbers::{ct, meta};
+use crate::ruleset::{Chain, Ruleset};
 
 /// What an expression of a rule in this chain comes to. `stop` is the base chain that the packet is in.
 pub fn step(

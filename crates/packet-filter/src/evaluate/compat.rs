@@ -2,15 +2,15 @@
 
 use std::net::IpAddr;
 
-use super::super::bits::{Bits, Truth};
-use super::super::expression::{Base, Verdict};
-use super::super::known::{ARP_SENDER, ARP_TARGET, Known};
-use super::super::packet::State;
-use super::super::xt::{AddressRange, Match, PortRange, STATE_UNTRACKED, Target, Then, Which};
 use super::path::{GO, Step};
 use super::stops::Stop;
 use super::tracking;
 use super::translate::{redirect, translate};
+use crate::bits::{Bits, Truth};
+use crate::expression::{Base, Verdict};
+use crate::known::{ARP_SENDER, ARP_TARGET, Known};
+use crate::packet::State;
+use crate::xt::{AddressRange, Match, PortRange, STATE_UNTRACKED, Target, Then, Which};
 
 /// Whether a match holds.
 pub fn matches(content: &Match, packet: &Known<'_>, stop: Option<&Stop<'_>>) -> Truth {

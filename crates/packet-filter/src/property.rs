@@ -3,11 +3,11 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::expression::{Base, Expression};
-use super::known::{ARP_SENDER, ARP_TARGET, Known, address_of};
-use super::numbers::{ct, family as nfproto, meta};
-use super::packet::{Protocol, State};
-use super::xt;
+use crate::expression::{Base, Expression};
+use crate::known::{ARP_SENDER, ARP_TARGET, Known, address_of};
+use crate::numbers::{ct, family as nfproto, meta};
+use crate::packet::{Protocol, State};
+use crate::xt;
 
 /// A property of a packet that a rule asks for, with what it is if that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]

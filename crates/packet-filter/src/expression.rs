@@ -3,8 +3,8 @@
 //! What is not known here, or is laid out otherwise than expected, becomes [`Expression::Unknown`]: rules of newer kernels
 //! must not make the rest unreadable.
 
-use super::numbers::{data as d, expression as e, verdict as v};
-use super::xt;
+use crate::numbers::{data as d, expression as e, verdict as v};
+use crate::xt;
 use netlink_exchange::{Attribute, Attributes, WireError};
 
 /// Where in the kernel's registers a value begins, in 32-bit words. All the registers are [`REGISTERS`] words.

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::ptr;
 
-use super::super::bits::Truth;
-use super::super::expression::Verdict;
-use super::super::known::Known;
-use super::super::property::Property;
-use super::super::ruleset::{Chain, Rule};
 use super::registers::Registers;
+use crate::bits::Truth;
+use crate::expression::Verdict;
+use crate::known::Known;
+use crate::property::Property;
+use crate::ruleset::{Chain, Rule};
 
 /// Where in the rules something is: a rule, or a base chain's policy without one.
 #[derive(Clone, Copy, Debug)]

@@ -1,18 +1,18 @@
 //! From rule to rule.
 
-use super::super::bits::Truth;
-use super::super::expression::{Expression, Target, Verdict};
-use super::super::known::Known;
-use super::super::numbers::{ct, meta};
-use super::super::packet::State;
-use super::super::property::properties;
-use super::super::ruleset::{Chain, Hook, Rule, Ruleset};
-use super::super::xt;
 use super::path::{At, End, Hit, Open, Path, Step};
 use super::registers::Registers;
 use super::step::step;
 use super::stops::{Stop, stops};
 use super::tracking;
+use crate::bits::Truth;
+use crate::expression::{Expression, Target, Verdict};
+use crate::known::Known;
+use crate::numbers::{ct, meta};
+use crate::packet::State;
+use crate::property::properties;
+use crate::ruleset::{Chain, Hook, Rule, Ruleset};
+use crate::xt;
 
 /// Expressions that are looked at for one answer, at most. The kernel lets no chains go in circles; this is for what is
 /// not known too often.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::expression::{Data, Expression, REGISTERS, be32, text};
-use super::numbers::{
+use crate::expression::{Data, Expression, REGISTERS, be32, text};
+use crate::numbers::{
     SUBSYSTEM, chain as c, element as el, elements as els, family, hook as h, message as m, rule as r, set as s,
     table as t,
 };
@@ -12,6 +12,7 @@ use netlink_exchange::{Attribute, Attributes, Message, WireError};
 
 /// The family of a table: which packets its chains see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum TableFamily {
     /// IPv4 and IPv6.
     Inet,
@@ -27,8 +28,7 @@ pub enum TableFamily {
 
 impl TableFamily {
     /// From `NFPROTO_*`; `None` for families whose packets are not ours (bridges).
-    #[must_use]
-    pub const fn from_number(number: u8) -> Option<Self> {
+    pub(crate) const fn from_number(number: u8) -> Option<Self> {
         match number {
             family::INET => Some(Self::Inet),
             family::IPV4 => Some(Self::Ip),
@@ -40,8 +40,7 @@ impl TableFamily {
     }
 
     /// `NFPROTO_*`.
-    #[must_use]
-    pub const fn number(self) -> u8 {
+    pub(crate) const fn number(self) -> u8 {
         match self {
             Self::Inet => family::INET,
             Self::Ip => family::IPV4,
@@ -66,6 +65,7 @@ impl fmt::Display for TableFamily {
 
 /// Where the kernel asks a base chain (`enum nf_inet_hooks`, `enum nf_dev_hooks`, `NF_ARP_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Hook {
     /// As a packet comes in on a device, before anything else.
     Ingress,

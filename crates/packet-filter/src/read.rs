@@ -6,14 +6,15 @@ use netlink_exchange::{
     Connection, Errno, Error, Message, Next, Part, Protocol, Request, WireError, Writer, flag, system_message,
 };
 
-use super::numbers::{SUBSYSTEM, elements, message};
-use super::ruleset::Ruleset;
+use crate::numbers::{SUBSYSTEM, elements, message};
+use crate::ruleset::Ruleset;
 
 /// How often rules that change under our eyes are read again.
 const TRIES: u32 = 16;
 
 /// Why the rules are not known.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Unreadable {
     /// Only who has `CAP_NET_ADMIN` may read them.
     NotPermitted,

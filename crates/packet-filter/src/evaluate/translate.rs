@@ -1,9 +1,9 @@
 //! New destinations for packets.
 
-use super::super::bits::Bits;
-use super::super::expression::Verdict;
-use super::super::known::{Known, address_of};
 use super::path::Step;
+use crate::bits::Bits;
+use crate::expression::Verdict;
+use crate::known::{Known, address_of};
 
 /// The destination becomes another: this address and this port, where they are not left out.
 pub fn translate(packet: &Known<'_>, address: Option<Bits>, port: Option<Bits>) -> Step {
