@@ -106,10 +106,9 @@ fn every_decoder(payload: &[u8]) {
     let _ = decode::timeouts(payload);
     let _ = decode::daemon(payload);
     for family in [Family::Ipv4, Family::Ipv6] {
-        if let (Ok(whole), Ok(without)) =
-            (decode::destination(payload, family), decode::destination_without_counters(payload, family))
+        if let (Ok(whole), Ok(rule)) = (decode::destination(payload, family), decode::destination_rule(payload, family))
         {
-            assert_eq!(whole.destination, without.destination);
+            assert_eq!(whole.destination, rule);
         }
     }
     if let (Ok(whole), Ok(rule)) = (decode::service(payload), decode::service_rule(payload)) {

@@ -49,7 +49,6 @@ enum End {
 
 pub(super) fn run(request: &Request, lock_wait: u32) -> Result<u8> {
     let mut client = module::connect()?;
-    client.skip_counters();
     // From reading the weights to changing them; not while waiting for connections, which can take hours.
     let locked = lock::take(lock_wait)?;
     let have = servers(&mut client, request)?;
@@ -101,16 +100,16 @@ pub(super) fn run(request: &Request, lock_wait: u32) -> Result<u8> {
 }
 
 /// The service's servers. That there is no such service is said in the words of the command without `--drain`.
-fn servers(client: &mut Client, request: &Request) -> Result<Vec<DestinationEntry>> {
+fn servers(client: &mut Client, request: &Request) -> Result<Vec<DestinationEntry<()>>> {
     let asked = match request.what {
         Drained::Server(_) | Drained::Edited(_) => Asked::Destination,
         Drained::Service => Asked::OneService,
     };
     let missing = Refusal { asked, errno: Errno::ESRCH, words: None };
-    Ok(client.destinations(&request.service)?.ok_or(Error::Refused(missing))?)
+    Ok(client.destinations_with(&request.service)?.ok_or(Error::Refused(missing))?)
 }
 
-fn plan(request: &Request, have: &[DestinationEntry]) -> Result<Drain> {
+fn plan(request: &Request, have: &[DestinationEntry<()>]) -> Result<Drain> {
     let former = |key: DestinationKey| {
         let entry = have.iter().find(|entry| entry.destination.key == key);
         let missing = Refusal { asked: Asked::Destination, errno: Errno::ENOENT, words: None };
@@ -168,7 +167,7 @@ impl Waiting<'_> {
     fn wait(&mut self, client: &mut Client, signals: &Signals) -> Result<End> {
         let end = self.request.limit.map(|limit| self.started + Duration::from_secs(limit.into()));
         loop {
-            let now = match client.destinations(&self.request.service) {
+            let now = match client.destinations_with(&self.request.service) {
                 Ok(now) => now.unwrap_or_default(),
                 // That others are busy with the service's other servers is no reason to end; it is looked at again, but
                 // not for longer than was asked.
@@ -287,7 +286,7 @@ impl Waiting<'_> {
     /// Give the servers back what they had, after waiting so many seconds at most for the lock.
     fn back(&self, client: &mut Client, signals: &Signals, lock_wait: u32) {
         let _locked = lock::take_to_go_back(lock_wait, Some(signals));
-        let now = match client.destinations(&self.request.service) {
+        let now = match client.destinations_with(&self.request.service) {
             Ok(now) => now.unwrap_or_default(),
             Err(error) => {
                 say!("{}: the weight cannot be put back: {error}", self.name);

@@ -13,7 +13,7 @@ use super::{Output, status};
 use crate::grammar::{Columns, Format, Listing, Subject};
 use crate::host::module;
 use crate::kernel::{Client, Error};
-use crate::model::{ServiceEntry, TableService};
+use crate::model::{Detail, ServiceEntry, Statistics, TableService};
 use crate::view::{Labels, text};
 
 /// Services whose destinations are held at once.
@@ -24,10 +24,6 @@ const SERVICES_AT_MOST: usize = 16 * 1024;
 
 pub(super) fn run(listing: &Listing, output: &mut Output) -> Result<u8> {
     let mut client = module::connect()?;
-    let has_counters = matches!(listing.format, Format::Json(_) | Format::Table);
-    if !has_counters && !matches!(listing.columns, Columns::Stats | Columns::Rate) {
-        client.skip_counters();
-    }
     match listing_with(&mut client, listing, output) {
         // What the original calls a failed listing, whoever failed.
         Err(error) if matches!(error.downcast_ref(), Some(Error::Refused(_))) => {
@@ -54,15 +50,11 @@ pub(super) fn listing_with(client: &mut Client, listing: &Listing, output: &mut 
             }
         }
         Subject::Connections(wanted) => connections::list(client, listing, &wanted, output)?,
-        Subject::Service(key) => {
-            let entry = client.service(&key)?;
-            write_services(client, vec![entry], listing, &mut labels, output)?;
-        }
-        Subject::Table => {
-            text::version_line(output, &client.info()?)?;
-            let entries = client.services()?;
-            write_services(client, entries, listing, &mut labels, output)?;
-        }
+        // Not to read counters takes half the time.
+        Subject::Service(_) | Subject::Table => match listing.columns {
+            Columns::Stats | Columns::Rate => write_services::<Statistics>(client, listing, &mut labels, output)?,
+            _ => write_services::<()>(client, listing, &mut labels, output)?,
+        },
     }
     Ok(())
 }
@@ -73,13 +65,19 @@ pub(super) fn labels(numeric: bool, resolve_timeout: u32) -> Labels {
 }
 
 /// The lines of the services and their destinations.
-fn write_services(
+fn write_services<D: Detail>(
     client: &mut Client,
-    entries: Vec<ServiceEntry>,
     listing: &Listing,
     labels: &mut Labels,
     output: &mut Output,
 ) -> Result<()> {
+    let entries: Vec<ServiceEntry<D>> = match listing.subject {
+        Subject::Service(key) => vec![client.service_with(&key)?],
+        _ => {
+            text::version_line(output, &client.info()?)?;
+            client.services_with()?
+        }
+    };
     text::header(output, listing.columns)?;
     for_services(client, entries, listing, labels, |labels, TableService { entry, destinations }| {
         text::service(output, labels, listing, entry)?;
@@ -93,12 +91,12 @@ fn write_services(
 /// The services with their destinations, which are read a few services at a time and not held longer than it takes to use
 /// them. For names everything is read first, so that they are looked up together; and of a very large table, because the
 /// kernel finds services quickest in its own order.
-fn for_services(
+fn for_services<D: Detail>(
     client: &mut Client,
-    mut entries: Vec<ServiceEntry>,
+    mut entries: Vec<ServiceEntry<D>>,
     listing: &Listing,
     labels: &mut Labels,
-    mut each: impl FnMut(&mut Labels, &TableService) -> Result<()>,
+    mut each: impl FnMut(&mut Labels, &TableService<D>) -> Result<()>,
 ) -> Result<()> {
     let few_at_once = listing.numeric && entries.len() <= SERVICES_AT_MOST;
     if listing.sorted && few_at_once {
@@ -109,7 +107,7 @@ fn for_services(
         let mut services = Vec::with_capacity(entries.len());
         for &entry in entries {
             let key = entry.service.key;
-            let Some(mut destinations) = client.destinations(&key)? else {
+            let Some(mut destinations) = client.destinations_with(&key)? else {
                 // It was deleted meanwhile. What is asked for is told of in the words for that.
                 if let Subject::Service(_) = listing.subject {
                     client.service(&key)?;
@@ -133,7 +131,7 @@ fn for_services(
 }
 
 /// The addresses of a service and its destinations.
-fn addresses(service: &TableService) -> impl Iterator<Item = IpAddr> {
+fn addresses<D>(service: &TableService<D>) -> impl Iterator<Item = IpAddr> {
     let servers = service.destinations.iter().map(|entry| entry.destination.key.address);
     service.entry.service.key.address().into_iter().chain(servers)
 }

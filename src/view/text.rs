@@ -8,8 +8,8 @@ use super::append::{Draft, Field};
 use super::{Labels, rules};
 use crate::grammar::{Columns, Listing};
 use crate::model::{
-    Checksum, Daemon, DestinationEntry, Family, Forwarding, Info, Service, ServiceEntry, ServiceKey, Statistics,
-    Timeouts, Tunnel,
+    Checksum, Daemon, DestinationEntry, Detail, Family, Forwarding, Info, Service, ServiceEntry, ServiceKey,
+    Statistics, Timeouts, Tunnel,
 };
 
 /// The room for a name: IPv4 names are cut to it, IPv6 names only by [`IPV6_NAME`].
@@ -71,7 +71,12 @@ pub fn header(out: &mut impl Write, columns: Columns) -> io::Result<()> {
 ///
 /// # Errors
 /// The output fails.
-pub fn service(out: &mut impl Write, labels: &mut Labels, listing: &Listing, entry: &ServiceEntry) -> io::Result<()> {
+pub fn service<D: Detail>(
+    out: &mut impl Write,
+    labels: &mut Labels,
+    listing: &Listing,
+    entry: &ServiceEntry<D>,
+) -> io::Result<()> {
     labels.line(out, |line, labels| write_service(line, labels, listing, entry))
 }
 
@@ -80,7 +85,7 @@ pub(super) fn mark(mark: u32, family: Family) -> String {
     format!("FWM  {mark}{}", if family == Family::Ipv6 { " IPv6" } else { "" })
 }
 
-fn write_service(line: &mut Draft, labels: &mut Labels, listing: &Listing, entry: &ServiceEntry) {
+fn write_service<D: Detail>(line: &mut Draft, labels: &mut Labels, listing: &Listing, entry: &ServiceEntry<D>) {
     let service = &entry.service;
     match service.key {
         ServiceKey::Mark { mark, family } => line.push_str(&self::mark(mark, family)),
@@ -90,16 +95,13 @@ fn write_service(line: &mut Draft, labels: &mut Labels, listing: &Listing, entry
             write_name(line, labels, address, port, &service.key);
         }
     }
-    match listing.columns {
-        Columns::Stats | Columns::Rate => {
-            line.pad(0, 33);
-            let numbers = numbers(listing.columns, &entry.statistics);
-            numbers.iter().for_each(|&number| write_number(line, number, listing.exact));
-        }
-        _ => {
-            line.push(b' ');
-            write_scheduling(line, service);
-        }
+    if has_numbers(listing.columns) {
+        line.pad(0, 33);
+        let numbers = entry.statistics.statistics().map(|statistics| numbers(listing.columns, statistics));
+        numbers.into_iter().flatten().for_each(|number| write_number(line, number, listing.exact));
+    } else {
+        line.push(b' ');
+        write_scheduling(line, service);
     }
 }
 
@@ -136,12 +138,12 @@ fn write_scheduling(line: &mut Draft, service: &Service) {
 ///
 /// # Errors
 /// The output fails.
-pub fn destination(
+pub fn destination<D: Detail>(
     out: &mut impl Write,
     labels: &mut Labels,
     listing: &Listing,
     key: &ServiceKey,
-    entry: &DestinationEntry,
+    entry: &DestinationEntry<D>,
 ) -> io::Result<()> {
     match (entry.destination.key.address, listing.columns) {
         // What most lines are, put together at once.
@@ -158,18 +160,19 @@ pub fn destination(
     }
 }
 
-fn write_destination(
+fn write_destination<D: Detail>(
     line: &mut Draft,
     labels: &mut Labels,
     listing: &Listing,
     key: &ServiceKey,
-    entry: &DestinationEntry,
+    entry: &DestinationEntry<D>,
 ) {
     line.push_str("  -> ");
     write_name(line, labels, entry.destination.key.address, entry.destination.key.port, key);
     line.pad(INDENT, IPV4_NAME);
     if has_numbers(listing.columns) {
-        for (index, number) in numbers(listing.columns, &entry.statistics).into_iter().enumerate() {
+        let numbers = entry.statistics.statistics().map(|statistics| numbers(listing.columns, statistics));
+        for (index, number) in numbers.into_iter().flatten().enumerate() {
             // The original does not shorten a server's connections and packets per second.
             let exact = listing.exact || (listing.columns == Columns::Rate && index < 3);
             write_number(line, number, exact);
@@ -188,7 +191,7 @@ const fn has_numbers(columns: Columns) -> bool {
 
 /// The columns behind the name of a destination, where they are not statistics.
 #[inline(always)]
-fn write_columns(line: &mut Field, columns: Columns, entry: &DestinationEntry) {
+fn write_columns<D>(line: &mut Field, columns: Columns, entry: &DestinationEntry<D>) {
     let destination = &entry.destination;
     match columns {
         Columns::Plain => {

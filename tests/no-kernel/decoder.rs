@@ -559,7 +559,7 @@ fn read_payload(payload: &[u8]) -> Result<(), TestCaseError> {
         Err(error) => is_told(&error)?,
     }
     for family in [Family::Ipv4, Family::Ipv6] {
-        let rule = decode::destination_without_counters(payload, family).map(|entry| entry.destination);
+        let rule = decode::destination_rule(payload, family);
         match decode::destination(payload, family) {
             Ok(entry) => prop_assert_eq!(rule, Ok(entry.destination)),
             Err(error) => is_told(&error)?,

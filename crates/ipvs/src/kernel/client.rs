@@ -7,8 +7,8 @@ use super::decode;
 use super::encode;
 use super::error::{Asked, Error, Refusal};
 use crate::model::{
-    Change, Daemon, DaemonRole, Destination, DestinationEntry, Family, Info, Service, ServiceEntry, ServiceKey, Table,
-    TableService, Timeouts,
+    Change, Daemon, DaemonRole, Destination, DestinationEntry, Detail, Family, Info, Service, ServiceEntry, ServiceKey,
+    Table, TableService, Timeouts,
 };
 
 /// How often a dump that changed under our eyes is read again.
@@ -22,8 +22,6 @@ pub struct Client {
     family: u16,
     /// The part that the destinations of every service fitted into so far, if any did.
     destinations: Part,
-    /// Whether counters are read.
-    counters: bool,
     /// How many destinations the last service had: often they are all alike.
     expected: usize,
 }
@@ -78,17 +76,11 @@ impl Client {
 
     fn with(mut connection: Connection, destinations: Part) -> Result<Option<Self>, Error> {
         let family = connection.family(FAMILY_NAME).map_err(Error::of(Asked::Other))?;
-        Ok(family.map(|family| Self { connection, family, destinations, counters: true, expected: 0 }))
+        Ok(family.map(|family| Self { connection, family, destinations, expected: 0 }))
     }
 
     fn ipvs(&mut self) -> Ipvs<'_> {
         Ipvs { connection: &mut self.connection, family: self.family }
-    }
-
-    /// Read no counters from here on: all are 0 in what [`Client::services`], [`Client::destinations`] and
-    /// [`Client::table`] give, which takes half the time.
-    pub fn skip_counters(&mut self) {
-        self.counters = false;
     }
 
     /// Make one change.
@@ -141,8 +133,16 @@ impl Client {
     /// # Errors
     /// There is no such service; or netlink fails.
     pub fn service(&mut self, key: &ServiceKey) -> Result<ServiceEntry, Error> {
+        self.service_with(key)
+    }
+
+    /// The same with this of its counters.
+    ///
+    /// # Errors
+    /// As [`Client::service`].
+    pub fn service_with<D: Detail>(&mut self, key: &ServiceKey) -> Result<ServiceEntry<D>, Error> {
         let of_service = |writer: &mut Writer| encode::write_key(writer, key);
-        self.ipvs().one(command::GET_SERVICE, Asked::OneService, of_service, decode::service)
+        self.ipvs().one(command::GET_SERVICE, Asked::OneService, of_service, decode::service_with)
     }
 
     /// All services, in the kernel's order.
@@ -150,14 +150,21 @@ impl Client {
     /// # Errors
     /// The kernel refuses; the table changes under each try; or netlink fails.
     pub fn services(&mut self) -> Result<Vec<ServiceEntry>, Error> {
-        let decode = if self.counters { decode::service } else { decode::service_without_counters };
+        self.services_with()
+    }
+
+    /// The same with this of their counters.
+    ///
+    /// # Errors
+    /// As [`Client::services`].
+    pub fn services_with<D: Detail>(&mut self) -> Result<Vec<ServiceEntry<D>>, Error> {
         self.dump(&Dump {
             command: command::GET_SERVICE,
             asked: Asked::Other,
             key: None,
             part: Part::Most,
-            decode,
-            same: |entry: &ServiceEntry, payload: &[u8]| Ok(decode::service_rule(payload)? == entry.service),
+            decode: decode::service_with,
+            same: |entry: &ServiceEntry<D>, payload: &[u8]| Ok(decode::service_rule(payload)? == entry.service),
         })
     }
 
@@ -181,15 +188,18 @@ impl Client {
     /// # Errors
     /// The kernel refuses; the table changes under each try; or netlink fails.
     pub fn destinations(&mut self, key: &ServiceKey) -> Result<Option<Vec<DestinationEntry>>, Error> {
-        let counters = self.counters;
-        self.of_service(
-            key,
-            |payload, family| match counters {
-                true => decode::destination(payload, family),
-                false => decode::destination_without_counters(payload, family),
-            },
-            |entry| &entry.destination,
-        )
+        self.destinations_with(key)
+    }
+
+    /// The same with this of their counters.
+    ///
+    /// # Errors
+    /// As [`Client::destinations`].
+    pub fn destinations_with<D: Detail>(
+        &mut self,
+        key: &ServiceKey,
+    ) -> Result<Option<Vec<DestinationEntry<D>>>, Error> {
+        self.of_service(key, decode::destination_with, |entry| &entry.destination)
     }
 
     /// The destinations of a service as rules, without counters, in the kernel's order; nothing if there is no such service.
@@ -197,11 +207,7 @@ impl Client {
     /// # Errors
     /// The kernel refuses; the table changes under each try; or netlink fails.
     pub fn destination_rules(&mut self, key: &ServiceKey) -> Result<Option<Vec<Destination>>, Error> {
-        self.of_service(
-            key,
-            |payload, family| decode::destination_without_counters(payload, family).map(|entry| entry.destination),
-            |destination| destination,
-        )
+        self.of_service(key, decode::destination_rule, |destination| destination)
     }
 
     /// The whole table, in the kernel's order. A service and its destinations belong together, and are of one moment if they
@@ -210,10 +216,18 @@ impl Client {
     /// # Errors
     /// The kernel refuses; the table changes under each try; or netlink fails.
     pub fn table(&mut self) -> Result<Table, Error> {
-        let entries = self.services()?;
+        self.table_with()
+    }
+
+    /// The same with this of its counters.
+    ///
+    /// # Errors
+    /// As [`Client::table`].
+    pub fn table_with<D: Detail>(&mut self) -> Result<Table<D>, Error> {
+        let entries = self.services_with()?;
         let mut services = Vec::with_capacity(entries.len());
         for entry in entries {
-            if let Some(destinations) = self.destinations(&entry.service.key)? {
+            if let Some(destinations) = self.destinations_with(&entry.service.key)? {
                 services.push(TableService { entry, destinations });
             }
         }
@@ -234,9 +248,7 @@ impl Client {
             key: Some(key),
             part: self.destinations,
             decode: |payload: &[u8]| decode(payload, family),
-            same: |entry: &T, payload: &[u8]| {
-                Ok(decode::destination_without_counters(payload, family)?.destination == *rule(entry))
-            },
+            same: |entry: &T, payload: &[u8]| Ok(decode::destination_rule(payload, family)? == *rule(entry)),
         };
         let mut entries = self.dump(&dump)?;
         if entries.len() < self.expected / 2 {

@@ -43,18 +43,49 @@ pub struct Statistics {
     pub rates: Rates,
 }
 
+/// What of counters is read with services and destinations: [`Statistics`], or `()` for none of them, which takes half the
+/// time.
+pub trait Detail: Copy + sealed::Detail {
+    /// The counters and rates, if they were read.
+    fn statistics(&self) -> Option<&Statistics>;
+}
+
+impl Detail for Statistics {
+    #[inline]
+    fn statistics(&self) -> Option<&Statistics> {
+        Some(self)
+    }
+}
+
+impl Detail for () {
+    #[inline]
+    fn statistics(&self) -> Option<&Statistics> {
+        None
+    }
+}
+
+pub(crate) mod sealed {
+    use crate::kernel::decode::StatisticsReader;
+    use netlink_exchange::WireError;
+
+    /// How it is read.
+    pub trait Detail: Sized {
+        fn read(reader: StatisticsReader<'_>) -> Result<Self, WireError>;
+    }
+}
+
 /// A service as the kernel reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServiceEntry {
+pub struct ServiceEntry<D = Statistics> {
     /// The rule.
     pub service: Service,
     /// What went through it.
-    pub statistics: Statistics,
+    pub statistics: D,
 }
 
 /// A destination as the kernel reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DestinationEntry {
+pub struct DestinationEntry<D = Statistics> {
     /// The rule.
     pub destination: Destination,
     /// Connections in an active state.
@@ -64,26 +95,32 @@ pub struct DestinationEntry {
     /// Persistence templates.
     pub persistent_connections: u32,
     /// What went through it.
-    pub statistics: Statistics,
+    pub statistics: D,
 }
 
 /// A service with its destinations.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TableService {
+pub struct TableService<D = Statistics> {
     /// The service.
-    pub entry: ServiceEntry,
+    pub entry: ServiceEntry<D>,
     /// Its real servers.
-    pub destinations: Vec<DestinationEntry>,
+    pub destinations: Vec<DestinationEntry<D>>,
 }
 
 /// The virtual server table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Table {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table<D = Statistics> {
     /// The services, in the order they were read or sorted.
-    pub services: Vec<TableService>,
+    pub services: Vec<TableService<D>>,
 }
 
-impl Table {
+impl<D> Default for Table<D> {
+    fn default() -> Self {
+        Self { services: Vec::new() }
+    }
+}
+
+impl<D> Table<D> {
     /// Put services and destinations into the order of listings.
     pub fn sort(&mut self) {
         self.services.sort_by_key(|service| service.entry.service.key);
