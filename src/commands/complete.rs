@@ -16,7 +16,7 @@ use std::os::unix::ffi::OsStrExt;
 use anyhow::Result;
 
 use super::{Output, status};
-use crate::grammar::table::{self, Command, Completion, Flag, Value, Word};
+use crate::grammar::table::{self, Command, Completion, OptionSpec, Value, Word};
 use crate::grammar::{self, Listing, NoNames, Request, Subject};
 use crate::host::module;
 use crate::host::{boot, namespace};
@@ -33,8 +33,8 @@ pub(super) fn run(arguments: &[OsString], output: &mut Output) -> Result<u8> {
         return Ok(status::FAILED);
     };
     let line: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
-    let Some(flag) = wanted(&line, current.as_bytes()) else { return Ok(status::FAILED) };
-    if flag == Flag::NetworkNamespace {
+    let Some(kind) = wanted(&line, current.as_bytes()) else { return Ok(status::FAILED) };
+    if kind == Completion::Namespaces {
         print(output, namespace::names())?;
         return Ok(status::OK);
     }
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &[OsString], output: &mut Output) -> Result<u8> {
         return Ok(status::OK);
     }
     let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
-    print(output, values(flag, &read(&words)).unwrap_or_default())?;
+    print(output, values(kind, &read(&words)).unwrap_or_default())?;
     Ok(status::OK)
 }
 
@@ -58,8 +58,8 @@ fn print(output: &mut Output, values: Vec<String>) -> Result<()> {
     Ok(())
 }
 
-/// The option whose value is being typed, if its values are known only now.
-fn wanted(words: &[&[u8]], current: &[u8]) -> Option<Flag> {
+/// The kind of value that is being typed, if such values are known only now.
+fn wanted(words: &[&[u8]], current: &[u8]) -> Option<Completion> {
     let subcommand = words.first().is_some_and(|word| !word.starts_with(b"-"));
     if subcommand {
         let option = match current.iter().position(|byte| *byte == b'=') {
@@ -67,16 +67,15 @@ fn wanted(words: &[&[u8]], current: &[u8]) -> Option<Flag> {
             None => words.last()?,
         };
         return match option {
-            b"--interface" => Some(Flag::MulticastInterface),
-            b"--netns" => Some(Flag::NetworkNamespace),
+            b"--interface" => Some(Completion::Interfaces),
+            b"--netns" => Some(Completion::Namespaces),
             _ => None,
         };
     }
     let line = read(words);
     // Not the values before, but an option in the very word being typed.
-    let option = line.waiting.or_else(|| read(&[current]).given.first().map(|(flag, _)| *flag))?;
-    let spec = table::OPTIONS.iter().find(|spec| spec.flag == option)?;
-    spec.is_live().then_some(option)
+    let option = line.waiting.or_else(|| read(&[current]).given.first().map(|(option, _)| *option))?;
+    Some(option.completion).filter(|kind| kind.is_live())
 }
 
 /// A command line, as far as it has been typed.
@@ -84,9 +83,9 @@ fn wanted(words: &[&[u8]], current: &[u8]) -> Option<Flag> {
 struct Line<'w> {
     command: Option<Command>,
     /// Options with their values, in order; without one the value is empty.
-    given: Vec<(Flag, &'w [u8])>,
+    given: Vec<(&'static OptionSpec, &'w [u8])>,
     /// The option that has to have the next word for its value.
-    waiting: Option<Flag>,
+    waiting: Option<&'static OptionSpec>,
 }
 
 /// Read words as the parser does, but take anything.
@@ -121,34 +120,34 @@ fn read<'w>(words: &[&'w [u8]]) -> Line<'w> {
             match meaning {
                 Word::Command(spec) => line.command = Some(spec.command),
                 Word::Option(spec) if matches!(spec.value, Value::Required(_)) && value.is_none() => {
-                    line.waiting = Some(spec.flag);
+                    line.waiting = Some(spec);
                 }
-                Word::Option(spec) => line.given.push((spec.flag, value.unwrap_or_default())),
+                Word::Option(spec) => line.given.push((spec, value.unwrap_or_default())),
             }
         }
     }
     line
 }
 
-/// What the value of this option can be; none if that cannot be found out.
-fn values(flag: Flag, line: &Line<'_>) -> Option<Vec<String>> {
-    match flag {
-        Flag::Scheduler => Some(schedulers()),
-        Flag::MulticastInterface => {
+/// What a value of this kind can be; none if that cannot be found out.
+fn values(kind: Completion, line: &Line<'_>) -> Option<Vec<String>> {
+    match kind {
+        Completion::Schedulers(known) => Some(schedulers(known)),
+        Completion::Interfaces => {
             let interfaces = nix::net::if_::if_nameindex().ok()?;
             let mut names: Vec<String> =
                 interfaces.iter().map(|interface| interface.name().to_string_lossy().into_owned()).collect();
             names.sort();
             Some(names)
         }
-        Flag::RealServer => servers(line),
-        _ => services(flag),
+        Completion::Servers => servers(line),
+        Completion::Services(protocol) => services(protocol),
+        _ => None,
     }
 }
 
-/// The virtual services that this option can name.
-fn services(flag: Flag) -> Option<Vec<String>> {
-    let protocol = protocol(flag);
+/// The virtual services of this protocol, or by their marks.
+fn services(protocol: Option<Protocol>) -> Option<Vec<String>> {
     let mut keys: Vec<ServiceKey> = client()?.service_rules().ok()?.into_iter().map(|service| service.key).collect();
     keys.sort_unstable();
     let mut labels = Labels::numeric();
@@ -177,26 +176,12 @@ fn servers(line: &Line<'_>) -> Option<Vec<String>> {
 
 /// The service that the line names.
 fn service(line: &Line<'_>) -> Option<ServiceKey> {
-    let is_service = |flag: Flag| flag == Flag::FwmarkService || protocol(flag).is_some();
-    let (flag, value) = line.given.iter().find(|(flag, _)| is_service(*flag))?;
-    let option = match flag {
-        Flag::TcpService => "--tcp-service",
-        Flag::UdpService => "--udp-service",
-        Flag::SctpService => "--sctp-service",
-        _ => "--fwmark-service",
-    };
-    let ipv6 = line.given.iter().any(|(flag, _)| *flag == Flag::Ipv6).then_some(&b"-6"[..]);
-    match grammar::parse([b"-L", option.as_bytes(), value].into_iter().chain(ipv6), &NoNames).ok()? {
+    let is_service = |option: &OptionSpec| matches!(option.completion, Completion::Services(_));
+    let (option, value) = line.given.iter().find(|(option, _)| is_service(option))?;
+    let named = format!("--{}", option.long);
+    let ipv6 = line.given.iter().any(|(option, _)| option.short == Some(b'6')).then_some(&b"-6"[..]);
+    match grammar::parse([b"-L", named.as_bytes(), value].into_iter().chain(ipv6), &NoNames).ok()? {
         Request::List(Listing { subject: Subject::Service(key), .. }) => Some(key),
-        _ => None,
-    }
-}
-
-const fn protocol(flag: Flag) -> Option<Protocol> {
-    match flag {
-        Flag::TcpService => Some(Protocol::Tcp),
-        Flag::UdpService => Some(Protocol::Udp),
-        Flag::SctpService => Some(Protocol::Sctp),
         _ => None,
     }
 }
@@ -207,13 +192,9 @@ fn client() -> Option<Client> {
 }
 
 /// The schedulers of this kernel; if there is no finding out, all that we know of.
-fn schedulers() -> Vec<String> {
+fn schedulers(known: &[&str]) -> Vec<String> {
     let there = schedulers_among(boot::modules().unwrap_or_default());
-    let known = table::OPTIONS.iter().find_map(|spec| match (spec.flag, spec.completion) {
-        (Flag::Scheduler, Completion::Words(words)) => Some(words),
-        _ => None,
-    });
-    if there.is_empty() { known.unwrap_or_default().iter().map(ToString::to_string).collect() } else { there }
+    if there.is_empty() { known.iter().map(ToString::to_string).collect() } else { there }
 }
 
 /// Those of these modules that are schedulers. The other modules of IPVS are a helper and the persistence engines.
@@ -232,7 +213,7 @@ mod tests {
     use super::*;
 
     /// What is wanted at the end of this line.
-    fn at_the_end_of(line: &str) -> Option<Flag> {
+    fn at_the_end_of(line: &str) -> Option<Completion> {
         let mut words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
         let current = words.pop()?;
         wanted(&words, current)
@@ -240,19 +221,19 @@ mod tests {
 
     #[test]
     fn the_option_is_found_however_it_is_written() {
-        assert_eq!(at_the_end_of("-a -t "), Some(Flag::TcpService));
-        assert_eq!(at_the_end_of("-a -t 20."), Some(Flag::TcpService));
-        assert_eq!(at_the_end_of("-at 20."), Some(Flag::TcpService));
-        assert_eq!(at_the_end_of("-a -t20."), Some(Flag::TcpService));
-        assert_eq!(at_the_end_of("-a --tcp-service=20."), Some(Flag::TcpService));
-        assert_eq!(at_the_end_of("-a --udp-service "), Some(Flag::UdpService));
-        assert_eq!(at_the_end_of("-e -f 1 -r "), Some(Flag::RealServer));
-        assert_eq!(at_the_end_of("-A -t 20.20.20.20:80 -s w"), Some(Flag::Scheduler));
-        assert_eq!(at_the_end_of("-L --netns "), Some(Flag::NetworkNamespace));
-        assert_eq!(at_the_end_of("--netns "), Some(Flag::NetworkNamespace));
-        assert_eq!(at_the_end_of("top --netns b"), Some(Flag::NetworkNamespace));
-        assert_eq!(at_the_end_of("realserver start --interface e"), Some(Flag::MulticastInterface));
-        assert_eq!(at_the_end_of("realserver start --interface=e"), Some(Flag::MulticastInterface));
+        assert_eq!(at_the_end_of("-a -t "), Some(Completion::Services(Some(Protocol::Tcp))));
+        assert_eq!(at_the_end_of("-a -t 20."), Some(Completion::Services(Some(Protocol::Tcp))));
+        assert_eq!(at_the_end_of("-at 20."), Some(Completion::Services(Some(Protocol::Tcp))));
+        assert_eq!(at_the_end_of("-a -t20."), Some(Completion::Services(Some(Protocol::Tcp))));
+        assert_eq!(at_the_end_of("-a --tcp-service=20."), Some(Completion::Services(Some(Protocol::Tcp))));
+        assert_eq!(at_the_end_of("-a --udp-service "), Some(Completion::Services(Some(Protocol::Udp))));
+        assert_eq!(at_the_end_of("-e -f 1 -r "), Some(Completion::Servers));
+        assert!(matches!(at_the_end_of("-A -t 20.20.20.20:80 -s w"), Some(Completion::Schedulers(_))));
+        assert_eq!(at_the_end_of("-L --netns "), Some(Completion::Namespaces));
+        assert_eq!(at_the_end_of("--netns "), Some(Completion::Namespaces));
+        assert_eq!(at_the_end_of("top --netns b"), Some(Completion::Namespaces));
+        assert_eq!(at_the_end_of("realserver start --interface e"), Some(Completion::Interfaces));
+        assert_eq!(at_the_end_of("realserver start --interface=e"), Some(Completion::Interfaces));
         // The script knows these itself, or nobody does.
         for line in
             ["-A -t 20.20.20.20:80 -", "-e -t 20.20.20.20:80 -p ", "-a -w ", "--start-daemon m", "", "t", "top "]

@@ -65,6 +65,15 @@ impl Error {
     }
 }
 
+#[cold]
+pub(super) fn usage(message: impl Into<String>) -> Error {
+    Error::Usage { message: message.into(), value: None }
+}
+
+pub(super) fn lossy(word: &[u8]) -> String {
+    String::from_utf8_lossy(word).into_owned()
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -16,8 +16,12 @@
 //! # Ok::<(), ipvsadm_rs::grammar::Error>(())
 //! ```
 
+mod check;
+mod commands;
 mod error;
+mod line;
 mod namespace;
+mod options;
 mod parse;
 mod request;
 mod suggest;
@@ -27,9 +31,10 @@ mod values;
 
 pub use error::Error;
 pub use namespace::take_namespace;
-pub use parse::{Parsed, parse, parse_noting};
-pub use request::{
+pub use options::{
     ColorWhen, Columns, ConnectionKey, ConnectionView, Connections, Drain, Drained, Format, Json, LOCK_WAIT_DEFAULT,
-    LOCK_WAIT_MAXIMUM, Listing, RESOLVE_TIMEOUT_DEFAULT, Replace, Request, Restore, RestoreMode, Save, Subject,
+    LOCK_WAIT_MAXIMUM, Listing, RESOLVE_TIMEOUT_DEFAULT, Replace, Restore, RestoreMode, Save, Subject,
 };
+pub use parse::{Parsed, parse, parse_noting};
+pub use request::Request;
 pub use values::{Names, NoNames, number};

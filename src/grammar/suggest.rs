@@ -4,7 +4,7 @@ use super::table::{COMMANDS, OPTIONS};
 
 /// The long option nearest to this name: one that it begins, or one a slip or two away.
 pub(super) fn long_option(name: &[u8]) -> Option<&'static str> {
-    let known = || COMMANDS.iter().map(|spec| spec.long).chain(OPTIONS.iter().filter_map(|spec| spec.long));
+    let known = || COMMANDS.iter().map(|spec| spec.long).chain(OPTIONS.iter().map(|spec| spec.long));
     if name.len() < 2 {
         return None;
     }

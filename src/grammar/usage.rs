@@ -4,8 +4,11 @@
 use clap::builder::{PossibleValuesParser, ValueHint};
 use clap::{Arg, ArgAction, Command, value_parser};
 
-use super::request::LOCK_WAIT_MAXIMUM;
-use super::table::{COMMANDS, Completion, Flag, OPTIONS, Value};
+use super::options::LOCK_WAIT_MAXIMUM;
+use super::table::{self, COMMANDS, Completion, OPTIONS, Value};
+
+/// The option that can stand anywhere, and with subcommands.
+const NAMESPACE: &str = "netns";
 
 /// The command line of ipvsadm as clap describes it.
 #[must_use]
@@ -31,16 +34,13 @@ pub fn command() -> Command {
         });
     }
     for spec in OPTIONS {
-        let Some(long) = spec.long else { continue };
-        let mut arg = Arg::new(long).long(long).help(spec.help).help_heading("Options");
+        let mut arg = Arg::new(spec.long).long(spec.long).help(spec.help).help_heading("Options");
         if let Some(letter) = spec.short {
             arg = arg.short(char::from(letter));
         }
         // It can stand anywhere, so subcommands take it, too.
-        arg = arg.global(spec.flag == Flag::NetworkNamespace);
-        // The completion scripts ask for what is live.
-        let completion = if spec.is_live() { Completion::Nothing } else { spec.completion };
-        command = command.arg(with_value(arg, spec.value, completion));
+        arg = arg.global(spec.long == NAMESPACE);
+        command = command.arg(with_value(arg, spec.value, spec.completion));
     }
     command
 }
@@ -48,18 +48,22 @@ pub fn command() -> Command {
 /// `--netns`, for the help of a subcommand by itself.
 #[must_use]
 pub fn namespace_argument() -> Arg {
-    let spec = OPTIONS.iter().find(|spec| spec.flag == Flag::NetworkNamespace);
-    let (help, value) = spec.map_or(("", Value::Required("NAME|PATH")), |spec| (spec.help, spec.value));
-    with_value(Arg::new("netns").long("netns").global(true).help(help), value, Completion::Nothing)
+    of_the_table(NAMESPACE).global(true)
 }
 
 /// `--lock-wait`, for subcommands that change the table.
 #[must_use]
 pub fn lock_wait_argument() -> Arg {
-    let spec = OPTIONS.iter().find(|spec| spec.flag == Flag::LockWait);
-    let (help, value) = spec.map_or(("", Value::Required("SECONDS")), |spec| (spec.help, spec.value));
-    let seconds = value_parser!(u32).range(..=i64::from(LOCK_WAIT_MAXIMUM));
-    with_value(Arg::new("lock-wait").long("lock-wait").help(help), value, Completion::Nothing).value_parser(seconds)
+    of_the_table("lock-wait").value_parser(value_parser!(u32).range(..=i64::from(LOCK_WAIT_MAXIMUM)))
+}
+
+/// An option of the table, for a subcommand.
+fn of_the_table(long: &'static str) -> Arg {
+    let arg = Arg::new(long).long(long);
+    match table::option(long) {
+        Some(spec) => with_value(arg.help(spec.help), spec.value, spec.completion),
+        None => arg,
+    }
 }
 
 fn with_value(arg: Arg, value: Value, completion: Completion) -> Arg {
@@ -73,9 +77,8 @@ fn with_value(arg: Arg, value: Value, completion: Completion) -> Arg {
         // What one can choose stands in the help line already.
         Completion::Words(words) => arg.value_parser(PossibleValuesParser::new(words)).hide_possible_values(true),
         Completion::File => arg.value_hint(ValueHint::FilePath),
-        Completion::Nothing | Completion::Service | Completion::Server | Completion::Interface => {
-            arg.value_hint(ValueHint::Other)
-        }
+        // The completion scripts ask for what is live.
+        _ => arg.value_hint(ValueHint::Other),
     }
 }
 

@@ -114,7 +114,7 @@ fn host(text: &[u8]) -> Option<&str> {
 
 /// An IPv4 address, or the first one of a host.
 #[must_use]
-pub fn ipv4(text: &[u8], names: &impl Names) -> Option<Ipv4Addr> {
+pub fn ipv4(text: &[u8], names: &dyn Names) -> Option<Ipv4Addr> {
     inet_aton(text).or_else(|| names.ipv4(host(text)?))
 }
 
@@ -123,7 +123,7 @@ pub fn ipv4(text: &[u8], names: &impl Names) -> Option<Ipv4Addr> {
 /// IPv6 addresses stand bare, and then without a port, or in brackets, and then with one. The port may be a name of
 /// `protocol`'s.
 #[must_use]
-pub fn address_port(text: &[u8], protocol: Option<Protocol>, names: &impl Names) -> Option<(IpAddr, Option<u16>)> {
+pub fn address_port(text: &[u8], protocol: Option<Protocol>, names: &dyn Names) -> Option<(IpAddr, Option<u16>)> {
     if let Some((address, port)) = dotted_quad_and_port(text) {
         return Some((address.into(), Some(port)));
     }
@@ -201,7 +201,7 @@ fn digit(byte: u8) -> Option<u32> {
     (value < 10).then_some(value.into())
 }
 
-fn port(text: &[u8], protocol: Option<Protocol>, names: &impl Names) -> Option<u16> {
+fn port(text: &[u8], protocol: Option<Protocol>, names: &dyn Names) -> Option<u16> {
     match number(text, 0, 65535) {
         Some(number) => Some(number as u16),
         None => names.port(host(text)?, protocol?),

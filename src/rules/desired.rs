@@ -2,8 +2,7 @@
 //! (replace, diff, the service, the doctor) asks here.
 
 use super::Line;
-use crate::grammar::Request;
-use crate::grammar::table::{Completion, Flag, OPTIONS};
+use crate::grammar::{Request, table};
 use crate::model::{Change, Daemon, DaemonRole, SchedulerName};
 use crate::plan::{Finding, RuleSet, State, Traced};
 
@@ -84,9 +83,7 @@ impl Desired {
 
 /// Whether the Linux kernel has a scheduler of this name. `none` leaves a service without one.
 fn is_known(scheduler: SchedulerName) -> bool {
-    let spec = OPTIONS.iter().find(|spec| spec.flag == Flag::Scheduler);
-    let Some(Completion::Words(words)) = spec.map(|spec| spec.completion) else { return true };
-    scheduler.as_bytes() == b"none" || words.iter().any(|word| word.as_bytes() == scheduler.as_bytes())
+    scheduler.as_bytes() == b"none" || table::schedulers().iter().any(|word| word.as_bytes() == scheduler.as_bytes())
 }
 
 #[cfg(test)]

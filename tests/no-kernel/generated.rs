@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::{env, fs};
 
-use ipvsadm_rs::grammar::table::{COMMANDS, Completion, OPTIONS};
+use ipvsadm_rs::grammar::table::{COMMANDS, OPTIONS};
 
 /// A file of the repository.
 fn path(name: &str) -> PathBuf {
@@ -87,7 +87,7 @@ fn the_man_page_has_every_command_option_and_word() {
     });
     let options = OPTIONS.iter().flat_map(|spec| {
         let letter = spec.short.map(|letter| format!("-{}", char::from(letter)));
-        letter.into_iter().chain(spec.long.map(|long| format!("--{long}"))).map(|name| (name, spec.help))
+        letter.into_iter().chain([format!("--{}", spec.long)]).map(|name| (name, spec.help))
     });
     for (name, help) in commands.chain(options) {
         assert!(page.contains(help), "the man page does not say of {name}: {help}");
@@ -96,8 +96,7 @@ fn the_man_page_has_every_command_option_and_word() {
     }
     let of_commands = COMMANDS.iter().map(|spec| spec.completion);
     for completion in of_commands.chain(OPTIONS.iter().map(|spec| spec.completion)) {
-        let Completion::Words(words) = completion else { continue };
-        for word in words {
+        for word in completion.words() {
             let is_there = page.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).any(|there| there == *word);
             assert!(is_there, "the man page does not tell of {word}");
         }

@@ -1,9 +1,9 @@
 //! Properties of the grammar: what is written is read back, every spelling means the same, and nothing at all makes the
 //! parser panic.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use ipvsadm_rs::grammar::table::{self, COMMANDS, Class, Classes, Completion, OPTIONS, Value, Word};
+use ipvsadm_rs::grammar::table::{self, COMMANDS, OPTIONS, OptionSet, Value, Word};
 use ipvsadm_rs::grammar::{NoNames, Request, parse};
 use ipvsadm_rs::model::{Change, Daemon, DaemonRole, InterfaceName};
 use ipvsadm_rs::rules::{self, Line, ReadError};
@@ -97,7 +97,7 @@ fn respell(line: &str, spellings: &[Spelling], cluster: &[bool]) -> Vec<String> 
         };
         let (letter, long) = match meaning {
             Word::Command(spec) => (spec.short.last().copied(), Some(spec.long)),
-            Word::Option(spec) => (spec.short, spec.long),
+            Word::Option(spec) => (spec.short, Some(spec.long)),
         };
         let value = if meaning.value() == Value::None { None } else { words.next() };
         let spelling = spellings[number % spellings.len()];
@@ -166,7 +166,7 @@ fn any_word() -> impl Strategy<Value = Vec<u8>> {
         })
         .chain(OPTIONS.iter().flat_map(|spec| {
             let letter = spec.short.map(|letter| format!("-{}", char::from(letter)));
-            letter.into_iter().chain(spec.long.map(|long| format!("--{long}")))
+            letter.into_iter().chain([format!("--{}", spec.long)])
         }))
         .collect();
     let value = || select(&VALUES[..]).prop_map(|value| value.as_bytes().to_vec());
@@ -262,8 +262,8 @@ fn respelling_reaches_every_form() {
     assert_eq!(respell(server, &letters, &[true]).join(" "), "-ef 1 -6r [::1]:80 -mw 2");
 }
 
-/// The names that messages call options by: COMPAT's list, then ours.
-const NAMES: [&str; 52] = [
+/// The names that the original's messages call options by, in the order of its checks. Ours follow in the table's order.
+const NAMES: [&str; 34] = [
     "numeric",
     "connection",
     "service-address",
@@ -298,63 +298,35 @@ const NAMES: [&str; 52] = [
     "tun-nocsum",
     "tun-csum",
     "tun-remcsum",
-    "file",
-    "all",
-    "check",
-    "replace",
-    "dry-run",
-    "keep-weights",
-    "confirm",
-    "drain",
-    "force",
-    "resolve-timeout",
-    "lock-wait",
-    "json",
-    "pretty",
-    "table",
-    "wide",
-    "color",
-    "sort-by",
-    "count-by",
 ];
 
 #[test]
-fn every_class_is_named_once_and_in_the_order_of_the_checks() {
-    let names: Vec<&str> = Class::ALL.iter().map(|class| class.name()).collect();
-    assert_eq!(names, NAMES);
-    let different: BTreeSet<&str> = names.iter().copied().collect();
-    assert_eq!(different.len(), names.len());
-    assert_eq!(Classes::of(&Class::ALL).count() as usize, Class::ALL.len());
+fn options_are_checked_in_the_original_s_order() {
+    let names: Vec<&str> = OptionSet::all().map(|(name, _)| name).collect();
+    assert_eq!(names[..NAMES.len()], NAMES);
+    let mut ours: Vec<&str> = OPTIONS.iter().filter_map(|spec| spec.name()).collect();
+    ours.retain(|name| !NAMES.contains(name));
+    assert_eq!(names[NAMES.len()..], ours);
 }
 
 #[test]
-fn every_class_has_an_option_and_a_command_that_takes_it() {
-    for class in Class::ALL {
-        let name = class.name();
-        assert!(OPTIONS.iter().any(|spec| spec.class == Some(class)), "no option is a {name}");
-        let taken = COMMANDS.iter().any(|spec| spec.allowed.has(class) || spec.required.has(class));
-        assert!(taken, "no command takes {name}");
+fn every_option_goes_with_a_command() {
+    for spec in OPTIONS.iter().filter(|spec| !spec.repeatable) {
+        assert!(COMMANDS.iter().any(|command| command.allowed.covers(spec.once)), "no command takes --{}", spec.long);
     }
 }
 
 #[test]
-fn every_option_given_twice_is_told_by_the_name_of_its_class() {
+fn every_option_given_twice_is_reported_by_its_name() {
     for spec in OPTIONS {
-        let Some(class) = spec.class else { continue };
-        let word = match (spec.short, spec.long) {
-            (_, Some(long)) => format!("--{long}"),
-            (Some(letter), None) => format!("-{}", char::from(letter)),
-            (None, None) => panic!("{:?} has no name", spec.flag),
-        };
-        // A value that is fine for all options; those that want another are told of that first.
+        let Some(name) = spec.name() else { continue };
+        let word = format!("--{}", spec.long);
+        // A value that is fine for all options; those that want another report that first.
         let value = match spec.value {
             Value::None => None,
-            _ if class == Class::ServiceAddress && word != "--fwmark-service" => Some("1.2.3.4:1"),
-            _ if class == Class::MulticastGroup => Some("224.0.0.1"),
-            _ => match spec.completion {
-                Completion::Words(words) => words.first().copied(),
-                _ => Some("1"),
-            },
+            _ if name == "service-address" && spec.long != "fwmark-service" => Some("1.2.3.4:1"),
+            _ if name == "mcast-group" => Some("224.0.0.1"),
+            _ => Some(spec.completion.words().first().copied().unwrap_or("1")),
         };
         let word = match (spec.value, value) {
             (Value::Attached(_), Some(value)) => format!("{word}={value}"),
@@ -364,7 +336,7 @@ fn every_option_given_twice_is_told_by_the_name_of_its_class() {
         let once: Vec<&str> = std::iter::once(word.as_str()).chain(value).collect();
         let words = [vec!["-L"], once.clone(), once].concat();
         let error = parse(words.iter().map(|word| word.as_bytes()), &NoNames).expect_err(&word);
-        assert_eq!(error.to_string(), format!("multiple '{}' options specified", class.name()), "{words:?}");
+        assert_eq!(error.to_string(), format!("multiple '{name}' options specified"), "{words:?}");
     }
 }
 
@@ -373,12 +345,12 @@ fn no_two_words_are_called_the_same() {
     let mut letters = BTreeMap::new();
     let mut longs = BTreeMap::new();
     let commands = COMMANDS.iter().flat_map(|spec| spec.short.iter().map(|letter| (*letter, spec.long)));
-    let options = OPTIONS.iter().filter_map(|spec| spec.short.map(|letter| (letter, spec.long.unwrap_or_default())));
+    let options = OPTIONS.iter().filter_map(|spec| spec.short.map(|letter| (letter, spec.long)));
     for (letter, word) in commands.chain(options) {
         assert_eq!(letters.insert(letter, word), None, "-{}", char::from(letter));
         assert!(table::short(letter).is_some());
     }
-    for long in COMMANDS.iter().map(|spec| spec.long).chain(OPTIONS.iter().filter_map(|spec| spec.long)) {
+    for long in COMMANDS.iter().map(|spec| spec.long).chain(OPTIONS.iter().map(|spec| spec.long)) {
         assert_eq!(longs.insert(long, ()), None, "--{long}");
         assert!(table::long(long.as_bytes()).is_some());
     }

@@ -68,14 +68,14 @@ fn zsh() -> String {
                 // A colon in the name of a value would end it; clap_complete leaves that to us.
                 let escaped = name.replace(':', "\\:");
                 script = script.replace(&format!(":{name}:"), &format!(":{escaped}:"));
-                if spec.is_live() {
+                if spec.completion.is_live() {
                     script = script.replace(&format!(":{escaped}:'"), &format!(":{escaped}:_ipvsadm-rs_live'"));
                     // Subcommands have options of the same kind.
                     script = script.replace(&format!(":{escaped}:_default'"), &format!(":{escaped}:_ipvsadm-rs_live'"));
                 }
             }
             Value::Attached(_) => {
-                let long = spec.long.unwrap_or_default();
+                let long = spec.long;
                 script = replaced(script, &format!("'--{long}=["), &format!("'--{long}=-["));
             }
             Value::None => {}
@@ -93,10 +93,10 @@ fn fish() -> String {
     let mut made = format!("{}\nfunction __fish_ipvsadm_rs_using_subcommand", include_str!("live.fish"));
     for line in rest.lines() {
         let has_option = |long: &str| line.contains(&format!(" -l {long} "));
-        let of = |spec: &&ipvsadm_rs::grammar::table::OptionSpec| spec.long.is_some_and(has_option);
+        let of = |spec: &&ipvsadm_rs::grammar::table::OptionSpec| has_option(spec.long);
         let spec = OPTIONS.iter().find(of);
         let may_lack_value = spec.is_some_and(|spec| matches!(spec.value, Value::Optional(_) | Value::Attached(_)));
-        let is_live = spec.is_some_and(|spec| spec.is_live()) || has_option("interface");
+        let is_live = spec.is_some_and(|spec| spec.completion.is_live()) || has_option("interface");
         // A subcommand comes first or not at all.
         let line = match line.strip_prefix("complete -c ipvsadm-rs -n \"__fish_ipvsadm_rs_needs_command\" -f -a ") {
             Some(word) => format!("complete -c ipvsadm-rs -n \"__fish_ipvsadm_rs_is_first\" -f -a {word}"),

@@ -11,7 +11,7 @@
 //! `@VERSION@` stands for the version anywhere.
 
 use ipvsadm_rs::doctor::CHECKS;
-use ipvsadm_rs::grammar::table::{COMMANDS, Completion, OPTIONS, OptionSpec, Value};
+use ipvsadm_rs::grammar::table::{COMMANDS, OPTIONS, OptionSpec, Value};
 
 /// The page, or what is wrong with the template.
 pub fn page(name: &str, template: &str, deviations: &str) -> Result<String, String> {
@@ -27,7 +27,7 @@ pub fn page(name: &str, template: &str, deviations: &str) -> Result<String, Stri
             }),
             Some("MORE OPTIONS") => {
                 let mut rest =
-                    OPTIONS.iter().filter(|spec| !covered.iter().any(|done| done.flag == spec.flag)).peekable();
+                    OPTIONS.iter().filter(|spec| !covered.iter().any(|done| done.long == spec.long)).peekable();
                 if rest.peek().is_some() {
                     page.push_str(".SS More options\n");
                 }
@@ -38,7 +38,7 @@ pub fn page(name: &str, template: &str, deviations: &str) -> Result<String, Stri
             Some(list) if list.starts_with("SUBCOMMAND ") => subcommand(&mut page, list)?,
             Some(list) => {
                 for spec in range(list).ok_or_else(|| format!("the line @{list}@ makes no sense"))? {
-                    if covered.iter().any(|done| done.flag == spec.flag) {
+                    if covered.iter().any(|done| done.long == spec.long) {
                         return Err(format!("an option of @{list}@ is in another list as well"));
                     }
                     covered.push(spec);
@@ -58,13 +58,13 @@ pub fn page(name: &str, template: &str, deviations: &str) -> Result<String, Stri
 fn range(list: &str) -> Option<&'static [OptionSpec]> {
     let words: Vec<&str> = list.split(' ').collect();
     let ["OPTIONS", first, last] = words[..] else { return None };
-    let position = |name| OPTIONS.iter().position(|spec| spec.long == Some(name));
+    let position = |name| OPTIONS.iter().position(|spec| spec.long == name);
     OPTIONS.get(position(first)?..=position(last)?)
 }
 
 fn option(page: &mut String, spec: &OptionSpec) {
     let letter = spec.short.map(|letter| format!("-{}", char::from(letter)));
-    let names: Vec<String> = letter.into_iter().chain(spec.long.map(|long| format!("--{long}"))).collect();
+    let names: Vec<String> = letter.into_iter().chain([format!("--{}", spec.long)]).collect();
     entry(page, &names, spec.value, &[], spec.help);
 }
 
@@ -168,10 +168,7 @@ fn roff(word: &str) -> String {
     let bare = word.trim_matches([',', ';', ':', '.', '(', ')']);
     let of_commands = COMMANDS.iter().map(|spec| spec.completion);
     let typed = bare.starts_with('-')
-        || of_commands.chain(OPTIONS.iter().map(|spec| spec.completion)).any(|completion| match completion {
-            Completion::Words(words) => words.contains(&bare),
-            _ => false,
-        });
+        || of_commands.chain(OPTIONS.iter().map(|spec| spec.completion)).any(|kind| kind.words().contains(&bare));
     let word = word.replace('\\', "\\e");
     if typed { word.replace('-', "\\-") } else { word }
 }

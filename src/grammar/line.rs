@@ -1,0 +1,126 @@
+//! A command line while it is read: what each option of the table writes its value into.
+
+use super::check::OptionSet;
+use super::error::{Error, lossy, usage};
+use super::options::daemon;
+use super::options::drain::DrainOptions;
+use super::options::listing::ListingOptions;
+use super::options::rules::RulesOptions;
+use super::options::server::ServerOptions;
+use super::options::service::ServiceOptions;
+use super::options::{Json, RESOLVE_TIMEOUT_DEFAULT};
+use super::table::{Command, CommandSpec, OptionSpec};
+use super::values::{self, Names};
+use crate::model::{Daemon, Timeouts};
+
+/// A command line as far as it has been read. `'w` is the life of its words.
+pub(super) struct Line<'w> {
+    pub names: &'w dyn Names,
+    pub spec: Option<&'static CommandSpec>,
+    pub given: OptionSet,
+    /// Words that are not options, as many as any command takes and one more.
+    pub left_over: [&'w [u8]; 4],
+    pub left_over_count: usize,
+
+    pub service: ServiceOptions<'w>,
+    pub server: ServerOptions<'w>,
+    pub daemon: Daemon,
+    pub timeouts: Timeouts,
+    pub listing: ListingOptions,
+    pub rules: RulesOptions<'w>,
+    pub drain: DrainOptions,
+    pub numeric: bool,
+    pub resolve_timeout: u32,
+    pub lock_wait: Option<u32>,
+    /// What `-v` prints as JSON, if it does.
+    pub version_json: Option<Json>,
+    pub replaced_port: Option<u16>,
+}
+
+impl<'w> Line<'w> {
+    pub fn new(names: &'w dyn Names) -> Self {
+        Self {
+            names,
+            spec: None,
+            given: OptionSet::NONE,
+            left_over: [b""; 4],
+            left_over_count: 0,
+            service: ServiceOptions::DEFAULT,
+            server: ServerOptions::DEFAULT,
+            daemon: daemon::plain(),
+            timeouts: Timeouts { tcp: 0, tcp_fin: 0, udp: 0 },
+            listing: ListingOptions::DEFAULT,
+            rules: RulesOptions::DEFAULT,
+            drain: DrainOptions::DEFAULT,
+            numeric: false,
+            resolve_timeout: RESOLVE_TIMEOUT_DEFAULT,
+            lock_wait: None,
+            version_json: None,
+            replaced_port: None,
+        }
+    }
+
+    pub fn command(&self) -> Option<Command> {
+        self.spec.map(|spec| spec.command)
+    }
+}
+
+/// The value of an option, as its entry gets it.
+#[derive(Clone, Copy)]
+pub(super) struct Argument<'w> {
+    pub option: &'static OptionSpec,
+    pub value: Option<&'w [u8]>,
+}
+
+impl<'w> Argument<'w> {
+    /// Whether there is one: an option can do without.
+    pub fn is_given(self) -> bool {
+        self.value.is_some()
+    }
+
+    /// As it was typed; empty without one.
+    pub fn text(self) -> &'w [u8] {
+        self.value.unwrap_or_default()
+    }
+
+    /// A number within bounds, or this message.
+    pub fn number(self, minimum: u32, maximum: u32, wrong: &'static str) -> Result<u32, Error> {
+        let number = values::number(self.text(), minimum.into(), maximum.into());
+        number.map(|number| number as u32).ok_or_else(|| usage(wrong))
+    }
+
+    /// A number of seconds within bounds, for options of our own.
+    pub fn seconds(self, minimum: u32, maximum: u32) -> Result<u32, Error> {
+        let number = values::number(self.text(), minimum.into(), maximum.into());
+        number
+            .map(|number| number as u32)
+            .ok_or_else(|| usage(format!("illegal number of seconds specified for --{}", self.option.long)))
+    }
+
+    /// What one of these words stands for, for options of our own.
+    pub fn one_of<T: Copy>(self, choices: &[(&'static str, T)]) -> Result<T, Error> {
+        let found = choices.iter().find(|(word, _)| word.as_bytes() == self.text());
+        found.map(|(_, meaning)| *meaning).ok_or_else(|| {
+            let (last, others) = choices.split_last().map_or(("", &[][..]), |(last, others)| (last.0, others));
+            let others: Vec<&str> = others.iter().map(|(word, _)| *word).collect();
+            usage(format!("--{} takes {} or {last}, not `{}'", self.option.long, others.join(", "), lossy(self.text())))
+        })
+    }
+}
+
+/// The words of choices, for completion.
+pub(super) const fn words_of<T: Copy, const N: usize>(choices: &[(&'static str, T); N]) -> [&'static str; N] {
+    let mut words = [""; N];
+    let mut i = 0;
+    while i < N {
+        words[i] = choices[i].0;
+        i += 1;
+    }
+    words
+}
+
+/// Put a value in its place: most of what the entries of options do.
+pub(super) fn set<T>(place: &mut T, value: T) -> Result<(), Error> {
+    *place = value;
+    Ok(())
+}

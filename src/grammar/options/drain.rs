@@ -1,0 +1,92 @@
+//! Taking servers out of service gently.
+
+use crate::grammar::check::OptionSet;
+use crate::grammar::error::{Error, usage};
+use crate::grammar::line::{Line, set};
+use crate::grammar::options::common::TIMEOUT_MAXIMUM;
+use crate::grammar::request::Request;
+use crate::grammar::table::{Command, OptionSpec, Value};
+use crate::model::{Destination, DestinationKey, ServiceKey};
+
+pub(super) const OPTIONS: &[OptionSpec] = &[
+    OptionSpec {
+        long: "drain",
+        value: Value::Attached("SECONDS"),
+        with: &[Command::DeleteService, Command::EditServer, Command::DeleteServer],
+        help: "With -d, -D and -e -w 0, take weight 0 and wait until connections are gone, so many seconds at most",
+        set: |line, value| {
+            line.drain.wanted = true;
+            let limit = if value.is_given() { Some(value.seconds(1, TIMEOUT_MAXIMUM)?) } else { None };
+            set(&mut line.drain.limit, limit)
+        },
+        ..OptionSpec::PLAIN
+    },
+    OptionSpec {
+        long: "force",
+        with: &[Command::DeleteService, Command::DeleteServer],
+        help: "With --drain=SECONDS, delete even if connections are left then, rather than go back",
+        set: |line, _| set(&mut line.drain.force, true),
+        ..OptionSpec::PLAIN
+    },
+];
+
+/// `--drain`, with the command that it was given to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// The virtual service.
+    pub service: ServiceKey,
+    /// What of it is drained.
+    pub what: Drained,
+    /// Seconds to wait at most; none is as long as it takes.
+    pub limit: Option<u32>,
+    /// Delete even if connections are left by then (`--force`).
+    pub force: bool,
+}
+
+/// What is drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// A real server, deleted in the end (`-d`).
+    Server(DestinationKey),
+    /// All of the service's servers; the service is deleted in the end (`-D`).
+    Service,
+    /// A real server, which gets these values, of which the weight is 0 (`-e -w 0`).
+    Edited(Destination),
+}
+
+/// What the options of a drain said.
+pub(in crate::grammar) struct DrainOptions {
+    wanted: bool,
+    limit: Option<u32>,
+    force: bool,
+}
+
+impl DrainOptions {
+    pub const DEFAULT: Self = Self { wanted: false, limit: None, force: false };
+
+    /// Whether the command is to drain.
+    pub fn are_given(&self) -> bool {
+        self.wanted || self.force
+    }
+}
+
+/// `-d`, `-D` and `-e` with `--drain`.
+pub(in crate::grammar) fn drain(line: &mut Line<'_>) -> Result<Request, Error> {
+    const WEIGHT: OptionSet = OptionSet::of(&["weight"]);
+    let DrainOptions { limit, force, .. } = line.drain;
+    if force && limit.is_none() {
+        return Err(usage("You need to supply the 'drain' option with a number of seconds for the 'force' option"));
+    }
+    let service = line.key()?;
+    let what = match line.command() {
+        Some(Command::DeleteService) => Drained::Service,
+        Some(Command::EditServer) if line.given.meets(WEIGHT) && line.server.weight == 0 => {
+            Drained::Edited(line.destination(service)?)
+        }
+        Some(Command::EditServer) => {
+            return Err(usage("The option 'drain' of the 'edit-server' command needs -w 0"));
+        }
+        _ => Drained::Server(line.server_key(service)?),
+    };
+    Ok(Request::Drain(Box::new(Drain { service, what, limit, force })))
+}

@@ -1,0 +1,166 @@
+//! Saving the table as rules, and restoring it from rules.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use crate::grammar::error::Error;
+use crate::grammar::line::{Line, set};
+use crate::grammar::options::common::TIMEOUT_MAXIMUM;
+use crate::grammar::request::Request;
+use crate::grammar::table::{Command, Completion, OptionSpec, Value};
+
+const RESTORE: &[Command] = &[Command::Restore];
+
+pub(super) const OPTIONS: &[OptionSpec] = &[
+    OptionSpec {
+        long: "file",
+        value: Value::Required("PATH"),
+        completion: Completion::File,
+        with: &[Command::Restore, Command::Save],
+        help: "With -R, read this file; with -S, write it, as a whole or not at all",
+        set: |line, value| set(&mut line.rules.file, Some(value.text())),
+        ..OptionSpec::PLAIN
+    },
+    OptionSpec {
+        long: "all",
+        with: &[Command::Save],
+        help: "With -S, save timeouts and synchronisation daemons, too",
+        set: |line, _| set(&mut line.rules.all, true),
+        ..OptionSpec::PLAIN
+    },
+    OptionSpec {
+        long: "check",
+        with: RESTORE,
+        help: "With -R, only say what is wrong with the rules; needs neither root nor IPVS",
+        set: |line, _| set(&mut line.rules.mode, Mode::Check),
+        ..OptionSpec::PLAIN
+    },
+    OptionSpec {
+        long: "replace",
+        with: RESTORE,
+        conflicts: &["check"],
+        help: "With -R, make the table equal to the rules by the fewest changes, all or none",
+        set: |line, _| set(&mut line.rules.mode, Mode::Replace),
+        ..OptionSpec::PLAIN
+    },
+    OptionSpec {
+        long: "dry-run",
+        with: RESTORE,
+        needs: Some("replace"),
+        help: "With --replace, print the changes instead of making them; status 1 if there are any",
+        set: |line, _| set(&mut line.rules.replace.dry_run, true),
+        ..OptionSpec::PLAIN
+    },
+    OptionSpec {
+        long: "keep-weights",
+        with: RESTORE,
+        needs: Some("replace"),
+        help: "With --replace, leave the weights of the real servers that are there",
+        set: |line, _| set(&mut line.rules.replace.keep_weights, true),
+        ..OptionSpec::PLAIN
+    },
+    OptionSpec {
+        long: "confirm",
+        value: Value::Required("SECONDS"),
+        with: RESTORE,
+        needs: Some("replace"),
+        conflicts: &["dry-run"],
+        help: "With --replace, go back unless you say yes at the terminal within so many seconds",
+        set: |line, value| set(&mut line.rules.replace.confirm, Some(value.seconds(1, TIMEOUT_MAXIMUM)?)),
+        ..OptionSpec::PLAIN
+    },
+];
+
+/// `-S` and its options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Save {
+    /// No names (`-n`).
+    pub numeric: bool,
+    /// Seconds to wait for names at most (`--resolve-timeout`).
+    pub resolve_timeout: u32,
+    /// With timeouts and daemons (`--all`).
+    pub all: bool,
+    /// Into this file rather than to standard output.
+    pub file: Option<PathBuf>,
+}
+
+/// `-R` and its options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restore {
+    /// From this file rather than from standard input.
+    pub file: Option<PathBuf>,
+    /// What to do with the rules.
+    pub mode: RestoreMode,
+}
+
+/// What `-R` does with the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestoreMode {
+    /// Carry them out, line by line.
+    Apply,
+    /// Only look whether they are right (`--check`).
+    Check,
+    /// Make the table equal to them (`--replace`).
+    Replace(Replace),
+}
+
+/// How to replace the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Replace {
+    /// Print the changes instead of making them.
+    pub dry_run: bool,
+    /// Leave the weights of servers that are there.
+    pub keep_weights: bool,
+    /// Go back unless confirmed within so many seconds.
+    pub confirm: Option<u32>,
+}
+
+/// What the options of saving and restoring said.
+pub(in crate::grammar) struct RulesOptions<'w> {
+    file: Option<&'w [u8]>,
+    all: bool,
+    mode: Mode,
+    replace: Replace,
+}
+
+#[derive(Clone, Copy)]
+enum Mode {
+    Apply,
+    Check,
+    Replace,
+}
+
+impl RulesOptions<'_> {
+    pub const DEFAULT: Self = Self {
+        file: None,
+        all: false,
+        mode: Mode::Apply,
+        replace: Replace { dry_run: false, keep_weights: false, confirm: None },
+    };
+
+    fn file(&self) -> Option<PathBuf> {
+        self.file.map(|path| PathBuf::from(OsStr::from_bytes(path)))
+    }
+}
+
+/// `-R`
+pub(in crate::grammar) fn restore(line: &mut Line<'_>) -> Result<Request, Error> {
+    let options = &line.rules;
+    let mode = match options.mode {
+        Mode::Apply => RestoreMode::Apply,
+        Mode::Check => RestoreMode::Check,
+        Mode::Replace => RestoreMode::Replace(options.replace),
+    };
+    Ok(Request::Restore(Box::new(Restore { file: options.file(), mode })))
+}
+
+/// `-S`
+pub(in crate::grammar) fn save(line: &mut Line<'_>) -> Result<Request, Error> {
+    Ok(Request::Save(Box::new(Save {
+        numeric: line.numeric,
+        resolve_timeout: line.resolve_timeout,
+        all: line.rules.all,
+        file: line.rules.file(),
+    })))
+}
