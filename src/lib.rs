@@ -48,7 +48,7 @@
 //! - Meant to be built upon: [`model`], [`kernel::Client`] with its errors, [`grammar::parse`] with its request, [`rules`],
 //!   [`plan`], and of [`view`] the listings, rules and JSON.
 //! - Public because the program, its tests and fuzzers are crates of their own, and free to change at any time: [`doctor`],
-//!   [`host`], [`kernel::wire`], [`kernel::decode`], [`view::top`], the fields of the table in [`grammar::table`]. What is hidden
+//!   [`host`], [`kernel::wire`], [`kernel::decode`], the fields of the table in [`grammar::table`]. What is hidden
 //!   from this documentation (`commands`, the program itself) is not part of the library at all.
 //! - Enumerations that grow with IPVS, its tools and what can go wrong are `#[non_exhaustive]`: match them with a `_`. Structures
 //!   that you build yourself, such as [`model::Service`] and [`model::Destination`], are not, since IPVS seldom gets a new attribute;
@@ -67,4 +67,5 @@ pub mod doctor;
 pub mod grammar;
 pub mod host;
 pub mod rules;
+mod top;
 pub mod view;

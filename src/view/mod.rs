@@ -26,7 +26,7 @@ pub mod json;
 mod marks;
 pub mod rules;
 pub mod text;
-pub mod top;
+pub(crate) mod top;
 pub mod wide;
 
 pub use endpoint::Labels;

@@ -186,7 +186,7 @@ fn start_guests(subjects: &[Subject], arguments: &Arguments) -> Result<ExitCode>
 }
 
 /// For how many trials another kernel is started.
-const WORTH_A_GUEST: usize = 4;
+const WORTH_A_GUEST: usize = 6;
 
 /// This binary again with the same words, in a kernel like that.
 fn start_of(guest: Guest) -> Result<Command> {

@@ -1,7 +1,6 @@
-//! `top`: the live view. What it is and looks like stands in [`crate::view::top`]; here it meets the kernel, the terminal
+//! `top`: the live view. Its state is [`crate::top`], what it looks like [`crate::view::top`]; here it meets the kernel, the terminal
 //! and the clock.
 
-mod keys;
 mod screen;
 
 use std::collections::HashMap;
@@ -18,8 +17,9 @@ use super::{Output, color, status};
 use crate::host::module;
 use crate::kernel::{Client, Error};
 use crate::model::{DestinationKey, ServiceKey};
+use crate::top::{Action, App, Connections, Message, Stopped};
 use crate::view::connections;
-use crate::view::top::{App, Connections, header, lines};
+use crate::view::top::{header, lines, stopped};
 
 /// Clients that are kept, of those with the most connections: more than any screen shows.
 const CLIENTS: usize = 500;
@@ -71,8 +71,8 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
 fn plain(reader: &mut Reader, interval: u32, count: Option<u64>, output: &mut Output) -> Result<u8> {
     let mut app = App::new(interval, false);
     reader.read(&mut app)?;
-    if let Some(sysctl) = estimation_off() {
-        say!("The kernel counts nothing: {sysctl}. Totals stand still.");
+    if let Some(why) = app.stopped {
+        say!("{}", stopped(why));
     }
     output.write_all(header().as_bytes())?;
     output.flush()?;
@@ -104,23 +104,23 @@ impl Reader {
     }
 
     /// Read the table, and connections if they are shown. Says what follows for drains.
-    fn read(&mut self, app: &mut App) -> Result<Vec<crate::view::top::Action>> {
+    fn read(&mut self, app: &mut App) -> Result<Vec<Action>> {
+        app.set_stopped(estimation());
         let table = match self.client.table() {
             Ok(table) => table,
             // It will do so the next time.
             Err(Error::Unsettled) => {
-                app.say("The table kept changing while it was read");
+                app.say(Message::Unsettled);
                 return Ok(Vec::new());
             }
             Err(error) => return Err(error.into()),
         };
-        app.set_estimation_off(estimation_off());
         let actions = app.read(table, self.began.elapsed());
         let connections = app.wants_connections().map(|(service, servers)| count(&service, &servers));
         match connections {
             None => app.set_connections(None),
             Some(Ok(connections)) => app.set_connections(Some(connections)),
-            Some(Err(error)) => app.say(error.to_string()),
+            Some(Err(error)) => app.say(Message::Failed(error.to_string())),
         }
         Ok(actions)
     }
@@ -152,12 +152,12 @@ fn count(service: &ServiceKey, servers: &[DestinationKey]) -> std::io::Result<Co
     Ok(Connections { by_state, by_client })
 }
 
-/// The sysctl that has switched the kernel's estimation off, if one has: without it no counter moves. Kernels before 6.2
-/// have neither (`Documentation/networking/ipvs-sysctl.rst`).
-fn estimation_off() -> Option<&'static str> {
+/// Whether a sysctl has stopped the kernel's estimation. Kernels before 6.2 have neither
+/// (`Documentation/networking/ipvs-sysctl.rst`).
+fn estimation() -> Option<Stopped> {
     let read = |name: &str| fs::read(format!("/proc/sys/net/ipv4/vs/{name}")).ok();
     if read("run_estimation").is_some_and(|value| value.trim_ascii() == b"0") {
-        return Some("net.ipv4.vs.run_estimation is 0");
+        return Some(Stopped::SwitchedOff);
     }
-    read("est_cpulist").is_some_and(|value| value.trim_ascii().is_empty()).then_some("net.ipv4.vs.est_cpulist is empty")
+    read("est_cpulist").is_some_and(|value| value.trim_ascii().is_empty()).then_some(Stopped::NoProcessors)
 }

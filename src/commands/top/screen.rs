@@ -17,14 +17,14 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
 use super::Reader;
-use super::keys::Keys;
 use crate::commands::lock::{self, Locked};
 use crate::commands::signals::Signals;
 use crate::commands::status;
 use crate::grammar::LOCK_WAIT_DEFAULT;
 use crate::kernel::Error;
 use crate::model::{Change, Destination, DestinationKey, ServiceKey};
-use crate::view::top::{Action, App, Key, render};
+use crate::top::{Action, App, Key, Keys, Message};
+use crate::view::top::render;
 
 /// How long the rest of a key's bytes may take, before what there is counts as the Escape key.
 const ESCAPE: Duration = Duration::from_millis(50);
@@ -264,7 +264,7 @@ impl View<'_> {
 
     /// Lock the table. If somebody else is changing it, that is told, and nothing to end for.
     fn lock(&mut self) -> Option<Locked> {
-        lock::take_briefly().map_err(|message| self.app.say(message)).ok()
+        lock::take_briefly().map_err(|message| self.app.say(Message::Failed(message))).ok()
     }
 
     /// Make a change. Whether the kernel did; a refusal is told, and nothing to end for.
@@ -272,7 +272,7 @@ impl View<'_> {
         match self.reader.client.change(change) {
             Ok(()) => Ok(true),
             Err(Error::Refused(refusal)) => {
-                self.app.say(refusal.to_string());
+                self.app.say(Message::Failed(refusal.to_string()));
                 Ok(false)
             }
             Err(error) => Err(error.into()),
@@ -284,7 +284,7 @@ impl View<'_> {
         let now = self.reader.client.destinations(&service)?.unwrap_or_default();
         let found = now.iter().find(|entry| entry.destination.key == server).map(|entry| entry.destination);
         if found.is_none() {
-            self.app.say("It is not there any more");
+            self.app.say(Message::NoServer);
         }
         Ok(found)
     }

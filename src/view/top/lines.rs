@@ -1,18 +1,15 @@
 //! Plain lines, for logs and pipes: one for each service and server, a reading after the other.
 
-use super::app::App;
-use super::rows::{Row, server_name, service_name};
+use crate::top::{App, Rates, Row, server_name, service_name};
 
 /// What the columns are.
-#[must_use]
-pub const fn header() -> &'static str {
+pub(crate) const fn header() -> &'static str {
     "TIME SERVICE SERVER WEIGHT ACTIVE INACTIVE PERSISTENT CONN/S INPKT/S OUTPKT/S INBYTE/S OUTBYTE/S\n"
 }
 
 /// The lines of the last reading, at this time in seconds since 1970. A service's own line has `-` for a server; a blank
 /// only ever parts columns. Rates that are not known are `-`.
-#[must_use]
-pub fn lines(app: &App, time: u64) -> String {
+pub(crate) fn lines(app: &App, time: u64) -> String {
     app.rows().iter().map(|row| line(app, row, time)).collect()
 }
 
@@ -20,9 +17,9 @@ fn line(app: &App, row: &Row, time: u64) -> String {
     let Row { weight, active, inactive, persistent, rates, .. } = row;
     let service = service_name(&row.service).replace(' ', "/");
     let server = row.server.map_or_else(|| "-".to_owned(), |server| server_name(server.key));
-    let rates = match app.no_rates() {
-        Some(_) => "- - - - -".to_owned(),
-        None => format!(
+    let rates = match app.known() {
+        Rates::NotYet | Rates::Never => "- - - - -".to_owned(),
+        Rates::Known => format!(
             "{:.1} {:.1} {:.1} {:.0} {:.0}",
             rates.connections,
             rates.incoming_packets,

@@ -8,13 +8,14 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Sparkline, Wrap};
 
-use super::app::{App, Connections, Mode};
 use super::number::{rate, short};
-use super::rows::{Column, Row, forwarding, server_name, service_name};
+use super::words;
+use crate::model::Forwarding;
+use crate::top::{App, Column, Connections, Mode, Rates, Row, server_name, service_name};
 use crate::view::drain::counted;
 
 /// The smallest terminal that it fits in: columns and rows.
-pub const MINIMUM: (u16, u16) = (76, 14);
+pub(crate) const MINIMUM: (u16, u16) = (76, 14);
 
 /// The names of the graphs; as wide as each other.
 const GRAPHS: [&str; 3] = [" Connections/s", " Bytes in/s", " Bytes out/s"];
@@ -39,7 +40,7 @@ const HELP: &[(&str, &str)] = &[
 ];
 
 /// Draw the view.
-pub fn render(frame: &mut Frame<'_>, app: &App) {
+pub(crate) fn render(frame: &mut Frame<'_>, app: &App) {
     let area = frame.area();
     if area.width < MINIMUM.0 || area.height < MINIMUM.1 {
         let text = format!(
@@ -73,7 +74,7 @@ pub fn render(frame: &mut Frame<'_>, app: &App) {
     draw_last_line(frame, app, last);
     match &app.mode {
         Mode::Help => draw_help(frame, app),
-        Mode::Confirm { question, .. } => draw_question(frame, app, body, question),
+        Mode::Confirm(question) => draw_question(frame, app, body, &words::question(question)),
         _ => {}
     }
 }
@@ -108,7 +109,7 @@ fn draw_graphs(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let rates = [total.connections, total.incoming_bytes, total.outgoing_bytes];
     for (index, row) in area.rows().enumerate() {
         let [name, graph] = Layout::horizontal([Constraint::Length(GRAPH_NUMBER), Constraint::Fill(1)]).areas(row);
-        let number = app.no_rates().map_or_else(|| rate(rates[index]), str::to_owned);
+        let number = unless_unknown(app, rates[index]);
         frame.render_widget(Paragraph::new(format!("{:<16}{number:>6}", GRAPHS[index])), name);
         let data = newest(&app.history[index], graph.width.into());
         frame.render_widget(Sparkline::default().data(data).style(color(app, Color::Green)), graph);
@@ -122,8 +123,8 @@ fn newest(history: &VecDeque<u64>, width: usize) -> Vec<u64> {
 }
 
 fn draw_sums(frame: &mut Frame<'_>, app: &App, area: Rect) {
-    if let Some(sysctl) = app.estimation_off {
-        let text = format!(" The kernel counts nothing: {sysctl}. Totals stand still.");
+    if let Some(stopped) = app.stopped {
+        let text = format!(" {}", words::stopped(stopped));
         frame.render_widget(Line::styled(text, color(app, Color::Yellow).add_modifier(Modifier::BOLD)), area);
         return;
     }
@@ -133,10 +134,30 @@ fn draw_sums(frame: &mut Frame<'_>, app: &App, area: Rect) {
     frame.render_widget(Line::raw(text), area);
 }
 
+/// What stands above a column, and its width.
+const fn title(column: Column, totals: bool) -> (&'static str, usize) {
+    match (column, totals) {
+        (Column::Name, _) => ("Service, server", 0),
+        (Column::Weight, _) => ("Weight", 6),
+        (Column::Active, _) => ("Active", 6),
+        (Column::Inactive, _) => ("InAct", 6),
+        (Column::Connections, false) => ("Conn/s", 6),
+        (Column::IncomingPackets, false) => ("In p/s", 6),
+        (Column::OutgoingPackets, false) => ("Out p/s", 7),
+        (Column::IncomingBytes, false) => ("In B/s", 6),
+        (Column::OutgoingBytes, false) => ("Out B/s", 7),
+        (Column::Connections, true) => ("Conns", 6),
+        (Column::IncomingPackets, true) => ("InPkts", 6),
+        (Column::OutgoingPackets, true) => ("OutPkts", 7),
+        (Column::IncomingBytes, true) => ("InByte", 6),
+        (Column::OutgoingBytes, true) => ("OutByte", 7),
+    }
+}
+
 /// The columns there is room for, and the width of the first one.
 fn columns(app: &App, width: u16) -> (bool, usize) {
     let wide = width >= WIDE;
-    let others: usize = Column::ALL.iter().skip(1).map(|column| column.title(app.totals).1 + 1).sum();
+    let others: usize = Column::ALL.iter().skip(1).map(|column| title(*column, app.totals).1 + 1).sum();
     (wide, usize::from(width).saturating_sub(others + if wide { 2 * 7 } else { 0 }))
 }
 
@@ -171,7 +192,7 @@ fn header(app: &App, width: u16) -> Line<'static> {
     let style = Style::new().add_modifier(Modifier::REVERSED);
     let mut spans = Vec::new();
     for column in Column::ALL {
-        let (title, width) = column.title(app.totals);
+        let (title, width) = title(column, app.totals);
         let text = match column {
             Column::Name if wide => format!("{}{:>7}", fit(title, first), "Forward"),
             Column::Name => fit(title, first),
@@ -201,7 +222,7 @@ fn line(app: &App, row: &Row, width: u16, selected: bool) -> Line<'static> {
     }
     let drain = app.drain_of(row);
     for column in Column::ALL.into_iter().skip(1) {
-        let (_, width) = column.title(app.totals);
+        let (_, width) = title(column, app.totals);
         let number = match column {
             Column::Weight if drain.is_some() => "drain".to_owned(),
             _ => number(app, row, column),
@@ -224,6 +245,17 @@ fn line(app: &App, row: &Row, width: u16, selected: bool) -> Line<'static> {
     Line::styled(text, style)
 }
 
+/// How packets get to a server, in a word.
+const fn forwarding(forwarding: Forwarding) -> &'static str {
+    match forwarding {
+        Forwarding::Masquerade => "Masq",
+        Forwarding::Local => "Local",
+        Forwarding::Tunnel(_) => "Tunnel",
+        Forwarding::DirectRoute => "Route",
+        Forwarding::Bypass => "Bypass",
+    }
+}
+
 fn number(app: &App, row: &Row, column: Column) -> String {
     let (total, per_second) = match column {
         Column::Name => return row.name(),
@@ -236,10 +268,15 @@ fn number(app: &App, row: &Row, column: Column) -> String {
         Column::IncomingBytes => (row.counters.incoming_bytes, row.rates.incoming_bytes),
         Column::OutgoingBytes => (row.counters.outgoing_bytes, row.rates.outgoing_bytes),
     };
-    match app.no_rates() {
-        _ if app.totals => short(total),
-        Some(none) => none.to_owned(),
-        None => rate(per_second),
+    if app.totals { short(total) } else { unless_unknown(app, per_second) }
+}
+
+/// A rate, or what stands in place of one that is not known.
+fn unless_unknown(app: &App, per_second: f64) -> String {
+    match app.known() {
+        Rates::Known => rate(per_second),
+        Rates::NotYet => "...".to_owned(),
+        Rates::Never => "-".to_owned(),
     }
 }
 
@@ -274,7 +311,7 @@ fn draw_last_line(frame: &mut Frame<'_>, app: &App, area: Rect) {
         (Mode::Weight { server, text, .. }, _) => {
             Line::raw(format!(" Weight of {}, now {}: {text}_   (Enter, Esc)", server_name(server.key), server.weight))
         }
-        (_, Some(message)) => Line::styled(format!(" {message}"), color(app, Color::Yellow)),
+        (_, Some(message)) => Line::styled(format!(" {}", words::message(message)), color(app, Color::Yellow)),
         _ => match app.draining.iter().find(|draining| draining.left.total() > 0) {
             Some(draining) => Line::raw(format!(
                 " Draining {}: {} left",

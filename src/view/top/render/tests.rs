@@ -10,7 +10,8 @@ use crate::model::{
     Change, Counters, Destination, DestinationEntry, Protocol, SchedulerName, Service, ServiceEntry, ServiceFlags,
     ServiceKey, Statistics, Table, TableService,
 };
-use crate::view::top::{Action, Key, lines};
+use crate::top::{Action, Key, Stopped};
+use crate::view::top::lines;
 
 fn key(port: u16) -> ServiceKey {
     ServiceKey::Address { protocol: Protocol::Tcp, address: [20, 20, 20, 20].into(), port }
@@ -140,14 +141,14 @@ fn a_small_terminal_is_told_so() {
 #[test]
 fn no_estimation_is_said_and_not_shown_as_zero() {
     let mut app = app();
-    app.set_estimation_off(Some("net.ipv4.vs.run_estimation is 0"));
+    app.set_stopped(Some(Stopped::SwitchedOff));
     assert_eq!(
         screen(&app)[4],
         " The kernel counts nothing: net.ipv4.vs.run_estimation is 0. Totals stand still."[..80].to_owned()
     );
     assert!(screen(&app)[6].ends_with("24      -      -       -      -       -"), "{}", screen(&app)[6]);
     assert!(lines(&app, 1).starts_with("1 TCP/20.20.20.20:80 - 1 12 24 0 - - - - -\n"), "{}", lines(&app, 1));
-    app.set_estimation_off(None);
+    app.set_stopped(None);
     assert!(
         lines(&app, 1).starts_with("1 TCP/20.20.20.20:80 - 1 12 24 0 50.0 0.0 0.0 50000 0\n"),
         "{}",
@@ -271,6 +272,20 @@ fn a_drain_waits_deletes_and_can_be_stopped() {
     assert_eq!(app.read(drained, Duration::from_secs(8)), [gone]);
     assert!(screen(&app)[23].contains("10.0.0.1:80 is drained and deleted"));
     assert_eq!(press(&mut app, "q"), [Action::Quit]);
+}
+
+#[test]
+fn a_drain_that_ends_while_it_is_asked_about_is_not_undone() {
+    let mut app = app();
+    let former = table(0).services[0].destinations[0].destination;
+    app.drain_began(key(80), former);
+    let mut drained = table(4);
+    drained.services[0].destinations[0].destination.weight = 0;
+    drained.services[0].destinations[0].active_connections = 0;
+    press(&mut app, "jd");
+    app.read(drained.clone(), Duration::from_secs(4));
+    assert_eq!(app.read(drained, Duration::from_secs(6)).len(), 1, "it is not deleted");
+    assert_eq!(press(&mut app, "y"), []);
 }
 
 #[test]

@@ -4,11 +4,11 @@ use std::cmp::Ordering;
 use std::net::SocketAddr;
 
 use super::meter::PerSecond;
-use crate::model::{Counters, Destination, DestinationKey, Family, Forwarding, ServiceKey};
+use crate::model::{Counters, Destination, DestinationKey, Family, ServiceKey};
 
 /// What can be sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Column {
+pub(crate) enum Column {
     /// Family, protocol, address, port.
     Name,
     /// The weight; of a service its servers' together.
@@ -31,7 +31,7 @@ pub enum Column {
 
 impl Column {
     /// Every column, from left to right.
-    pub const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Name,
         Self::Weight,
         Self::Active,
@@ -43,30 +43,8 @@ impl Column {
         Self::OutgoingBytes,
     ];
 
-    /// What stands above it, and its width.
-    #[must_use]
-    pub const fn title(self, totals: bool) -> (&'static str, usize) {
-        match (self, totals) {
-            (Self::Name, _) => ("Service, server", 0),
-            (Self::Weight, _) => ("Weight", 6),
-            (Self::Active, _) => ("Active", 6),
-            (Self::Inactive, _) => ("InAct", 6),
-            (Self::Connections, false) => ("Conn/s", 6),
-            (Self::IncomingPackets, false) => ("In p/s", 6),
-            (Self::OutgoingPackets, false) => ("Out p/s", 7),
-            (Self::IncomingBytes, false) => ("In B/s", 6),
-            (Self::OutgoingBytes, false) => ("Out B/s", 7),
-            (Self::Connections, true) => ("Conns", 6),
-            (Self::IncomingPackets, true) => ("InPkts", 6),
-            (Self::OutgoingPackets, true) => ("OutPkts", 7),
-            (Self::IncomingBytes, true) => ("InByte", 6),
-            (Self::OutgoingBytes, true) => ("OutByte", 7),
-        }
-    }
-
     /// The column so many further on, without end.
-    #[must_use]
-    pub fn step(self, by: isize) -> Self {
+    pub(crate) fn step(self, by: isize) -> Self {
         let here = Self::ALL.iter().position(|column| *column == self).unwrap_or(0);
         Self::ALL[(here as isize + by).rem_euclid(Self::ALL.len() as isize) as usize]
     }
@@ -74,37 +52,35 @@ impl Column {
 
 /// A service or one of its servers.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub(crate) struct Row {
     /// The service.
-    pub service: ServiceKey,
+    pub(crate) service: ServiceKey,
     /// The server, if this is one's row.
-    pub server: Option<Destination>,
+    pub(crate) server: Option<Destination>,
     /// The scheduler, of a service.
-    pub scheduler: String,
+    pub(crate) scheduler: String,
     /// The weight; of a service its servers' together.
-    pub weight: u64,
+    pub(crate) weight: u64,
     /// Active connections.
-    pub active: u64,
+    pub(crate) active: u64,
     /// Inactive connections.
-    pub inactive: u64,
+    pub(crate) inactive: u64,
     /// Persistence templates.
-    pub persistent: u64,
+    pub(crate) persistent: u64,
     /// Since the last zeroing.
-    pub counters: Counters,
+    pub(crate) counters: Counters,
     /// Per second.
-    pub rates: PerSecond,
+    pub(crate) rates: PerSecond,
 }
 
 impl Row {
     /// What names it.
-    #[must_use]
-    pub fn id(&self) -> (ServiceKey, Option<DestinationKey>) {
+    pub(crate) fn id(&self) -> (ServiceKey, Option<DestinationKey>) {
         (self.service, self.server.map(|server| server.key))
     }
 
     /// Its name by itself.
-    #[must_use]
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match &self.server {
             Some(server) => server_name(server.key),
             None => service_name(&self.service),
@@ -112,7 +88,7 @@ impl Row {
     }
 
     /// Which goes first, in the column's natural order: names from A on, numbers from the largest on.
-    pub(super) fn compare(&self, other: &Self, column: Column, totals: bool) -> Ordering {
+    pub(crate) fn compare(&self, other: &Self, column: Column, totals: bool) -> Ordering {
         let by_name = || self.service.cmp(&other.service).then(self.id().1.cmp(&other.id().1));
         let pick = |row: &Self, rate: fn(&PerSecond) -> f64, total: fn(&Counters) -> u64| match totals {
             true => total(&row.counters) as f64,
@@ -137,7 +113,7 @@ impl Row {
 }
 
 /// `TCP 20.20.20.20:80`, `FWM 5`
-pub(super) fn service_name(service: &ServiceKey) -> String {
+pub(crate) fn service_name(service: &ServiceKey) -> String {
     match *service {
         ServiceKey::Address { protocol, address, port } => {
             format!("{} {}", protocol.name(), SocketAddr::new(address, port))
@@ -148,17 +124,6 @@ pub(super) fn service_name(service: &ServiceKey) -> String {
 }
 
 /// `10.0.0.1:80`
-pub(super) fn server_name(server: DestinationKey) -> String {
+pub(crate) fn server_name(server: DestinationKey) -> String {
     SocketAddr::new(server.address, server.port).to_string()
-}
-
-/// How packets get to a server, in a word.
-pub(super) const fn forwarding(forwarding: Forwarding) -> &'static str {
-    match forwarding {
-        Forwarding::Masquerade => "Masq",
-        Forwarding::Local => "Local",
-        Forwarding::Tunnel(_) => "Tunnel",
-        Forwarding::DirectRoute => "Route",
-        Forwarding::Bypass => "Bypass",
-    }
 }

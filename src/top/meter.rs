@@ -6,21 +6,21 @@ use crate::model::Counters;
 
 /// How often the kernel brings its counters up to date (`net/netfilter/ipvs/ip_vs_est.c`): in between they stand still,
 /// whatever passes.
-pub const ESTIMATOR: Duration = Duration::from_secs(2);
+pub(crate) const ESTIMATOR: Duration = Duration::from_secs(2);
 
 /// Per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct PerSecond {
+pub(crate) struct PerSecond {
     /// Connections scheduled.
-    pub connections: f64,
+    pub(crate) connections: f64,
     /// Packets from clients.
-    pub incoming_packets: f64,
+    pub(crate) incoming_packets: f64,
     /// Packets to clients.
-    pub outgoing_packets: f64,
+    pub(crate) outgoing_packets: f64,
     /// Bytes from clients.
-    pub incoming_bytes: f64,
+    pub(crate) incoming_bytes: f64,
     /// Bytes to clients.
-    pub outgoing_bytes: f64,
+    pub(crate) outgoing_bytes: f64,
 }
 
 impl std::ops::AddAssign for PerSecond {
@@ -39,7 +39,7 @@ impl std::ops::AddAssign for PerSecond {
 /// reading that finds the step not made yet keeps the rates there are, and the next one divides by all the time that the
 /// step took. Otherwise a reading every second would show nothing and double the rate in turn.
 #[derive(Clone, Copy, Debug)]
-pub struct Meter {
+pub(crate) struct Meter {
     counters: Counters,
     /// When they were last seen to have moved, from any beginning.
     moved: Duration,
@@ -49,8 +49,7 @@ pub struct Meter {
 
 impl Meter {
     /// Begin with these counters, at this time.
-    #[must_use]
-    pub const fn new(counters: Counters, now: Duration) -> Self {
+    pub(crate) const fn new(counters: Counters, now: Duration) -> Self {
         const NOTHING: PerSecond = PerSecond {
             connections: 0.0,
             incoming_packets: 0.0,
@@ -62,7 +61,7 @@ impl Meter {
     }
 
     /// The counters at a later time.
-    pub fn read(&mut self, counters: Counters, now: Duration) {
+    pub(crate) fn read(&mut self, counters: Counters, now: Duration) {
         let interval = now.saturating_sub(self.read);
         let since_moved = now.saturating_sub(self.moved);
         let patience = interval + ESTIMATOR;
@@ -88,8 +87,7 @@ impl Meter {
     }
 
     /// The rates by the last reading.
-    #[must_use]
-    pub const fn rates(&self) -> PerSecond {
+    pub(crate) const fn rates(&self) -> PerSecond {
         self.rates
     }
 }

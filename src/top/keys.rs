@@ -1,33 +1,52 @@
-//! From the bytes of a terminal to keys.
+//! Keys, and from the bytes of a terminal to keys.
 
-use crate::view::top::Key;
+/// A key, whatever the terminal sends for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    Char(char),
+    Up,
+    Down,
+    Left,
+    Right,
+    PageUp,
+    PageDown,
+    Home,
+    End,
+    Enter,
+    Escape,
+    Backspace,
+    /// Ctrl-C.
+    Interrupt,
+    /// Ctrl-Z, which is the terminal's affair and not the view's.
+    Suspend,
+}
 
 /// What may still become a key: the beginning of an escape sequence or of a letter.
 #[derive(Debug, Default)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     bytes: Vec<u8>,
 }
 
 impl Keys {
     /// More bytes have come.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
     /// Whether something is begun, and nothing may ever follow: the Escape key sends what longer sequences begin with.
-    pub(super) fn is_begun(&self) -> bool {
+    pub(crate) fn is_begun(&self) -> bool {
         !self.bytes.is_empty()
     }
 
     /// Nothing has followed for a while: what is there is all.
-    pub(super) fn end(&mut self) -> Option<Key> {
+    pub(crate) fn end(&mut self) -> Option<Key> {
         let escape = self.bytes == [0x1b];
         self.bytes.clear();
         escape.then_some(Key::Escape)
     }
 
     /// The next key that is complete. What no key is meant by is passed over.
-    pub(super) fn next(&mut self) -> Option<Key> {
+    pub(crate) fn next(&mut self) -> Option<Key> {
         loop {
             let (length, key) = first(&self.bytes)?;
             self.bytes.drain(..length);

@@ -4,10 +4,11 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::keys::Key;
 use super::meter::{Meter, PerSecond};
-use super::rows::{Column, Row, server_name, service_name};
+use super::rows::{Column, Row};
 use crate::model::{Change, Destination, DestinationKey, ServiceKey, Table, TableService};
-use crate::plan::drain::{Drain, Left, Look};
+use crate::plan::drain::{Disturbance, Drain, Left, Look};
 
 /// Readings that the small graphs can show.
 const HISTORY: usize = 240;
@@ -16,31 +17,9 @@ const PAGE: isize = 10;
 /// The longest filter; a wider one would not be seen.
 const FILTER: usize = 40;
 
-/// A key, whatever the terminal sends for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Key {
-    Char(char),
-    Up,
-    Down,
-    Left,
-    Right,
-    PageUp,
-    PageDown,
-    Home,
-    End,
-    Enter,
-    Escape,
-    Backspace,
-    /// Ctrl-C.
-    Interrupt,
-    /// Ctrl-Z, which is the terminal's affair and not the view's.
-    Suspend,
-}
-
 /// What the view asks for.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Action {
+pub(crate) enum Action {
     /// To end.
     Quit,
     /// To read the table now.
@@ -55,22 +34,22 @@ pub enum Action {
 
 /// Connections of a service or server, counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Connections {
+pub(crate) struct Connections {
     /// By state, the most first.
-    pub by_state: Vec<(String, u64)>,
+    pub(crate) by_state: Vec<(String, u64)>,
     /// By client.
-    pub by_client: Clients,
+    pub(crate) by_client: Clients,
 }
 
 /// Clients and how many connections each has, the most first.
-pub type Clients = Vec<(IpAddr, u64)>;
+pub(crate) type Clients = Vec<(IpAddr, u64)>;
 
 /// What names a row.
-type Id = (ServiceKey, Option<DestinationKey>);
+pub(crate) type Id = (ServiceKey, Option<DestinationKey>);
 
 /// What the keys mean at the moment.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Mode {
+pub(crate) enum Mode {
     Normal,
     Filter,
     /// A weight is being typed for this server.
@@ -79,52 +58,106 @@ pub(super) enum Mode {
         server: Destination,
         text: String,
     },
-    /// This is done if the answer is yes.
-    Confirm {
-        question: String,
-        yes: Vec<Action>,
-        stop: Option<Id>,
-    },
+    Confirm(Question),
     Help,
+}
+
+/// What is done if the answer is yes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Question {
+    /// To end, which undoes the drains that are under way.
+    End,
+    /// To give this server, as it was when it was chosen, another weight.
+    Weight { service: ServiceKey, server: Destination, weight: u32 },
+    /// To drain this server.
+    Drain { service: ServiceKey, server: Destination },
+    /// To stop draining it.
+    StopDraining { service: ServiceKey, server: DestinationKey },
+}
+
+/// What stands in the last line until the next key.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Message {
+    /// The service or server that was looked into is gone.
+    Gone(Id),
+    /// A drain has come to its end.
+    Drained(DestinationKey),
+    /// A drain ended because of what another program did.
+    Disturbed(Disturbance),
+    /// A weight was asked for of a server that is being drained.
+    IsDraining,
+    /// A weight was asked for of a service.
+    ServiceHasNoWeight,
+    /// A service was to be drained.
+    ServiceIsNotDrained,
+    /// No server can have this weight.
+    NoWeight(u64),
+    /// The answer was not yes.
+    NothingChanged,
+    /// The table kept changing while it was read.
+    Unsettled,
+    /// The server is not in the table any more.
+    NoServer,
+    /// What another part of the program reports: a refusal, an error, who has the lock.
+    Failed(String),
+}
+
+/// Why the kernel's estimation does not run, and so no counter moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    /// The sysctl `run_estimation` is 0.
+    SwitchedOff,
+    /// The sysctl `est_cpulist` names no processor.
+    NoProcessors,
+}
+
+/// Whether rates are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rates {
+    /// They are.
+    Known,
+    /// Not yet: one reading has nothing to compare with.
+    NotYet,
+    /// Not: counters that stand still say nothing.
+    Never,
 }
 
 /// A server that is being drained from here.
 #[derive(Clone, Debug)]
-pub(super) struct Draining {
+pub(crate) struct Draining {
     service: ServiceKey,
-    pub(super) server: DestinationKey,
+    pub(crate) server: DestinationKey,
     drain: Drain,
-    pub(super) left: Left,
+    pub(crate) left: Left,
 }
 
 /// The state of the live view.
 #[derive(Clone, Debug)]
-pub struct App {
+pub(crate) struct App {
     /// Seconds between readings, to be shown.
-    pub(super) interval: u32,
-    pub(super) colored: bool,
+    pub(crate) interval: u32,
+    pub(crate) colored: bool,
     table: Vec<TableService>,
     meters: HashMap<Id, Meter>,
     readings: u64,
-    pub(super) history: [VecDeque<u64>; 3],
-    pub(super) column: Column,
-    pub(super) reversed: bool,
-    pub(super) totals: bool,
-    pub(super) filter: String,
+    pub(crate) history: [VecDeque<u64>; 3],
+    pub(crate) column: Column,
+    pub(crate) reversed: bool,
+    pub(crate) totals: bool,
+    pub(crate) filter: String,
     selected: Option<Id>,
     /// The service that is looked into, and the server, if one is.
-    pub(super) inside: Option<Id>,
-    pub(super) connections: Option<Connections>,
-    pub(super) mode: Mode,
-    pub(super) message: Option<String>,
-    pub(super) estimation_off: Option<&'static str>,
-    pub(super) draining: Vec<Draining>,
+    pub(crate) inside: Option<Id>,
+    pub(crate) connections: Option<Connections>,
+    pub(crate) mode: Mode,
+    pub(crate) message: Option<Message>,
+    pub(crate) stopped: Option<Stopped>,
+    pub(crate) draining: Vec<Draining>,
 }
 
 impl App {
     /// A view that nothing has been read for yet.
-    #[must_use]
-    pub fn new(interval: u32, colored: bool) -> Self {
+    pub(crate) fn new(interval: u32, colored: bool) -> Self {
         Self {
             interval,
             colored,
@@ -141,33 +174,32 @@ impl App {
             connections: None,
             mode: Mode::Normal,
             message: None,
-            estimation_off: None,
+            stopped: None,
             draining: Vec::new(),
         }
     }
 
-    /// Say that the kernel counts nothing, and which sysctl makes it so; or that it counts.
-    pub fn set_estimation_off(&mut self, sysctl: Option<&'static str>) {
-        self.estimation_off = sysctl;
+    /// Whether the kernel counts, as it was found with the last reading.
+    pub(crate) fn set_stopped(&mut self, stopped: Option<Stopped>) {
+        self.stopped = stopped;
     }
 
     /// Say something in the last line until the next key.
-    pub fn say(&mut self, message: impl Into<String>) {
-        self.message = Some(message.into());
+    pub(crate) fn say(&mut self, message: Message) {
+        self.message = Some(message);
     }
 
-    /// What stands in place of a rate that is not known: one reading has nothing to compare with, and counters that stand
-    /// still say nothing.
-    pub(super) const fn no_rates(&self) -> Option<&'static str> {
-        match (self.estimation_off, self.readings) {
-            (Some(_), _) => Some("-"),
-            (None, 0 | 1) => Some("..."),
-            (None, _) => None,
+    /// Whether rates are known.
+    pub(crate) const fn known(&self) -> Rates {
+        match (self.stopped, self.readings) {
+            (Some(_), _) => Rates::Never,
+            (None, 0 | 1) => Rates::NotYet,
+            (None, _) => Rates::Known,
         }
     }
 
     /// The table as it was read at this time, from any beginning.
-    pub fn read(&mut self, mut table: Table, now: Duration) -> Vec<Action> {
+    pub(crate) fn read(&mut self, mut table: Table, now: Duration) -> Vec<Action> {
         table.sort();
         let mut meters = HashMap::with_capacity(self.meters.len());
         let old = &self.meters;
@@ -187,7 +219,7 @@ impl App {
         self.table = table.services;
         self.readings += 1;
         let total = self.rates();
-        if self.no_rates().is_none() {
+        if self.known() == Rates::Known {
             for (history, rate) in
                 self.history.iter_mut().zip([total.connections, total.incoming_bytes, total.outgoing_bytes])
             {
@@ -197,19 +229,10 @@ impl App {
                 history.push_back(rate.round() as u64);
             }
         }
-        if let Some((service, server)) = self.inside
-            && !self.exists(&(service, server))
-        {
-            self.say(format!("{} is gone", server.map_or_else(|| service_name(&service), server_name)));
-            self.inside = None;
+        if let Some(id) = self.inside.take_if(|id| !exists(&self.table, id)) {
+            self.say(Message::Gone(id));
         }
         self.look_at_drains()
-    }
-
-    fn exists(&self, (service, server): &Id) -> bool {
-        self.table.iter().filter(|there| there.entry.service.key == *service).any(|there| {
-            server.is_none_or(|server| there.destinations.iter().any(|entry| entry.destination.key == server))
-        })
     }
 
     /// How far drains are, and what follows.
@@ -220,7 +243,6 @@ impl App {
         self.draining.retain_mut(|draining| {
             let service = table.iter().find(|service| service.entry.service.key == draining.service);
             let now = service.map_or(&[][..], |service| &service.destinations);
-            let name = server_name(draining.server);
             match draining.drain.look(now) {
                 Look::Waiting(left) => {
                     draining.left = left;
@@ -228,9 +250,9 @@ impl App {
                 }
                 Look::Gone => {
                     actions.push(Action::Change(Change::DeleteDestination(draining.service, draining.server)));
-                    message = Some(format!("{name} is drained and deleted"));
+                    message = Some(Message::Drained(draining.server));
                 }
-                Look::Disturbed(what) => message = Some(format!("{what}: the drain ends here")),
+                Look::Disturbed(what) => message = Some(Message::Disturbed(what)),
             }
             false
         });
@@ -239,14 +261,14 @@ impl App {
     }
 
     /// The draining of this server, which is as `former` says, has begun.
-    pub fn drain_began(&mut self, service: ServiceKey, former: Destination) {
+    pub(crate) fn drain_began(&mut self, service: ServiceKey, former: Destination) {
         let server = former.key;
         let drain = Drain::server(service, former);
         self.draining.push(Draining { service, server, drain, left: Left::default() });
     }
 
     /// What puts everything back that is half done, when the view ends: no drain goes on without it.
-    pub fn leave(&mut self) -> Vec<Change> {
+    pub(crate) fn leave(&mut self) -> Vec<Change> {
         let draining = std::mem::take(&mut self.draining);
         draining.iter().flat_map(|draining| self.back(draining)).collect()
     }
@@ -257,8 +279,7 @@ impl App {
     }
 
     /// Of which service and servers connections are wanted, if any.
-    #[must_use]
-    pub fn wants_connections(&self) -> Option<(ServiceKey, Vec<DestinationKey>)> {
+    pub(crate) fn wants_connections(&self) -> Option<(ServiceKey, Vec<DestinationKey>)> {
         let (service, server) = self.inside?;
         let servers = match server {
             Some(server) => vec![server],
@@ -271,13 +292,12 @@ impl App {
     }
 
     /// The connections that were wanted.
-    pub fn set_connections(&mut self, connections: Option<Connections>) {
+    pub(crate) fn set_connections(&mut self, connections: Option<Connections>) {
         self.connections = connections;
     }
 
     /// The rates of everything together.
-    #[must_use]
-    pub fn rates(&self) -> PerSecond {
+    pub(crate) fn rates(&self) -> PerSecond {
         let mut total = PerSecond::default();
         for service in &self.table {
             total += self.rates_of(&(service.entry.service.key, None));
@@ -290,12 +310,12 @@ impl App {
     }
 
     /// How many services and servers there are.
-    pub(super) fn size(&self) -> (usize, usize) {
+    pub(crate) fn size(&self) -> (usize, usize) {
         (self.table.len(), self.table.iter().map(|service| service.destinations.len()).sum())
     }
 
     /// Active, inactive and persistent connections of everything together.
-    pub(super) fn connected(&self) -> (u64, u64, u64) {
+    pub(crate) fn connected(&self) -> (u64, u64, u64) {
         let mut sum = (0, 0, 0);
         for entry in self.table.iter().flat_map(|service| &service.destinations) {
             sum.0 += u64::from(entry.active_connections);
@@ -306,8 +326,7 @@ impl App {
     }
 
     /// The rows to be shown, in order: services with their servers beneath.
-    #[must_use]
-    pub fn rows(&self) -> Vec<Row> {
+    pub(crate) fn rows(&self) -> Vec<Row> {
         let order = |rows: &mut Vec<(Row, Vec<Row>)>| {
             rows.sort_by(|(one, _), (other, _)| self.order(one, other));
         };
@@ -373,18 +392,18 @@ impl App {
     }
 
     /// Where the selection is among these rows.
-    pub(super) fn selected(&self, rows: &[Row]) -> usize {
+    pub(crate) fn selected(&self, rows: &[Row]) -> usize {
         rows.iter().position(|row| Some(row.id()) == self.selected).unwrap_or(0)
     }
 
     /// How far the drain of this server is, if one is under way.
-    pub(super) fn drain_of(&self, row: &Row) -> Option<&Draining> {
+    pub(crate) fn drain_of(&self, row: &Row) -> Option<&Draining> {
         let (service, server) = row.id();
         self.draining.iter().find(|draining| draining.service == service && Some(draining.server) == server)
     }
 
     /// A key was pressed.
-    pub fn key(&mut self, key: Key) -> Vec<Action> {
+    pub(crate) fn key(&mut self, key: Key) -> Vec<Action> {
         self.message = None;
         match std::mem::replace(&mut self.mode, Mode::Normal) {
             _ if key == Key::Interrupt => vec![Action::Quit],
@@ -394,7 +413,7 @@ impl App {
                 self.weight(key, service, server, text);
                 Vec::new()
             }
-            Mode::Confirm { yes, stop, .. } => self.confirmed(key, yes, stop),
+            Mode::Confirm(question) => self.answered(key, question),
             Mode::Help => Vec::new(),
         }
     }
@@ -428,8 +447,7 @@ impl App {
         if self.draining.is_empty() {
             return vec![Action::Quit];
         }
-        let question = "Servers are being drained. End, and give them their weights back?".to_owned();
-        self.mode = Mode::Confirm { question, yes: vec![Action::Quit], stop: None };
+        self.mode = Mode::Confirm(Question::End);
         Vec::new()
     }
 
@@ -488,11 +506,11 @@ impl App {
 
     fn ask_for_weight(&mut self) {
         match self.row() {
-            Some(row) if self.drain_of(&row).is_some() => self.say("It is being drained: d stops that"),
+            Some(row) if self.drain_of(&row).is_some() => self.say(Message::IsDraining),
             Some(Row { service, server: Some(server), .. }) => {
                 self.mode = Mode::Weight { service, server, text: String::new() };
             }
-            Some(_) => self.say("A service has no weight: choose one of its servers"),
+            Some(_) => self.say(Message::ServiceHasNoWeight),
             None => {}
         }
     }
@@ -502,22 +520,12 @@ impl App {
             Key::Escape => return,
             Key::Enter if text.is_empty() => return,
             Key::Enter => {
-                self.mode = match text.parse::<u32>() {
-                    Ok(weight) if i32::try_from(weight).is_ok() => Mode::Confirm {
-                        question: format!(
-                            "Give {} of {} the weight {weight} instead of {}?",
-                            server_name(server.key),
-                            service_name(&service),
-                            server.weight
-                        ),
-                        yes: vec![Action::SetWeight(service, server.key, weight)],
-                        stop: None,
-                    },
-                    _ => {
-                        self.say(format!("{text} is no weight: 0 to {}", i32::MAX));
-                        Mode::Normal
-                    }
-                };
+                // At most ten digits.
+                let wanted = text.parse().unwrap_or(u64::MAX);
+                match u32::try_from(wanted).ok().filter(|weight| i32::try_from(*weight).is_ok()) {
+                    Some(weight) => self.mode = Mode::Confirm(Question::Weight { service, server, weight }),
+                    None => self.say(Message::NoWeight(wanted)),
+                }
                 return;
             }
             Key::Backspace => drop(text.pop()),
@@ -530,33 +538,38 @@ impl App {
     fn ask_to_drain(&mut self) {
         let Some(row) = self.row() else { return };
         let Some(server) = row.server else {
-            self.say("Choose one of the servers to drain it");
+            self.say(Message::ServiceIsNotDrained);
             return;
         };
-        let (name, service) = (server_name(server.key), service_name(&row.service));
-        self.mode = match self.drain_of(&row) {
-            None => Mode::Confirm {
-                question: format!(
-                    "Drain {name} of {service}: weight 0 instead of {}, and deleted once its connections are gone?",
-                    server.weight
-                ),
-                yes: vec![Action::Drain(row.service, server.key)],
-                stop: None,
-            },
-            Some(draining) => Mode::Confirm {
-                question: format!("Stop draining {name}, and give it its weight back?"),
-                yes: self.back(draining).into_iter().map(Action::Change).collect(),
-                stop: Some(row.id()),
-            },
-        };
+        let service = row.service;
+        self.mode = Mode::Confirm(match self.drain_of(&row) {
+            None => Question::Drain { service, server },
+            Some(_) => Question::StopDraining { service, server: server.key },
+        });
     }
 
-    fn confirmed(&mut self, key: Key, yes: Vec<Action>, stop: Option<Id>) -> Vec<Action> {
+    fn answered(&mut self, key: Key, question: Question) -> Vec<Action> {
         if !matches!(key, Key::Char('y' | 'Y')) {
-            self.say("Nothing was changed");
+            self.say(Message::NothingChanged);
             return Vec::new();
         }
-        self.draining.retain(|draining| Some((draining.service, Some(draining.server))) != stop);
-        yes
+        match question {
+            Question::End => vec![Action::Quit],
+            Question::Weight { service, server, weight } => vec![Action::SetWeight(service, server.key, weight)],
+            Question::Drain { service, server } => vec![Action::Drain(service, server.key)],
+            Question::StopDraining { service, server } => {
+                let is_it = |draining: &mut Draining| (draining.service, draining.server) == (service, server);
+                let stopped: Vec<Draining> = self.draining.extract_if(.., is_it).collect();
+                stopped.iter().flat_map(|draining| self.back(draining)).map(Action::Change).collect()
+            }
+        }
     }
+}
+
+/// Whether this service or server is in the table.
+fn exists(table: &[TableService], (service, server): &Id) -> bool {
+    table
+        .iter()
+        .filter(|there| there.entry.service.key == *service)
+        .any(|there| server.is_none_or(|server| there.destinations.iter().any(|entry| entry.destination.key == server)))
 }

@@ -1,0 +1,52 @@
+//! What the live view says, in words.
+
+use crate::top::{Message, Question, Stopped, server_name, service_name};
+
+/// Which setting keeps the kernel from counting.
+pub(crate) fn stopped(stopped: Stopped) -> String {
+    let why = match stopped {
+        Stopped::SwitchedOff => "net.ipv4.vs.run_estimation is 0",
+        Stopped::NoProcessors => "net.ipv4.vs.est_cpulist is empty",
+    };
+    format!("The kernel counts nothing: {why}. Totals stand still.")
+}
+
+/// What yes is the answer to.
+pub(super) fn question(question: &Question) -> String {
+    match question {
+        Question::End => "Servers are being drained. End, and give them their weights back?".to_owned(),
+        Question::Weight { service, server, weight } => format!(
+            "Give {} of {} the weight {weight} instead of {}?",
+            server_name(server.key),
+            service_name(service),
+            server.weight
+        ),
+        Question::Drain { service, server } => format!(
+            "Drain {} of {}: weight 0 instead of {}, and deleted once its connections are gone?",
+            server_name(server.key),
+            service_name(service),
+            server.weight
+        ),
+        Question::StopDraining { server, .. } => {
+            format!("Stop draining {}, and give it its weight back?", server_name(*server))
+        }
+    }
+}
+
+/// What stands in the last line.
+pub(super) fn message(message: &Message) -> String {
+    match message {
+        Message::Gone((_, Some(server))) => format!("{} is gone", server_name(*server)),
+        Message::Gone((service, None)) => format!("{} is gone", service_name(service)),
+        Message::Drained(server) => format!("{} is drained and deleted", server_name(*server)),
+        Message::Disturbed(what) => format!("{what}: the drain ends here"),
+        Message::IsDraining => "It is being drained: d stops that".to_owned(),
+        Message::ServiceHasNoWeight => "A service has no weight: choose one of its servers".to_owned(),
+        Message::ServiceIsNotDrained => "Choose one of the servers to drain it".to_owned(),
+        Message::NoWeight(weight) => format!("{weight} is not a weight: 0 to {}", i32::MAX),
+        Message::NothingChanged => "Nothing was changed".to_owned(),
+        Message::Unsettled => "The table kept changing while it was read".to_owned(),
+        Message::NoServer => "The server is not in the table any more".to_owned(),
+        Message::Failed(text) => text.clone(),
+    }
+}
