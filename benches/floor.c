@@ -5,7 +5,7 @@
 // inputs, and it is the stopwatch.
 //
 //     floor rules SERVICES SERVERS [changed]  generated rules; `changed`: one server line in a hundred is another
-//     floor connections N                     generated lines of /proc/net/ip_vs_conn
+//     floor connections N [sync]              generated lines of /proc/net/ip_vs_conn, or of ip_vs_conn_sync
 //     floor encode <RULES >MESSAGES           rules of the generated form as netlink messages
 //     floor replay MESSAGES                   send them, 256 at once, and look for errors
 //     floor dump [BYTES]                      read the whole table, count it; room for a part of a service's servers
@@ -423,13 +423,15 @@ static int rules(long services, long servers, int changed) {
     return 0;
 }
 
-static int connections(long count) {
+static int connections(long count, int sync) {
     static const char *const states[] = {"ESTABLISHED", "TIME_WAIT", "FIN_WAIT", "SYN_RECV", "CLOSE"};
-    puts("Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData");
+    puts(sync ? "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Origin Expires"
+              : "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData");
     for (long n = 0; n < count; n++) {
-        printf("%-3s %08lX %04lX %08lX %04X %08lX %04X %-11s %7ld\n", n % 11 ? "TCP" : "UDP",
+        printf("%-3s %08lX %04lX %08lX %04X %08lX %04X %-11s %s%7ld\n", n % 11 ? "TCP" : "UDP",
                0x0A000001ul + (unsigned long)n / 16, 1024ul + (unsigned long)n % 60000, 0xC0A80001ul + n % 100, 80,
-               0xAC100001ul + n % 500, 8080, n % 11 ? states[n % 5] : "UDP", n % 900);
+               0xAC100001ul + n % 500, 8080, n % 11 ? states[n % 5] : "UDP",
+               !sync ? "" : n % 7 ? "LOCAL  " : "SYNC   ", n % 900);
     }
     return 0;
 }
@@ -499,7 +501,8 @@ static int race(int count, char **words) {
 int main(int count, char **words) {
     const char *work = count > 1 ? words[1] : "";
     if (!strcmp(work, "rules") && count > 3) return rules(atol(words[2]), atol(words[3]), count > 4);
-    if (!strcmp(work, "connections") && count == 3) return connections(atol(words[2]));
+    if (!strcmp(work, "connections") && count == 3) return connections(atol(words[2]), 0);
+    if (!strcmp(work, "connections") && count == 4 && !strcmp(words[3], "sync")) return connections(atol(words[2]), 1);
     if (!strcmp(work, "encode") && count == 2) return encode();
     if (!strcmp(work, "replay") && count == 3) return replay(words[2]);
     if (!strcmp(work, "dump")) return dump(count > 2 ? (size_t)atol(words[2]) : RECEIVE_SERVERS);

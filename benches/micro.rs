@@ -6,7 +6,8 @@ use std::io;
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use ipvsadm_rs::grammar::{self, Columns, Connections, Listing, Subject};
+use ipvsadm_rs::connections::{Row, rows};
+use ipvsadm_rs::grammar::{self, Columns, Listing, Subject};
 use ipvsadm_rs::host::SystemNames;
 use ipvsadm_rs::kernel::decode;
 use ipvsadm_rs::kernel::wire::{Mark, Writer};
@@ -225,18 +226,21 @@ fn write_listing(bencher: Bencher<'_, '_>, columns: Columns) {
 
 #[divan::bench]
 fn list_connections(bencher: Bencher<'_, '_>) {
-    let mut file = "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData\n".to_owned();
+    let mut file = "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Origin Expires\n".to_owned();
     for n in 0..1000 {
         let _ = writeln!(
             file,
-            "TCP {:08X} {:04X} C0A80001 0050 AC100001 1F90 ESTABLISHED {n:7}",
+            "TCP {:08X} {:04X} C0A80001 0050 AC100001 1F90 ESTABLISHED LOCAL  {n:7}",
             0x0A00_0001 + n,
             1024 + n
         );
     }
     let mut labels = Labels::numeric();
     bencher.counter(ItemsCount::new(1000usize)).counter(BytesCount::of_str(&file)).bench_local(|| {
-        connections::list(black_box(file.as_bytes()), &mut io::sink(), &mut labels, false, &Connections::default())
+        rows(black_box(file.as_bytes()), |row| match row {
+            Row::Usual(usual) => connections::usual(&mut io::sink(), usual),
+            Row::Other(connection) => connections::line(&mut io::sink(), &mut labels, connection, None),
+        })
     });
 }
 

@@ -6,12 +6,15 @@ use std::io::BufReader;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use ipvsadm_rs::grammar::{self, Connections, Names, Request};
+use ipvsadm_rs::connections::{EngineTable, Row, rows};
+use ipvsadm_rs::grammar::{self, Names, Request};
 use ipvsadm_rs::host::sysconfig::{Settings, SettingsError, holds_variables};
 use ipvsadm_rs::kernel::decode;
 use ipvsadm_rs::kernel::wire::{Attributes, Messages};
 use ipvsadm_rs::model::{Change, Family, Name, Protocol};
 use ipvsadm_rs::rules::{ReadError, read};
+use ipvsadm_rs::view::boxed::Canvas;
+use ipvsadm_rs::view::json::ConnectionDocument;
 use ipvsadm_rs::view::{self, Labels, connections};
 
 /// A few names, and no questions to anybody.
@@ -124,16 +127,231 @@ fn every_decoder(payload: &[u8]) {
     }
 }
 
-/// Lines of connections are printed or refused, in pieces as in one.
+/// The kernel's two lists of connections, parted by the first NUL, are printed in every form as [`model`] has it, in pieces
+/// as in one: a row for each line of the first list that is a connection, and of the second only data.
 pub fn connections(bytes: &[u8]) {
-    let listed = |pieces: usize, engine_data: bool| {
-        let mut out = Vec::new();
-        let source = BufReader::with_capacity(pieces, bytes);
-        let outcome = connections::list(source, &mut out, &mut Labels::numeric(), engine_data, &Connections::default());
-        (out, outcome.map_err(|error| error.to_string()))
-    };
-    for engine_data in [false, true] {
-        assert_eq!(listed(bytes.len().max(1), engine_data), listed(11, engine_data));
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    let (list, engine_list) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
+    let (expected, skipped) = model::rows(list);
+    let (data, engines_skipped) = model::data(engine_list);
+    for pieces in [list.len().max(1), 11] {
+        let engines = EngineTable::read(BufReader::with_capacity(pieces, engine_list)).expect("memory can be read");
+        assert_eq!(engines.skipped().lines, engines_skipped);
+        let (mut quick, mut with_data, mut all) = (Vec::new(), Vec::new(), Vec::new());
+        let labels = &mut Labels::numeric();
+        let read = rows(BufReader::with_capacity(pieces, list), |row| {
+            let connection = row.connection();
+            all.push((connection, engines.of(&connection)));
+            match row {
+                Row::Usual(usual) => connections::usual(&mut quick, usual)?,
+                Row::Other(connection) => connections::line(&mut quick, labels, connection, None)?,
+            }
+            connections::line(&mut with_data, labels, &connection, engines.of(&connection))
+        });
+        assert_eq!(read.expect("memory can be read and written").lines, skipped);
+        assert_eq!(as_text(&quick), expected.iter().map(model::Row::line).collect::<String>());
+        assert_eq!(as_text(&with_data), expected.iter().map(|row| row.line_with(&data)).collect::<String>());
+        let mut wide = Vec::new();
+        view::wide::connections(&mut wide, labels, &all, true).expect("memory takes all");
+        let wide = as_text(&wide);
+        assert_eq!(wide.lines().count(), expected.len() + 2);
+        for (line, row) in wide.lines().skip(2).zip(&expected) {
+            let data = data.get(&row.key()).map_or("", |(_, data)| data.trim_end());
+            assert!(line.contains(row.origin) && line.ends_with(data));
+        }
+        for unicode in [false, true] {
+            let canvas = Canvas { width: Some(100), color: false, unicode };
+            let mut boxed = Vec::new();
+            view::boxed::connections(&mut boxed, labels, &all, true, canvas).expect("memory takes all");
+            assert_eq!(as_text(&boxed).lines().count(), expected.len() + if expected.is_empty() { 3 } else { 4 });
+        }
+        let mut json = Vec::new();
+        let documents: Vec<_> =
+            all.iter().map(|(connection, engine)| ConnectionDocument::new(connection, *engine)).collect();
+        view::json::write(&mut json, "connections", &documents, false).expect("memory takes all");
+        // JSON has its own escapes.
+        assert!(std::str::from_utf8(&json).is_ok_and(|text| text.lines().count() == 1));
+    }
+}
+
+/// What was printed: text without control characters but newlines.
+fn as_text(bytes: &[u8]) -> &str {
+    let text = std::str::from_utf8(bytes).expect("text");
+    assert_eq!(text, view::escaped_lines(text));
+    text
+}
+
+/// What may be printed of lists of connections, by plainer means than those of the program.
+mod model {
+    use std::collections::HashMap;
+    use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+    pub struct Row<'l> {
+        protocol: &'l str,
+        endpoints: [SocketAddr; 3],
+        state: &'l str,
+        pub origin: &'static str,
+        expires: u32,
+    }
+
+    /// Protocol and endpoints.
+    type Key<'l> = (&'l str, [SocketAddr; 3]);
+
+    /// An engine's name and data, as printed.
+    type Data = (String, String);
+
+    impl<'l> Row<'l> {
+        pub fn key(&self) -> Key<'l> {
+            (self.protocol, self.endpoints)
+        }
+
+        fn before_destination(&self) -> String {
+            let Self { protocol, state, .. } = self;
+            let expiry = format!("{:02}:{:02}", self.expires / 60, self.expires % 60);
+            let [source, virtual_address] = [0, 1].map(|at| endpoint(self.endpoints[at]));
+            format!("{protocol:<3} {expiry:<6} {state:<11} {source:<18} {virtual_address:<18} ")
+        }
+
+        pub fn line(&self) -> String {
+            format!("{}{}\n", self.before_destination(), endpoint(self.endpoints[2]))
+        }
+
+        pub fn line_with(&self, data: &HashMap<Key<'l>, Data>) -> String {
+            match data.get(&self.key()) {
+                Some((name, data)) => {
+                    let destination = endpoint(self.endpoints[2]);
+                    format!("{}{destination:<16} {name:<18} {data}\n", self.before_destination())
+                }
+                None => self.line(),
+            }
+        }
+    }
+
+    /// As inet_ntop(3) writes it: the standard library does not know addresses such as ::1.2.3.4.
+    fn endpoint(endpoint: SocketAddr) -> String {
+        match endpoint {
+            SocketAddr::V6(v6) if v6.ip().segments()[..6] == [0; 6] && v6.ip().segments()[6] != 0 => {
+                let [.., a, b, c, d] = v6.ip().octets();
+                format!("[::{a}.{b}.{c}.{d}]:{}", v6.port())
+            }
+            other => other.to_string(),
+        }
+    }
+
+    /// The lines below the first that have something in them.
+    fn lines(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+        list.split(|&byte| byte == b'\n').skip(1).filter(|line| !line.is_empty())
+    }
+
+    /// The words between blanks, as text where they are ASCII without control characters; empty where they are not.
+    fn words(line: &[u8]) -> impl Iterator<Item = &str> {
+        let words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
+        words.map(
+            |word| if word.iter().all(u8::is_ascii_graphic) { std::str::from_utf8(word).unwrap_or("") } else { "" },
+        )
+    }
+
+    fn hexadecimal(word: &str, most: usize) -> Option<u32> {
+        let is = word.len() <= most && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is.then(|| u32::from_str_radix(word, 16).ok())?
+    }
+
+    fn beginning<'l>(words: &mut impl Iterator<Item = &'l str>) -> Option<(Key<'l>, &'l str)> {
+        let name = |word: Option<&'l str>| word.filter(|word| (1..=23).contains(&word.len()));
+        let protocol = name(words.next())?;
+        let mut endpoint = || {
+            let (address, port) = (words.next()?, hexadecimal(words.next()?, 4)?);
+            let address = match address.contains(':') {
+                true => address.parse::<Ipv6Addr>().ok()?.into(),
+                false => Ipv4Addr::from(hexadecimal(address, 8)?).into(),
+            };
+            Some(SocketAddr::new(address, port as u16))
+        };
+        let endpoints = [endpoint()?, endpoint()?, endpoint()?];
+        Some(((protocol, endpoints), name(words.next())?))
+    }
+
+    fn number(word: &str) -> Option<u32> {
+        word.bytes().all(|byte| byte.is_ascii_digit()).then(|| word.parse().ok())?
+    }
+
+    /// The connections, and how many lines are none.
+    pub fn rows(list: &[u8]) -> (Vec<Row<'_>>, u64) {
+        let row = |line| {
+            let mut words = words(line);
+            let ((protocol, endpoints), state) = beginning(&mut words)?;
+            let origin = match words.next()? {
+                "LOCAL" => "local",
+                "SYNC" => "sync",
+                _ => return None,
+            };
+            let expires = number(words.next()?)?;
+            words.next().is_none().then_some(Row { protocol, endpoints, state, origin, expires })
+        };
+        let rows: Vec<_> = lines(list).map(row).collect();
+        let skipped = rows.iter().filter(|row| row.is_none()).count();
+        (rows.into_iter().flatten().collect(), skipped as u64)
+    }
+
+    /// Name and data of engines as printed, of connections that one line alone is about; and how many lines are about none.
+    pub fn data(list: &[u8]) -> (HashMap<Key<'_>, Data>, u64) {
+        let mut all: HashMap<Key<'_>, Vec<Option<Data>>> = HashMap::new();
+        let mut skipped = 0;
+        for line in lines(list) {
+            match entry(line) {
+                Some((key, data)) => all.entry(key).or_default().push(data),
+                None => skipped += 1,
+            }
+        }
+        let single = |(key, data): (_, Vec<Option<Data>>)| match &data[..] {
+            [Some(data)] => Some((key, data.clone())),
+            _ => None,
+        };
+        (all.into_iter().filter_map(single).collect(), skipped)
+    }
+
+    fn entry(line: &[u8]) -> Option<(Key<'_>, Option<Data>)> {
+        let mut words = words(line);
+        let (key, _) = beginning(&mut words)?;
+        number(words.next()?)?;
+        // Behind nine words and their blanks.
+        let mut rest = line;
+        for word in 0..10 {
+            let blanks = rest.iter().take_while(|&&byte| byte == b' ').count();
+            rest = &rest[blanks..];
+            if word < 9 {
+                rest = &rest[rest.iter().take_while(|&&byte| byte != b' ').count()..];
+            }
+        }
+        let (name, data) = rest.split_at(rest.iter().position(|&byte| byte == b' ').unwrap_or(rest.len()));
+        if name.is_empty() {
+            return Some((key, None));
+        }
+        let data = if data.is_empty() { data } else { &data[1..] };
+        (name.len() <= 15).then(|| (key, Some((escaped(name), escaped(data)))))
+    }
+
+    /// Bytes of control characters and of what is not text, in hexadecimal.
+    fn escaped(bytes: &[u8]) -> String {
+        let mut text = String::new();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let letter = (1..=4.min(rest.len())).find_map(|length| std::str::from_utf8(&rest[..length]).ok());
+            let length = letter.map_or(1, str::len);
+            match letter {
+                Some(letter) if letter.chars().all(|letter| !is_dangerous(letter)) => text.push_str(letter),
+                _ => rest[..length].iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}"))),
+            }
+            rest = &rest[length..];
+        }
+        text
+    }
+
+    fn is_dangerous(letter: char) -> bool {
+        letter.is_control()
+            || "\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}".contains(letter)
+            || ('\u{202a}'..='\u{202e}').contains(&letter)
+            || ('\u{2066}'..='\u{2069}').contains(&letter)
     }
 }
 

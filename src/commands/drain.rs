@@ -3,7 +3,7 @@
 //! What a drain is stands in [`crate::plan::drain`]; here are the kernel, the clock and the signals. However it ends, but
 //! for SIGKILL, the servers are deleted (or have weight 0, as asked), or have the weights that they had.
 
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{self, IsTerminal, Write, stderr};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,15 @@ use netlink_exchange::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
-use super::list::connections::kernel_list;
+use super::list::connections::report;
 use super::signals::Signals;
 use super::{lock, status};
+use crate::connections::{self, Skipped};
 use crate::grammar::{Drain as Request, Drained};
 use crate::host::module;
 use crate::kernel::{Asked, Client, Error, Refusal};
 use crate::model::{Change, Destination, DestinationEntry, DestinationKey, Family, ServiceKey};
 use crate::plan::drain::{Drain, Look};
-use crate::view::connections;
 use crate::view::drain::{Status, bar, counted, line};
 
 /// Between two looks.
@@ -67,6 +67,7 @@ pub(super) fn run(request: &Request, lock_wait: u32) -> Result<u8> {
         list: None,
         most: 0,
         warned: false,
+        reported: false,
     };
     let began = waiting.begin(&mut client);
     drop(locked);
@@ -156,6 +157,8 @@ struct Waiting<'r> {
     list: Option<(Instant, Duration, Option<u64>)>,
     most: u64,
     warned: bool,
+    /// Whether lines of that list that are not connections are reported.
+    reported: bool,
 }
 
 impl Waiting<'_> {
@@ -229,7 +232,12 @@ impl Waiting<'_> {
         }
         let started = Instant::now();
         let servers: Vec<DestinationKey> = self.drain.servers().map(|server| server.key).collect();
-        let last = longest_template(&self.request.service, &servers);
+        // For show only: what cannot be read is not known.
+        let (last, skipped) = longest_template(&self.request.service, &servers).unwrap_or_default();
+        if !self.reported {
+            self.reported = skipped.lines > 0;
+            report(connections::PATH, skipped);
+        }
         self.list = Some((Instant::now(), started.elapsed(), last));
         last
     }
@@ -313,9 +321,8 @@ fn pause(signals: &Signals, time: Duration) -> Result<Option<Signal>> {
     }
 }
 
-/// Seconds for which persistence binds the last client to one of these servers.
-fn longest_template(service: &ServiceKey, servers: &[DestinationKey]) -> Option<u64> {
-    let source = kernel_list().ok()?;
+/// Seconds for which persistence binds the last client to one of these servers, and what of the list was skipped.
+fn longest_template(service: &ServiceKey, servers: &[DestinationKey]) -> io::Result<(Option<u64>, Skipped)> {
     let mark = match *service {
         ServiceKey::Address { .. } => None,
         // A template of a mark has it in the address's place.
@@ -323,14 +330,14 @@ fn longest_template(service: &ServiceKey, servers: &[DestinationKey]) -> Option<
         ServiceKey::Mark { mark, family: Family::Ipv6 } => Some(IpAddr::V6(Ipv6Addr::from(u128::from(mark)))),
     };
     let mut last = None;
-    let read = connections::read(source, |connection| {
+    let skipped = connections::read(connections::open()?, |connection| {
         let of_mark = mark.is_none_or(|mark| connection.virtual_address.0 == mark);
         if connection.is_template() && of_mark && connection.belongs_to(service, servers) {
-            last = last.max(Some(connection.expires));
+            last = last.max(Some(connection.expires.into()));
         }
         Ok(())
-    });
-    read.ok().and(last)
+    })?;
+    Ok((last, skipped))
 }
 
 /// What is shown while waiting: on a terminal one line that changes, otherwise a line now and then.

@@ -6,11 +6,12 @@ use prettytable::format::{FormatBuilder, LinePosition, LineSeparator};
 use prettytable::{Cell, Row, Table};
 
 use super::columns::{Column, Line, Text, cut_to, lines, shortened, total, widths};
-use super::connections::{Connection, Count};
+use super::connections::counted;
 use super::marks::Mark;
-use super::wide::{connection_row, service_name};
+use super::wide::{WithData, connection_row, engine_texts, service_name};
 use super::{Labels, text};
-use crate::grammar::{Columns, ConnectionKey, Listing};
+use crate::connections::{ConnectionKey, Count};
+use crate::grammar::{Columns, Listing};
 use crate::model::{Counters, Daemon, DestinationEntry, Info, Service, ServiceEntry, TableService, Timeouts};
 
 /// What the table is drawn on.
@@ -367,7 +368,7 @@ fn values(listing: &Listing, entry: &DestinationEntry, whole: &Whole, canvas: Ca
 pub fn connections(
     out: &mut impl Write,
     labels: &mut Labels,
-    connections: &[Connection<'_>],
+    connections: &[WithData<'_>],
     engine_data: bool,
     canvas: Canvas,
 ) -> io::Result<()> {
@@ -382,8 +383,14 @@ pub fn connections(
         Column::cut("Data", NAME_AT_LEAST),
     ];
     let columns = &COLUMNS[..if engine_data { 8 } else { 6 }];
-    let rows = connections.iter().map(|connection| connection_row(labels, connection, engine_data)).collect();
-    canvas.draw_columns(out, columns, rows)
+    let rows = connections.iter().map(|(connection, engine)| {
+        let mut row = connection_row(labels, connection);
+        if engine_data {
+            row.extend(engine_texts(*engine));
+        }
+        row
+    });
+    canvas.draw_columns(out, columns, rows.collect())
 }
 
 /// Connections, counted.
@@ -407,7 +414,7 @@ pub fn counts(
     let rows = counts.iter().map(|count| {
         let share = canvas.share(count.connections, total, DETAILS[0]);
         let number = Text::plain(count.connections.to_string());
-        vec![Text::plain(count.of.text(labels)), number, Text::colored(share, GREEN)]
+        vec![Text::plain(counted(&count.of, labels)), number, Text::colored(share, GREEN)]
     });
     canvas.draw_columns(out, &columns, rows.collect())
 }

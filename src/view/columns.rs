@@ -1,9 +1,12 @@
 //! Columns as wide as what is in them, for [`super::boxed`] and [`super::wide`].
 
+use std::borrow::Cow;
 use std::io;
 
 use prettytable::format::{Alignment, FormatBuilder};
 use prettytable::{Cell, Row, Table};
+
+use super::escaped;
 
 /// Blanks between two columns.
 pub(super) const GAP: usize = 2;
@@ -48,11 +51,16 @@ pub(super) struct Text {
 
 impl Text {
     pub(super) fn plain(text: impl Into<String>) -> Self {
-        Self { text: text.into(), color: "" }
+        Self::colored(text, "")
     }
 
     pub(super) fn colored(text: impl Into<String>, color: &'static str) -> Self {
-        Self { text: text.into(), color }
+        let text = text.into();
+        let text = match escaped(&text) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(safe) => safe,
+        };
+        Self { text, color }
     }
 
     pub(super) fn width(&self) -> usize {

@@ -1,6 +1,6 @@
 //! Every rendering of what the kernel reports, to any [`std::io::Write`].
 //!
-//! [`text`] has the listings of ipvsadm, [`rules`] the lines that `-R` reads, [`connections`] the list of connections, [`json`]
+//! [`text`] has the listings of ipvsadm, [`rules`] the lines that `-R` reads, [`connections`] the lines of connections, [`json`]
 //! documents for programs. [`Labels`] decides whether addresses and ports are written as numbers or by name.
 //!
 //! ```
@@ -22,6 +22,7 @@ pub mod connections;
 pub mod doctor;
 pub mod drain;
 mod endpoint;
+mod escape;
 pub mod json;
 mod marks;
 pub mod rules;
@@ -30,3 +31,4 @@ pub(crate) mod top;
 pub mod wide;
 
 pub use endpoint::Labels;
+pub use escape::{escaped, escaped_lines};

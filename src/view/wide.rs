@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 
 use super::columns::{Column, Line, Text, lines};
-use super::connections::Connection;
+use super::connections::expiry;
 use super::marks::Mark;
-use super::{Labels, text};
+use super::{Labels, escaped, text};
+use crate::connections::{Connection, EngineData};
 use crate::grammar::{Columns, Listing};
 use crate::model::{DestinationEntry, Info, Protocol, ServiceEntry, ServiceKey, TableService};
 
@@ -139,6 +140,9 @@ fn server_row(labels: &mut Labels, listing: &Listing, key: &ServiceKey, entry: &
     row
 }
 
+/// A connection, and the data of its persistence engine.
+pub type WithData<'e> = (Connection, Option<&'e EngineData>);
+
 /// A listing of connections.
 ///
 /// # Errors
@@ -146,40 +150,50 @@ fn server_row(labels: &mut Labels, listing: &Listing, key: &ServiceKey, entry: &
 pub fn connections(
     out: &mut impl Write,
     labels: &mut Labels,
-    connections: &[Connection<'_>],
+    connections: &[WithData<'_>],
     engine_data: bool,
 ) -> io::Result<()> {
-    const COLUMNS: [Column; 8] = [
+    const COLUMNS: [Column; 9] = [
         Column::left("pro"),
         Column::left("expire"),
         Column::left("state"),
         Column::left("source"),
         Column::left("virtual"),
         Column::left("destination"),
+        Column::left("origin"),
         Column::left("pe name"),
         Column::left("pe_data"),
     ];
-    let columns = &COLUMNS[..if engine_data { 8 } else { 6 }];
-    let rows: Vec<Vec<Text>> =
-        connections.iter().map(|connection| connection_row(labels, connection, engine_data)).collect();
+    let columns = &COLUMNS[..if engine_data { 9 } else { 7 }];
+    let rows: Vec<Vec<Text>> = connections
+        .iter()
+        .map(|(connection, engine)| {
+            let mut row = connection_row(labels, connection);
+            row.push(Text::plain(connection.origin.name()));
+            if engine_data {
+                row.extend(engine_texts(*engine));
+            }
+            row
+        })
+        .collect();
     writeln!(out, "IPVS connection entries")?;
     lines(columns, &rows)?.iter().try_for_each(|line| writeln!(out, "{}", line.text))
 }
 
-/// The texts of a connection, as many as there are columns.
-pub(super) fn connection_row(labels: &mut Labels, connection: &Connection<'_>, engine_data: bool) -> Vec<Text> {
-    let protocol = Protocol::named(&connection.protocol);
-    let mut row = vec![
-        Text::plain(connection.protocol.as_ref()),
-        Text::plain(connection.expiry()),
-        Text::plain(connection.state.as_ref()),
-    ];
+/// Protocol, expiry, state and endpoints of a connection.
+pub(super) fn connection_row(labels: &mut Labels, connection: &Connection) -> Vec<Text> {
+    let protocol = connection.protocol.text();
+    let named = Protocol::named(&protocol);
+    let mut row = vec![Text::plain(protocol), Text::plain(expiry(connection)), Text::plain(connection.state.text())];
     for (address, port) in [connection.source, connection.virtual_address, connection.destination] {
-        row.push(Text::plain(labels.text(address, port, protocol)));
-    }
-    if engine_data {
-        let (name, data) = connection.engine.as_ref().map_or(("", ""), |(name, data)| (name, data));
-        row.extend([Text::plain(name), Text::plain(data)]);
+        row.push(Text::plain(labels.text(address, port, named)));
     }
     row
+}
+
+/// Name and data of a connection's engine, if it has one.
+pub(super) fn engine_texts(engine: Option<&EngineData>) -> [Text; 2] {
+    let texts = engine.map(|engine| (escaped(engine.name.as_bytes()), escaped(&engine.data)));
+    let (name, data) = texts.unwrap_or_default();
+    [Text::plain(name), Text::plain(data)]
 }

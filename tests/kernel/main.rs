@@ -3,6 +3,7 @@
 
 mod completion;
 mod concurrency;
+mod connections;
 mod examples;
 mod faults;
 mod files;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         faults::subject(),
         completion::subject(),
         concurrency::subject(),
+        connections::subject(),
         examples::subject(),
         files::subject(),
         json::subject(),

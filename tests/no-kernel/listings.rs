@@ -6,9 +6,9 @@ use std::io::{self, BufReader, Read, Write};
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use ipvsadm_rs::connections::{Choice, Connection, ConnectionKey, Count, Counter, EngineTable, read};
 use ipvsadm_rs::grammar::{
-    ColorWhen, Columns, ConnectionKey, ConnectionView, Connections, Error, Format, Json, Listing, NoNames, Request,
-    Subject, parse,
+    ColorWhen, Columns, ConnectionView, Connections, Error, Format, Json, Listing, NoNames, Request, Subject, parse,
 };
 use ipvsadm_rs::model::{
     Checksum, Counters, Daemon, DaemonRole, Destination, DestinationEntry, DestinationKey, Forwarding, Info,
@@ -16,7 +16,7 @@ use ipvsadm_rs::model::{
     ServiceKey, Statistics, TableService, Timeouts, Tunnel,
 };
 use ipvsadm_rs::view::boxed::{self, Canvas};
-use ipvsadm_rs::view::connections::{self, Connection, Counter};
+use ipvsadm_rs::view::connections;
 use ipvsadm_rs::view::json::{
     self, ConnectionCounts, ConnectionDocument, DaemonDocument, ServiceDocument, Stream, TableHead, TimeoutsDocument,
 };
@@ -73,11 +73,12 @@ fn connections_are_chosen_sorted_and_counted() {
     assert_eq!(of("-L -c --sort"), Connections::default());
     let vip: IpAddr = [10, 0, 0, 1].into();
     let service = Some(ServiceKey::Address { protocol: Protocol::Udp, address: vip, port: 53 });
-    assert_eq!(of("-L -c -u 10.0.0.1:53"), Connections { service, ..Connections::default() });
+    let only = |service, server| Connections { choice: Choice { service, server }, ..Connections::default() };
+    assert_eq!(of("-L -c -u 10.0.0.1:53"), only(service, None));
     let server = Some(([10, 0, 0, 2].into(), None));
-    assert_eq!(of("-L -r 10.0.0.2 -c"), Connections { server, ..Connections::default() });
+    assert_eq!(of("-L -r 10.0.0.2 -c"), only(None, server));
     let view = ConnectionView::Sorted(ConnectionKey::Expires);
-    assert_eq!(of("-Lc -u 10.0.0.1:53 -r 10.0.0.2 --sort-by expires"), Connections { service, server, view });
+    assert_eq!(of("-Lc -u 10.0.0.1:53 -r 10.0.0.2 --sort-by expires"), Connections { view, ..only(service, server) });
     let view = ConnectionView::Counted(ConnectionKey::Client);
     assert_eq!(of("-L --count-by client -c"), Connections { view, ..Connections::default() });
 }
@@ -297,28 +298,35 @@ fn wide_listings_cut_nothing() {
 // ---- connections ----------------------------------------------------------------------------------------------------
 
 const CONNECTIONS: &str = "\
-Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData
-TCP 0A010101 D4FC 0A010102 0050 7F000001 1F90 TIME_WAIT       119
-TCP 0A010103 D4FC 0A010102 0050 7F000002 1F90 ESTABLISHED     899
-UDP 0A010103 D4FD 0A010102 0035 7F000001 0035 UDP             299
+Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Origin Expires
+TCP 0A010101 D4FC 0A010102 0050 7F000001 1F90 TIME_WAIT   LOCAL      119
+TCP 0A010103 D4FC 0A010102 0050 7F000002 1F90 ESTABLISHED SYNC       899
+UDP 0A010103 D4FD 0A010102 0035 7F000001 0035 UDP         LOCAL      299
+TCP 2001:0db8:0000:0000:0000:0000:0000:0001 E24F 2001:0db8:0000:0000:0000:0000:0000:0002 0050 \
+2001:0db8:0000:0000:0000:0000:0000:0003 1F90 ESTABLISHED SYNC        10
 ";
 
-/// The lines above, and one of IPv6.
-fn lines() -> String {
-    let ipv6 = "TCP 2001:0db8:0000:0000:0000:0000:0000:0001 E24F 2001:0db8:0000:0000:0000:0000:0000:0002 0050 \
-                2001:0db8:0000:0000:0000:0000:0000:0003 1F90 ESTABLISHED     10 sip call\"1\n";
-    CONNECTIONS.to_owned() + ipv6
+/// The same, with engine data of the last.
+const ENGINES: &str = "\
+Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData
+TCP 0A010101 D4FC 0A010102 0050 7F000001 1F90 TIME_WAIT       119
+TCP 2001:0db8:0000:0000:0000:0000:0000:0001 E24F 2001:0db8:0000:0000:0000:0000:0000:0002 0050 \
+2001:0db8:0000:0000:0000:0000:0000:0003 1F90 ESTABLISHED     10 sip call\"1\x1b[2J
+";
+
+fn engines() -> EngineTable {
+    EngineTable::read(ENGINES.as_bytes()).unwrap()
 }
 
-fn held(wanted: &Connections) -> Vec<Connection<'static>> {
+fn held(choice: &Choice) -> Vec<Connection> {
     let mut all = Vec::new();
-    connections::read(lines().as_bytes(), |connection| {
-        if connection.is_of(wanted) {
-            all.push(connection.clone().into_owned());
+    let skipped = read(CONNECTIONS.as_bytes(), |connection| {
+        if choice.has(connection) {
+            all.push(*connection);
         }
         Ok(())
-    })
-    .unwrap();
+    });
+    assert_eq!(skipped.unwrap().lines, 0);
     all
 }
 
@@ -337,12 +345,9 @@ fn connections_are_chosen_by_service_and_server() {
         (None, server(1, None), &[0xd4fc, 0xd4fd]),
         (None, server(1, Some(8080)), &[0xd4fc]),
     ] {
-        let wanted = Connections { service, server, ..Connections::default() };
-        let found: Vec<u16> = held(&wanted).iter().map(|connection| connection.source.1).collect();
-        assert_eq!(found, ports, "{wanted:?}");
-        let mut out = Vec::new();
-        connections::list(lines().as_bytes(), &mut out, &mut Labels::numeric(), false, &wanted).unwrap();
-        assert_eq!(String::from_utf8(out).unwrap().lines().count(), 2 + ports.len());
+        let choice = Choice { service, server };
+        let found: Vec<u16> = held(&choice).iter().map(|connection| connection.source.1).collect();
+        assert_eq!(found, ports, "{choice:?}");
     }
 }
 
@@ -354,15 +359,15 @@ fn connections_are_sorted_by_every_key() {
         (ConnectionKey::Client, [0xd4fc, 0xd4fc, 0xd4fd, 0xe24f]),
         (ConnectionKey::Expires, [0xe24f, 0xd4fc, 0xd4fd, 0xd4fc]),
     ] {
-        let mut all = held(&Connections::default());
+        let mut all = held(&Choice::default());
         all.sort_by(|a, b| a.order(b, key));
         assert_eq!(all.iter().map(|connection| connection.source.1).collect::<Vec<_>>(), ports, "{key:?}");
     }
 }
 
-fn counted(key: ConnectionKey) -> Vec<connections::Count> {
+fn counted(key: ConnectionKey) -> Vec<Count> {
     let mut counter = Counter::by(key);
-    held(&Connections::default()).iter().for_each(|connection| counter.add(connection));
+    held(&Choice::default()).iter().for_each(|connection| counter.add(connection));
     counter.counts()
 }
 
@@ -383,7 +388,8 @@ fn connections_are_counted_the_most_first() {
 
 #[test]
 fn connections_in_columns() {
-    let all = held(&Connections::default());
+    let engines = engines();
+    let all: Vec<_> = held(&Choice::default()).into_iter().map(|one| (one, engines.of(&one))).collect();
     let mut out = Vec::new();
     wide::connections(&mut out, &mut Labels::numeric(), &all, true).unwrap();
     boxed::connections(&mut out, &mut Labels::numeric(), &all, false, PLAIN).unwrap();
@@ -408,7 +414,7 @@ impl Read for Made {
         self.left -= 1;
         self.made.set(self.made.get() + 1);
         let number = self.left;
-        let line = format!("TCP {number:08X} D4FC 0A010102 0050 7F000001 1F90 ESTABLISHED     899\n");
+        let line = format!("TCP {number:08X} D4FC 0A010102 0050 7F000001 1F90 ESTABLISHED LOCAL      899\n");
         self.line = io::Cursor::new(line.into_bytes());
         self.line.read(buffer)
     }
@@ -442,10 +448,10 @@ fn connections_stream_as_json() {
     let source = Made { left: MANY + 1, made: made.clone(), line: io::Cursor::default() };
     let mut out = Behind { made: made.clone(), written: 0, most: 0 };
     let mut list = Stream::begin(&mut out, "connections", &[(); 0], false).unwrap();
-    connections::read(BufReader::with_capacity(BUFFER, source), |connection| {
-        list.element(&ConnectionDocument::from(connection))
-    })
-    .unwrap();
+    let skipped = read(BufReader::with_capacity(BUFFER, source), |connection| {
+        list.element(&ConnectionDocument::new(connection, None))
+    });
+    assert_eq!(skipped.unwrap().lines, 0);
     list.end().unwrap();
     // One more for the document itself; the first line is a header.
     assert_eq!((made.get(), out.written), (MANY + 1, MANY + 1));
@@ -472,15 +478,17 @@ fn table_document(services: &[TableService], pretty: bool) -> Value {
 
 #[test]
 fn every_document_is_as_the_schema_has_it() {
-    let all = held(&Connections::default());
+    let all = held(&Choice::default());
+    let engines = engines();
     for pretty in [false, true] {
         assert_eq!(table_document(&table(), pretty)["services"][0]["servers"][2]["upper_threshold"], 90);
         let connections = document("connections", pretty, |out, pretty| {
             let mut list = Stream::begin(out, "connections", &[(); 0], pretty)?;
-            all.iter().try_for_each(|connection| list.element(&ConnectionDocument::from(connection)))?;
+            all.iter().try_for_each(|one| list.element(&ConnectionDocument::new(one, engines.of(one))))?;
             list.end()
         });
-        assert_eq!(connections[3]["persistence_engine"]["data"], "call\"1");
+        assert_eq!(connections[3]["persistence_engine"]["data"], "call\"1\u{1b}[2J");
+        assert_eq!((&connections[2]["origin"], &connections[3]["origin"]), (&"local".into(), &"sync".into()));
         assert_eq!(connections[3]["client_address"], "2001:db8::1");
         for key in [ConnectionKey::State, ConnectionKey::Server, ConnectionKey::Client] {
             let counts = document("connection_counts", pretty, |out, pretty| {

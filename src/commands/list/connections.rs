@@ -1,51 +1,69 @@
 //! `-L -c`: all connections or some, as they come, sorted or counted.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::BufRead;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::labels;
 use crate::commands::{Output, terminal};
-use crate::grammar::{ConnectionKey, ConnectionView, Connections, Format, Listing};
+use crate::connections::{
+    Choice, Connection, ConnectionKey, Counter, ENGINE_PATH, EngineTable, PATH, Row, Skipped, open, read, rows,
+};
+use crate::grammar::{ConnectionView, Connections, Format, Listing};
 use crate::kernel::Client;
-use crate::view::connections::{self, Connection, Counter};
 use crate::view::json::{self, ConnectionCounts, ConnectionDocument};
-use crate::view::{Labels, boxed, wide};
+use crate::view::wide::WithData;
+use crate::view::{Labels, boxed, connections, wide};
 
-/// Bytes of the kernel's list read at once.
-const BUFFER: usize = 64 * 1024;
-
-/// The kernel's list of connections, of the network namespace we are in.
-pub(in crate::commands) fn kernel_list() -> io::Result<BufReader<File>> {
-    File::open(connections::PATH).map(|file| BufReader::with_capacity(BUFFER, file))
-}
+/// Connections whose names are looked up together.
+const LOOKED_UP_TOGETHER: usize = 16 * 1024;
 
 pub(super) fn list(client: &mut Client, listing: &Listing, wanted: &Connections, output: &mut Output) -> Result<()> {
     // Anybody may read the file; ipvsadm asks the kernel first, which answers root only.
     client.info()?;
-    let source = kernel_list().context(connections::PATH)?;
     let mut labels = labels(listing.numeric, listing.resolve_timeout);
-    match wanted.view {
-        ConnectionView::Counted(key) => count(source, listing, wanted, key, &mut labels, output),
-        ConnectionView::AsTheyCome => match listing.format {
-            // Line by line: there can be millions.
-            Format::Classic => Ok(connections::list(source, output, &mut labels, listing.engine_data, wanted)?),
-            Format::Json(json) => {
-                let mut list = json::Stream::begin(output, KIND, &NONE, json.pretty)?;
-                connections::read(source, |connection| match connection.is_of(wanted) {
-                    true => list.element(&ConnectionDocument::from(connection)),
-                    false => Ok(()),
-                })?;
-                Ok(list.end()?)
-            }
-            Format::Wide | Format::Table => show(&held(source, wanted)?, listing, &mut labels, output),
-        },
-        ConnectionView::Sorted(key) => {
-            let mut connections = held(source, wanted)?;
-            connections.sort_unstable_by(|a, b| a.order(b, key));
-            show(&connections, listing, &mut labels, output)
+    let choice = &wanted.choice;
+    if let ConnectionView::Counted(key) = wanted.view {
+        return count(listing, choice, key, &mut labels, output);
+    }
+    // JSON has everything, whatever columns are asked for.
+    let with_data = listing.engine_data || matches!(listing.format, Format::Json(_));
+    let engines = if with_data { EngineTable::of_kernel()? } else { EngineTable::default() };
+    report(ENGINE_PATH, engines.skipped());
+    let source = open()?;
+    let skipped = match (wanted.view, listing.format) {
+        (ConnectionView::Sorted(key), _) => {
+            let (mut all, skipped) = held(source, choice)?;
+            all.sort_unstable_by(|a, b| a.order(b, key));
+            show(&all, &engines, listing, &mut labels, output)?;
+            skipped
         }
+        (_, Format::Wide | Format::Table) => {
+            let (all, skipped) = held(source, choice)?;
+            show(&all, &engines, listing, &mut labels, output)?;
+            skipped
+        }
+        // Line by line: there can be millions.
+        (_, Format::Classic) if listing.numeric => numbers(source, choice, &engines, listing, output)?,
+        (_, Format::Classic) => names(source, choice, &engines, listing, &mut labels, output)?,
+        (_, Format::Json(json)) => {
+            let mut list = json::Stream::begin(output, KIND, &NONE, json.pretty)?;
+            let skipped = read(source, |connection| match choice.has(connection) {
+                true => list.element(&ConnectionDocument::new(connection, engines.of(connection))),
+                false => Ok(()),
+            })?;
+            list.end()?;
+            skipped
+        }
+    };
+    report(PATH, skipped);
+    Ok(())
+}
+
+/// Say how many lines of a list were skipped.
+pub(in crate::commands) fn report(path: &'static str, skipped: Skipped) {
+    if let Some(message) = skipped.message(path) {
+        say!("{message}");
     }
 }
 
@@ -53,29 +71,97 @@ pub(super) fn list(client: &mut Client, listing: &Listing, wanted: &Connections,
 const KIND: &str = "connections";
 const NONE: [(); 0] = [];
 
+/// The original's lines, by number.
+fn numbers(
+    source: impl BufRead,
+    choice: &Choice,
+    engines: &EngineTable,
+    listing: &Listing,
+    output: &mut Output,
+) -> Result<Skipped> {
+    connections::header(output, listing.engine_data)?;
+    let mut labels = Labels::numeric();
+    let all = *choice == Choice::ALL && !listing.engine_data;
+    let skipped = rows(source, |row| match row {
+        Row::Usual(usual) if all => connections::usual(output, usual),
+        row => {
+            let connection = &row.connection();
+            match choice.has(connection) {
+                true => connections::line(output, &mut labels, connection, engines.of(connection)),
+                false => Ok(()),
+            }
+        }
+    })?;
+    Ok(skipped)
+}
+
+/// The original's lines, with names.
+fn names(
+    source: impl BufRead,
+    choice: &Choice,
+    engines: &EngineTable,
+    listing: &Listing,
+    labels: &mut Labels,
+    output: &mut Output,
+) -> Result<Skipped> {
+    connections::header(output, listing.engine_data)?;
+    // Names are looked up together, so some connections have to wait for each other; all of them could be too many.
+    let mut waiting = Vec::new();
+    let mut write_waiting = |waiting: &mut Vec<Connection>| {
+        labels.look_up(waiting.iter().flat_map(addresses));
+        waiting
+            .drain(..)
+            .try_for_each(|connection| connections::line(output, labels, &connection, engines.of(&connection)))
+    };
+    let skipped = read(source, |connection| {
+        if choice.has(connection) {
+            waiting.push(*connection);
+        }
+        if waiting.len() < LOOKED_UP_TOGETHER { Ok(()) } else { write_waiting(&mut waiting) }
+    })?;
+    write_waiting(&mut waiting)?;
+    Ok(skipped)
+}
+
 /// The connections wanted, all at once.
-fn held(source: impl BufRead, wanted: &Connections) -> Result<Vec<Connection<'static>>> {
+fn held(source: impl BufRead, choice: &Choice) -> Result<(Vec<Connection>, Skipped)> {
     let mut all = Vec::new();
-    connections::read(source, |connection| {
-        if connection.is_of(wanted) {
-            all.push(connection.clone().into_owned());
+    let skipped = read(source, |connection| {
+        if choice.has(connection) {
+            all.push(*connection);
         }
         Ok(())
     })?;
-    Ok(all)
+    Ok((all, skipped))
 }
 
-fn show(all: &[Connection<'_>], listing: &Listing, labels: &mut Labels, output: &mut Output) -> Result<()> {
-    let addresses = all.iter().flat_map(|c| [c.source.0, c.virtual_address.0, c.destination.0]);
-    labels.look_up(addresses);
+fn addresses(connection: &Connection) -> [std::net::IpAddr; 3] {
+    [connection.source.0, connection.virtual_address.0, connection.destination.0]
+}
+
+fn show(
+    all: &[Connection],
+    engines: &EngineTable,
+    listing: &Listing,
+    labels: &mut Labels,
+    output: &mut Output,
+) -> Result<()> {
+    labels.look_up(all.iter().flat_map(addresses));
     let engine_data = listing.engine_data;
+    let with_data =
+        || all.iter().map(|connection| (*connection, engines.of(connection))).collect::<Vec<WithData<'_>>>();
     match listing.format {
-        Format::Classic => connections::list_of(all, output, labels, engine_data)?,
-        Format::Wide => wide::connections(output, labels, all, engine_data)?,
-        Format::Table => boxed::connections(output, labels, all, engine_data, terminal::canvas(listing.color))?,
+        Format::Classic => {
+            connections::header(output, engine_data)?;
+            all.iter().try_for_each(|one| connections::line(output, labels, one, engines.of(one)))?;
+        }
+        Format::Wide => wide::connections(output, labels, &with_data(), engine_data)?,
+        Format::Table => {
+            boxed::connections(output, labels, &with_data(), engine_data, terminal::canvas(listing.color))?;
+        }
         Format::Json(json) => {
             let mut list = json::Stream::begin(output, KIND, &NONE, json.pretty)?;
-            all.iter().try_for_each(|connection| list.element(&ConnectionDocument::from(connection)))?;
+            all.iter().try_for_each(|one| list.element(&ConnectionDocument::new(one, engines.of(one))))?;
             list.end()?;
         }
     }
@@ -83,16 +169,15 @@ fn show(all: &[Connection<'_>], listing: &Listing, labels: &mut Labels, output: 
 }
 
 fn count(
-    source: impl BufRead,
     listing: &Listing,
-    wanted: &Connections,
+    choice: &Choice,
     key: ConnectionKey,
     labels: &mut Labels,
     output: &mut Output,
 ) -> Result<()> {
     let mut counter = Counter::by(key);
-    connections::read(source, |connection| {
-        if connection.is_of(wanted) {
+    let skipped = read(open()?, |connection| {
+        if choice.has(connection) {
             counter.add(connection);
         }
         Ok(())
@@ -106,5 +191,6 @@ fn count(
             json::write(output, "connection_counts", &ConnectionCounts::new(key, &counts), json.pretty)?;
         }
     }
+    report(PATH, skipped);
     Ok(())
 }

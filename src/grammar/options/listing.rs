@@ -1,7 +1,6 @@
 //! Listings: what is listed, which of it, in which columns, order and form.
 
-use std::net::IpAddr;
-
+use crate::connections::{Choice, ConnectionKey};
 use crate::grammar::check::OptionSet;
 use crate::grammar::error::{Error, usage};
 use crate::grammar::line::{Line, set, words_of};
@@ -235,17 +234,15 @@ pub enum Subject {
 /// Which connections, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connections {
-    /// Only those to this virtual service, which has an address; port 0 is any port.
-    pub service: Option<ServiceKey>,
-    /// Only those to this real server, at this port or at any.
-    pub server: Option<(IpAddr, Option<u16>)>,
+    /// Only these.
+    pub choice: Choice,
     /// What becomes of them.
     pub view: ConnectionView,
 }
 
 impl Connections {
     /// All of them, in the kernel's order.
-    pub const ALL: Self = Self { service: None, server: None, view: ConnectionView::AsTheyCome };
+    pub const ALL: Self = Self { choice: Choice::ALL, view: ConnectionView::AsTheyCome };
 }
 
 impl Default for Connections {
@@ -264,19 +261,6 @@ pub enum ConnectionView {
     Sorted(ConnectionKey),
     /// They are counted (`--count-by`).
     Counted(ConnectionKey),
-}
-
-/// What connections are sorted or counted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConnectionKey {
-    /// The kernel's state of it.
-    State,
-    /// The real server's address and port.
-    Server,
-    /// The client's address; sorted, with its port.
-    Client,
-    /// The time until it is forgotten. Nothing is counted by it.
-    Expires,
 }
 
 /// The columns of a listing of services.
@@ -373,7 +357,8 @@ pub(in crate::grammar) fn list(line: &mut Line<'_>) -> Result<Request, Error> {
                      --sctp-service or -r",
                 ));
             }
-            (Subject::Connections(Connections { service, server: line.server.name, ..connections }), COUNTED)
+            let choice = Choice { service, server: line.server.name };
+            (Subject::Connections(Connections { choice, ..connections }), COUNTED)
         }
         Subject::Timeouts | Subject::Daemons => (listing.subject, OF_SERVERS),
         Subject::Table | Subject::Service(_) => (service.map_or(Subject::Table, Subject::Service), OptionSet::NONE),

@@ -11,7 +11,7 @@ pub(super) mod service;
 
 pub use common::{LOCK_WAIT_DEFAULT, LOCK_WAIT_MAXIMUM, RESOLVE_TIMEOUT_DEFAULT};
 pub use drain::{Drain, Drained};
-pub use listing::{ColorWhen, Columns, ConnectionKey, ConnectionView, Connections, Format, Json, Listing, Subject};
+pub use listing::{ColorWhen, Columns, ConnectionView, Connections, Format, Json, Listing, Subject};
 pub use rules::{Replace, Restore, RestoreMode, Save};
 
 use super::table::OptionSpec;

@@ -1,18 +1,19 @@
 //! Connections: each by itself, or counted.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::grammar::ConnectionKey;
-use crate::view::connections::{Connection, Count, Counted};
+use crate::connections::{Connection, ConnectionKey, Count, Counted, EngineData};
 
 /// A connection.
 #[derive(Debug, Serialize)]
 pub struct ConnectionDocument<'l> {
     protocol: String,
-    state: &'l str,
-    expires_seconds: u64,
+    state: Cow<'l, str>,
+    origin: &'static str,
+    expires_seconds: u32,
     client_address: IpAddr,
     client_port: u16,
     virtual_address: IpAddr,
@@ -24,15 +25,18 @@ pub struct ConnectionDocument<'l> {
 
 #[derive(Debug, Serialize)]
 struct EngineDocument<'l> {
-    name: &'l str,
-    data: &'l str,
+    name: Cow<'l, str>,
+    data: Cow<'l, str>,
 }
 
-impl<'l> From<&'l Connection<'_>> for ConnectionDocument<'l> {
-    fn from(connection: &'l Connection<'_>) -> Self {
+impl<'l> ConnectionDocument<'l> {
+    /// This one, with the data of its persistence engine.
+    #[must_use]
+    pub fn new(connection: &'l Connection, engine: Option<&'l EngineData>) -> Self {
         Self {
-            protocol: connection.protocol.to_ascii_lowercase(),
-            state: &connection.state,
+            protocol: connection.protocol.text().to_ascii_lowercase(),
+            state: connection.state.text(),
+            origin: connection.origin.name(),
             expires_seconds: connection.expires,
             client_address: connection.source.0,
             client_port: connection.source.1,
@@ -40,7 +44,8 @@ impl<'l> From<&'l Connection<'_>> for ConnectionDocument<'l> {
             virtual_port: connection.virtual_address.1,
             server_address: connection.destination.0,
             server_port: connection.destination.1,
-            persistence_engine: connection.engine.as_ref().map(|(name, data)| EngineDocument { name, data }),
+            persistence_engine: engine
+                .map(|engine| EngineDocument { name: engine.name.text(), data: String::from_utf8_lossy(&engine.data) }),
         }
     }
 }
@@ -64,7 +69,7 @@ struct CountDocument<'c> {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum CountedDocument<'c> {
-    State { state: &'c str },
+    State { state: Cow<'c, str> },
     Client { client_address: IpAddr },
     Server { server_address: IpAddr, server_port: u16 },
 }
@@ -91,7 +96,7 @@ impl<'c> ConnectionCounts<'c> {
 impl<'c> From<&'c Counted> for CountedDocument<'c> {
     fn from(of: &'c Counted) -> Self {
         match of {
-            Counted::State(state) => Self::State { state },
+            Counted::State(state) => Self::State { state: state.text() },
             Counted::Client(address) => Self::Client { client_address: *address },
             Counted::Server(address, port) => Self::Server { server_address: *address, server_port: *port },
         }

@@ -1,0 +1,77 @@
+//! Text from outside, made safe to print: names of hosts, files, interfaces, words of rules, data of persistence engines.
+//!
+//! A terminal takes control characters for commands, and a newline would look like a line of ours. So each byte of such a
+//! character is written as `\x1b`, and so are bytes that are not UTF-8. Everything else stays as it is, backslashes included.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Whether a terminal could take this character for a command, for the end of a line, or show others in another order
+/// because of it (bidirectional formatting, Unicode Standard Annex 9).
+const fn is_unsafe(letter: char) -> bool {
+    matches!(letter,
+        '\0'..='\x1f' | '\x7f'..='\u{9f}'
+        | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        | '\u{2028}' | '\u{2029}')
+}
+
+/// This text in one line, safe to print.
+#[must_use]
+pub fn escaped(text: &(impl AsRef<[u8]> + ?Sized)) -> Cow<'_, str> {
+    escape(text.as_ref(), |_| false)
+}
+
+/// As [`escaped`], of lines that are ours: newlines stay.
+#[must_use]
+pub fn escaped_lines(text: &(impl AsRef<[u8]> + ?Sized)) -> Cow<'_, str> {
+    escape(text.as_ref(), |letter| letter == '\n')
+}
+
+fn escape(text: &[u8], stays: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let is_safe = |letter: char| !is_unsafe(letter) || stays(letter);
+    if let Ok(text) = std::str::from_utf8(text)
+        && text.chars().all(is_safe)
+    {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for chunk in text.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            if is_safe(letter) {
+                safe.push(letter);
+            } else {
+                push_bytes(&mut safe, letter.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+        push_bytes(&mut safe, chunk.invalid());
+    }
+    Cow::Owned(safe)
+}
+
+fn push_bytes(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        // Writing to memory cannot fail.
+        let _ = write!(text, "\\x{byte:02x}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_written_as_their_bytes() {
+        assert_eq!(escaped("\x1b[2J\x07\r\n\t\0\x7f"), r"\x1b[2J\x07\x0d\x0a\x09\x00\x7f");
+        assert_eq!(escaped("\u{9b}31m\u{85}"), r"\xc2\x9b31m\xc2\x85");
+        assert_eq!(escaped("abc\u{202e}fed\u{2069}"), r"abc\xe2\x80\xaefed\xe2\x81\xa9");
+        assert_eq!(escaped(b"caf\xe9 \xff\xfe"), r"caf\xe9 \xff\xfe");
+        assert_eq!(escaped_lines("one\ntwo\r\n"), "one\ntwo\\x0d\n");
+    }
+
+    #[test]
+    fn other_text_stays_as_it_is() {
+        for text in ["", "eth0", r"dev-sda\x2d1", "zwölf Bäume", "中文 🦀", "a b"] {
+            assert!(matches!(escaped(text), Cow::Borrowed(same) if same == text), "{text}");
+        }
+    }
+}
