@@ -6,7 +6,7 @@ mod completions;
 mod examples;
 mod man;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
@@ -155,8 +155,8 @@ fn bash_completes_options_and_their_words() {
 #[test]
 fn what_the_manual_and_the_readme_show_can_be_typed() {
     let pages = pages().into_iter().map(|page| (man::plain(&man_page(&page)), page, (".EX", ".EE")));
-    let documents =
-        ["README.md", "docs/high-availability.md"].map(|name| (read(name), name.to_owned(), ("```", "```")));
+    let documents = ["README.md", "docs/install.md", "docs/high-availability.md"]
+        .map(|name| (read(name), name.to_owned(), ("```", "```")));
     for (text, name, block) in pages.chain(documents) {
         let examples = examples::command_lines(&text, block);
         let least = if ["README.md", "ipvsadm-rs.8"].contains(&name.as_str()) { 10 } else { 0 };
@@ -167,11 +167,34 @@ fn what_the_manual_and_the_readme_show_can_be_typed() {
     }
 }
 
+/// A README is read from top to bottom in three minutes.
 #[test]
-fn the_readme_s_rust_is_the_library_s_tested_example() {
-    let readme = read("README.md");
-    let (_, rest) = readme.split_once("```rust\n").expect("README.md has no Rust in it");
-    let (example, _) = rest.split_once("```").expect("README.md has a block without an end");
-    let library = read("src/lib.rs").replace("//! ", "").replace("//!", "");
-    assert!(library.contains(example), "not in the documentation of src/lib.rs:\n{example}");
+fn the_readme_has_at_most_200_lines() {
+    assert!(read("README.md").lines().count() <= 200);
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut links = 0;
+    for document in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "BENCHMARKS.md",
+        "docs/install.md",
+        "docs/lab.md",
+        "docs/reliability.md",
+        "docs/high-availability.md",
+    ] {
+        let folder = root.join(document);
+        let folder = folder.parent().unwrap_or(root);
+        for link in read(document).split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            if !link.is_empty() && !link.contains("://") {
+                assert!(folder.join(link).exists(), "{document}: {link} is not there");
+                links += 1;
+            }
+        }
+    }
+    assert!(links > 20, "only {links} links were found");
 }
