@@ -1,4 +1,4 @@
-//! The programs in `examples/`, run on a real kernel: what they print, and what the table is afterwards.
+//! The programs in `crates/ipvs/examples/`, run on a real kernel: what they print, and what the table is afterwards.
 
 use std::process::{Command, Output};
 use std::{env, str};
@@ -17,12 +17,12 @@ fn trials() -> Result<Vec<Trial>> {
     Ok(vec![trial("services are added, listed and watched", run)])
 }
 
-/// Runs an example, which `cargo test` builds beside the tests.
+/// Runs an example, which `cargo test` without `--test` builds beside the tests.
 fn example(name: &str, words: &[&str]) -> Result<Output> {
     let this = env::current_exe()?;
     let folder = this.ancestors().nth(2).context("no folder of examples")?.join("examples");
     let output = Command::new(folder.join(name)).args(words).output();
-    output.with_context(|| format!("examples/{name}.rs; cargo build --examples builds it"))
+    output.with_context(|| format!("{name}: cargo build --examples builds it"))
 }
 
 fn printed(output: &Output) -> Result<&str> {

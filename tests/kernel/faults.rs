@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use ipvsadm_rs::host::module;
 use ipvsadm_rs::kernel::{Client, Error, Netlink, Refusal, Transport, system_message};
 use ipvsadm_rs::model::{Change, Family, SchedulerName, Service, ServiceFlags, ServiceKey};
+use netlink_exchange::Error as Cause;
 use nix::errno::Errno;
 
 use crate::strategies::rules_of;
@@ -218,7 +219,7 @@ fn a_failing_receive() -> Result<()> {
             if times == 1 { failed(errno) } else { receive(buffer) }
         })?;
         match client.services() {
-            Err(error @ Error::Socket { .. }) => {
+            Err(error @ Error::Netlink(Cause::Socket { .. })) => {
                 let text = error.to_string();
                 ensure!(text == format!("netlink receive: {}", system_message(&errno.into())), "{text}");
             }
@@ -236,14 +237,14 @@ fn a_failing_send() -> Result<()> {
         let mut client =
             client(move |number, _| (number > 1).then(|| failed(errno)), |_, buffer, receive| receive(buffer))?;
         let outcome = client.change(&Change::AddService(mark(1)));
-        ensure!(matches!(outcome, Err(Error::Socket { doing: "netlink send", .. })), "{outcome:?}");
+        ensure!(matches!(outcome, Err(Error::Netlink(Cause::Socket { doing: "netlink send", .. }))), "{outcome:?}");
         let mut refused = 0;
         let mut batch = client.batch(|_: u32, _: Refusal| refused += 1)?;
         for number in 1..=10 {
             batch.push(number, &Change::AddService(mark(number)))?;
         }
         let outcome = batch.finish();
-        ensure!(matches!(outcome, Err(Error::Socket { doing: "netlink send", .. })), "{outcome:?}");
+        ensure!(matches!(outcome, Err(Error::Netlink(Cause::Socket { doing: "netlink send", .. }))), "{outcome:?}");
         ensure!(refused == 0, "what was not sent was not refused");
     }
     ensure_marks(0)
@@ -253,7 +254,7 @@ fn half_a_send() -> Result<()> {
     let mut client =
         client(|number, bytes| (number > 1).then_some(Ok(bytes.len() / 2)), |_, buffer, receive| receive(buffer))?;
     let outcome = client.change(&Change::AddService(mark(1)));
-    ensure!(matches!(outcome, Err(Error::Socket { doing: "netlink send", .. })), "{outcome:?}");
+    ensure!(matches!(outcome, Err(Error::Netlink(Cause::Socket { doing: "netlink send", .. }))), "{outcome:?}");
     ensure_marks(0)
 }
 
@@ -276,7 +277,11 @@ fn cut_replies() -> Result<()> {
             Ok(if number == CONNECTED + 1 { spoil(buffer, length) } else { length })
         })?;
         let outcome = client.services();
-        ensure!(matches!(outcome, Err(Error::Wire(_))), "{at}: {:?}", outcome.map(|services| services.len()));
+        ensure!(
+            matches!(outcome, Err(Error::Netlink(Cause::Wire(_)))),
+            "{at}: {:?}",
+            outcome.map(|services| services.len())
+        );
         ensure!(client.services()?.len() == 20, "{at}: services are missing afterwards");
     }
     Ok(())
@@ -314,13 +319,13 @@ fn missing_answers() -> Result<()> {
         |number, buffer, receive| if number > CONNECTED { failed(Errno::EAGAIN) } else { receive(buffer) },
     )?;
     let outcome = client.services();
-    ensure!(matches!(outcome, Err(Error::NoAnswer)), "{outcome:?}");
+    ensure!(matches!(outcome, Err(Error::Netlink(Cause::NoAnswer))), "{outcome:?}");
     let outcome = client.change(&Change::AddService(mark(1)));
-    ensure!(matches!(outcome, Err(Error::NoAnswer)), "{outcome:?}");
+    ensure!(matches!(outcome, Err(Error::Netlink(Cause::NoAnswer))), "{outcome:?}");
     let mut batch = client.batch(|_: (), _: Refusal| ())?;
     batch.push((), &Change::AddService(mark(2)))?;
     let outcome = batch.finish();
-    ensure!(matches!(outcome, Err(Error::NoAnswer)), "{outcome:?}");
+    ensure!(matches!(outcome, Err(Error::Netlink(Cause::NoAnswer))), "{outcome:?}");
     Ok(())
 }
 

@@ -1,4 +1,67 @@
-//! IPVS, the Linux virtual server, administered from Rust.
+//! IPVS, the load balancer in the Linux kernel: read and change its table of virtual services over generic netlink.
+//!
+//! ```no_run
+//! use ipvs_client::{Client, Destination, Service, scheduler};
+//!
+//! let mut client = Client::connect()?;
+//! let web = Service::tcp([192, 0, 2, 1], 80, scheduler::WRR).persistent(300);
+//! client.add_service(&web)?;
+//! client.add_destination(&web.key, &Destination::direct([10, 0, 0, 1], 80).weight(3))?;
+//!
+//! for service in client.table()?.services {
+//!     println!("{}: {} servers", service.entry.service.key, service.destinations.len());
+//! }
+//! # Ok::<(), ipvs_client::Error>(())
+//! ```
+//!
+//! # Where to begin
+//!
+//! | what you want | where it is |
+//! |---|---|
+//! | read the table, counters, timeouts and daemons | [`Client::table`], [`Client::timeouts`], [`Client::daemons`] |
+//! | make one change | [`Client::add_service`] and the like, or [`Client::change`] with a [`Change`] |
+//! | make many changes | [`Client::batch`] |
+//! | describe a service or server | [`Service::tcp`], [`Destination::direct`] |
+//! | find out what differs, and the fewest changes | [`plan::difference`] |
+//! | read the connections | [`connections::read`] |
+//! | find out why the kernel refused | [`Error::Refused`], [`Refusal`] |
+//!
+//! Services and servers are called what [`ServiceKey`] and [`DestinationKey`] are as text, which can be read back:
+//!
+//! ```
+//! use ipvs_client::{DestinationKey, ServiceKey};
+//!
+//! let service: ServiceKey = "TCP 192.0.2.1:80".parse()?;
+//! assert_eq!(service, ServiceKey::tcp([192, 0, 2, 1], 80));
+//! let server: DestinationKey = "[2001:db8::2]:80".parse()?;
+//! assert_eq!(server.to_string(), "[2001:db8::2]:80");
+//! # Ok::<(), ipvs_client::BadKey>(())
+//! ```
+//!
+//! # What it takes
+//!
+//! Everything over netlink takes the capability `CAP_NET_ADMIN` in the user namespace that owns the network namespace, and
+//! is an [`Error::NotPermitted`] without it. The kernel's module `ip_vs` has to be loaded (`modprobe ip_vs`): this library
+//! does not start other programs, and reports [`Error::NotLoaded`].
+//!
+//! A [`Client`] speaks to the IPVS of the network namespace that its thread is in when it connects, and the thread has to
+//! stay there. It does not wait for anything but the kernel, which answers at once, so there is no async version.
+//!
+//! Tested on Linux 6.1, 6.12 and 7.2.
+//!
+//! # Versions
+//!
+//! Rust 1.91 is the oldest compiler. A newer one may be needed by a new minor version, not by a patch.
+//!
+//! Versions are those of [Semantic Versioning](https://semver.org/spec/v2.0.0.html). While this is 0.x, a new minor version
+//! may break what is public, and the changelog says how.
+//!
+//! What grows with IPVS is `#[non_exhaustive]`: structures such as [`Service`], [`Destination`] and [`Daemon`] are made by
+//! their functions, and then changed by their fields or methods; enumerations such as [`Change`], [`Tunnel`] and [`Error`]
+//! are matched with a `_`. What cannot grow without being another thing is not: [`ServiceKey`], [`DestinationKey`],
+//! [`Protocol`], [`Family`], [`Forwarding`].
+//!
+//! What is hidden from this documentation is there for the tests of this library and can change at any time.
 
 // What comes from outside is never trusted to be right. In tests a panic is an answer.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
@@ -7,3 +70,19 @@ pub mod connections;
 pub mod kernel;
 pub mod model;
 pub mod plan;
+
+#[doc(hidden)]
+pub use kernel::decode;
+pub use kernel::{Asked, Batch, Client, Errno, Error, Refusal};
+pub use model::{
+    BadKey, BadName, Change, Checksum, Counters, Daemon, DaemonRole, Destination, DestinationEntry, DestinationKey,
+    Detail, Family, Forwarding, HashTable, HashTables, Info, InterfaceName, Name, Netmask, Persistence, Protocol,
+    Rates, SchedulerName, Service, ServiceEntry, ServiceFlags, ServiceKey, Statistics, Table, TableService, Timeouts,
+    Tunnel, scheduler,
+};
+#[doc(hidden)]
+pub use netlink_exchange as netlink;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

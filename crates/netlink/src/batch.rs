@@ -58,7 +58,7 @@ impl<'c, T> Batch<'c, T> {
         let socket = self.connection.own_socket()?;
         let port = socket.port();
         socket.finish_answer();
-        socket.send(self.writer.as_bytes())?;
+        socket.send(&self.writer)?;
         socket.unfinished = true;
         loop {
             for message in Messages::new(socket.receive()?) {

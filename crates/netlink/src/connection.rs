@@ -303,7 +303,7 @@ impl Connection {
         let writer = std::mem::take(&mut self.writer);
         let outcome = self.socket(part).and_then(|socket| {
             socket.finish_answer();
-            socket.send(writer.as_bytes())
+            socket.send(&writer)
         });
         self.writer = writer;
         outcome

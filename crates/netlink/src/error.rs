@@ -12,7 +12,16 @@ pub struct Errno(i32);
 macro_rules! numbers {
     ($($name:ident $text:literal,)*) => {
         impl Errno {
-            $(#[doc = $text] pub const $name: Self = Self(nix::errno::Errno::$name as i32);)*
+            $(#[doc = $text] pub const $name: Self = Self(libc::$name);)*
+        }
+
+        impl fmt::Debug for Errno {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match *self {
+                    $(Self::$name => f.write_str(stringify!($name)),)*
+                    Self(number) => write!(f, "Errno({number})"),
+                }
+            }
         }
     };
 }
@@ -55,15 +64,6 @@ impl Errno {
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&system_message(&(*self).into()))
-    }
-}
-
-impl fmt::Debug for Errno {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match nix::errno::Errno::from_raw(self.0) {
-            nix::errno::Errno::UnknownErrno => write!(f, "Errno({})", self.0),
-            known => known.fmt(f),
-        }
     }
 }
 
@@ -122,6 +122,8 @@ pub enum Error {
     Unsettled,
     /// The kernel did not answer.
     NoAnswer,
+    /// The request does not fit into a message, and was not sent.
+    TooLong,
 }
 
 impl Error {
@@ -153,6 +155,7 @@ impl fmt::Display for Error {
             Self::Wire(error) => write!(f, "the kernel's answer cannot be read: {error}"),
             Self::Unsettled => f.write_str("another program keeps changing what is read; try again"),
             Self::NoAnswer => f.write_str("the kernel sent no answer"),
+            Self::TooLong => f.write_str("the request is too long for netlink"),
         }
     }
 }

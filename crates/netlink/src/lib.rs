@@ -54,3 +54,7 @@ pub use connection::{Connection, Next, Request};
 pub use error::{Errno, Error, Refusal, system_message};
 pub use socket::{Netlink, Part, Protocol, Transport};
 pub use wire::{Attribute, Attributes, Message, Messages, WireError, Writer};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

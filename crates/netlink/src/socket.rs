@@ -1,15 +1,11 @@
 //! The netlink socket: bytes out, whole replies in.
 
 use std::io;
-use std::os::fd::AsRawFd;
 
-use neli::consts::socket::{Msg, NlFamily};
-use neli::socket::NlSocket;
-use neli::utils::Groups;
-use nix::sys::socket::{NetlinkAddr, connect};
+use netlink_sys::{Socket as RawSocket, SocketAddr, protocols};
 
 use crate::error::Error;
-use crate::wire::WireError;
+use crate::wire::{WireError, Writer};
 
 /// A protocol of netlink: what a socket is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,13 +21,13 @@ pub enum Protocol {
     Generic,
 }
 
-impl From<Protocol> for NlFamily {
-    fn from(protocol: Protocol) -> Self {
-        match protocol {
-            Protocol::Route => Self::Route,
-            Protocol::SocketDiagnosis => Self::SockOrInetDiag,
-            Protocol::Netfilter => Self::Netfilter,
-            Protocol::Generic => Self::Generic,
+impl Protocol {
+    const fn number(self) -> isize {
+        match self {
+            Self::Route => protocols::NETLINK_ROUTE,
+            Self::SocketDiagnosis => protocols::NETLINK_SOCK_DIAG,
+            Self::Netfilter => protocols::NETLINK_NETFILTER,
+            Self::Generic => protocols::NETLINK_GENERIC,
         }
     }
 }
@@ -65,7 +61,7 @@ impl Part {
 
 /// Room for the errors of a whole batch, each of which costs the kernel about 1 KiB of the receive buffer. The kernel
 /// doubles it and caps it by `net.core.rmem_max`.
-const RECEIVE_QUEUE: usize = 1024 * 1024;
+const RECEIVE_QUEUE: libc::c_int = 1024 * 1024;
 
 /// What carries bytes to the kernel and back: its netlink socket, or in tests one that fails as asked.
 pub trait Transport {
@@ -95,7 +91,7 @@ pub trait Transport {
 
 /// A netlink socket that is connected to the kernel.
 pub struct Netlink {
-    socket: NlSocket,
+    socket: RawSocket,
     port: u32,
 }
 
@@ -113,12 +109,12 @@ impl Netlink {
     /// # Errors
     /// As socket(2), bind(2) and connect(2).
     pub fn open(protocol: Protocol) -> io::Result<Self> {
-        let socket = NlSocket::connect(protocol.into(), None, Groups::empty())?;
+        let mut socket = RawSocket::new(protocol.number())?;
+        let port = socket.bind_auto()?.port_number();
         // Connected to the kernel (port 0), the socket takes messages from no other sender.
-        connect(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
+        socket.connect(&SocketAddr::new(0, 0))?;
         // Kernels before 4.12 do not have extended acknowledgements.
-        let _ = socket.enable_ext_ack(true);
-        let port = socket.pid()?;
+        let _ = socket.set_ext_ack(true);
         Ok(Self { socket, port })
     }
 }
@@ -129,16 +125,16 @@ impl Transport for Netlink {
     }
 
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.send(bytes, Msg::empty())
+        self.socket.send(bytes, 0)
     }
 
-    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn receive(&mut self, mut buffer: &mut [u8]) -> io::Result<usize> {
         // With MSG_TRUNC the length is that of the message, however much of it there was room for.
-        self.socket.recv(buffer, Msg::DONTWAIT | Msg::TRUNC).map(|(length, _)| length)
+        self.socket.recv(&mut buffer, libc::MSG_DONTWAIT | libc::MSG_TRUNC)
     }
 
     fn expect_many(&mut self) -> io::Result<()> {
-        self.socket.set_recv_buffer_size(RECEIVE_QUEUE)
+        self.socket.set_rx_buf_sz(RECEIVE_QUEUE)
     }
 }
 
@@ -182,7 +178,11 @@ impl Socket {
     }
 
     /// Send these messages to the kernel. It works through them before this returns.
-    pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) fn send(&mut self, messages: &Writer) -> Result<(), Error> {
+        if messages.is_too_long() {
+            return Err(Error::TooLong);
+        }
+        let bytes = messages.as_bytes();
         loop {
             match self.inner.send(bytes) {
                 Ok(sent) if sent == bytes.len() => return Ok(()),

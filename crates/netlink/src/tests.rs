@@ -187,6 +187,30 @@ fn no_answer_is_an_error() {
     assert!(matches!(connection.ask(REQUEST, |_| {}), Err(Error::NoAnswer)));
 }
 
+#[test]
+fn what_is_too_long_for_an_attribute_is_not_sent() {
+    let mut connection = over(|_| vec![vec![Reply::error(0)]]);
+    let text = vec![b'a'; 0x10000];
+    for written in [0xfff0, 0x10000] {
+        let part = |writer: &mut Writer| {
+            let nest = writer.nest(1);
+            writer.bytes(2, &text[..written - 8]);
+            writer.u8(3, 0);
+            writer.end_nest(nest);
+        };
+        let outcome = connection.ask(REQUEST, part);
+        match written {
+            0x10000 => assert!(matches!(outcome, Err(Error::TooLong)), "{outcome:?}"),
+            _ => outcome.unwrap(),
+        }
+    }
+    let mut batch = connection.batch().unwrap();
+    let _ = batch.push((), REQUEST, |writer| writer.string(1, &text));
+    assert!(matches!(batch.flush(|(), _| {}), Err(Error::TooLong)));
+    // And the next one is.
+    connection.ask(REQUEST, |writer| writer.string(1, b"short")).unwrap();
+}
+
 /// The kernel of this machine: `RTM_GETLINK` of the loopback interface, which is number 1.
 #[test]
 fn the_kernel_answers() {

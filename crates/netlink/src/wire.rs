@@ -85,13 +85,14 @@ pub struct Mark(usize);
 #[derive(Debug, Default)]
 pub struct Writer {
     bytes: Vec<u8>,
+    too_long: bool,
 }
 
 impl Writer {
     /// An empty buffer with room for this many bytes.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { bytes: Vec::with_capacity(capacity) }
+        Self { bytes: Vec::with_capacity(capacity), too_long: false }
     }
 
     /// All messages written so far.
@@ -103,6 +104,13 @@ impl Writer {
     /// Forget everything, keep the room.
     pub fn clear(&mut self) {
         self.bytes.clear();
+        self.too_long = false;
+    }
+
+    /// Whether an attribute was longer than the 64 KiB that one can be: then what was written must not be sent.
+    #[must_use]
+    pub const fn is_too_long(&self) -> bool {
+        self.too_long
     }
 
     /// Begin a generic netlink message.
@@ -152,11 +160,11 @@ impl Writer {
     /// End the nest begun at `mark`.
     #[inline]
     pub fn end_nest(&mut self, mark: Mark) {
-        let length = (self.bytes.len() - mark.0) as u16;
+        let length = self.length(self.bytes.len() - mark.0);
         self.bytes[mark.0..mark.0 + 2].copy_from_slice(&length.to_ne_bytes());
     }
 
-    /// An attribute of raw bytes. Ours are addresses and names: at most a few dozen bytes.
+    /// An attribute of raw bytes.
     #[inline]
     pub fn bytes(&mut self, kind: u16, payload: &[u8]) {
         self.attribute(kind, payload.len());
@@ -210,8 +218,17 @@ impl Writer {
 
     #[inline]
     fn attribute(&mut self, kind: u16, payload: usize) {
-        self.bytes.extend_from_slice(&((ATTRIBUTE_HEADER + payload) as u16).to_ne_bytes());
+        let length = self.length(ATTRIBUTE_HEADER + payload);
+        self.bytes.extend_from_slice(&length.to_ne_bytes());
         self.bytes.extend_from_slice(&kind.to_ne_bytes());
+    }
+
+    #[inline]
+    fn length(&mut self, length: usize) -> u16 {
+        u16::try_from(length).unwrap_or_else(|_| {
+            self.too_long = true;
+            0
+        })
     }
 
     #[inline]

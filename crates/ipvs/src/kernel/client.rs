@@ -7,8 +7,8 @@ use super::decode;
 use super::encode;
 use super::error::{Asked, Error, Refusal};
 use crate::model::{
-    Change, Daemon, DaemonRole, Destination, DestinationEntry, Detail, Family, Info, Service, ServiceEntry, ServiceKey,
-    Table, TableService, Timeouts,
+    Change, Daemon, DaemonRole, Destination, DestinationEntry, DestinationKey, Detail, Family, Info, InterfaceName,
+    Service, ServiceEntry, ServiceKey, Table, TableService, Timeouts,
 };
 
 /// How often a dump that changed under our eyes is read again.
@@ -89,6 +89,102 @@ impl Client {
     /// The kernel refuses it; or netlink fails.
     pub fn change(&mut self, change: &Change) -> Result<(), Error> {
         self.ipvs().change(change)
+    }
+
+    /// Add a service.
+    ///
+    /// # Errors
+    /// There is one of this key; the kernel knows no such scheduler; or as [`Client::change`].
+    pub fn add_service(&mut self, service: &Service) -> Result<(), Error> {
+        self.change(&Change::AddService(*service))
+    }
+
+    /// Change a service: all of it but its key.
+    ///
+    /// # Errors
+    /// There is no such service, or scheduler; or as [`Client::change`].
+    pub fn edit_service(&mut self, service: &Service) -> Result<(), Error> {
+        self.change(&Change::EditService(*service))
+    }
+
+    /// Delete a service, with its servers.
+    ///
+    /// # Errors
+    /// There is no such service; or as [`Client::change`].
+    pub fn delete_service(&mut self, service: &ServiceKey) -> Result<(), Error> {
+        self.change(&Change::DeleteService(*service))
+    }
+
+    /// Add a server to a service.
+    ///
+    /// # Errors
+    /// There is no such service, or it has this server; or as [`Client::change`].
+    pub fn add_destination(&mut self, service: &ServiceKey, destination: &Destination) -> Result<(), Error> {
+        self.change(&Change::AddDestination(*service, *destination))
+    }
+
+    /// Change a server of a service: all of it but its key.
+    ///
+    /// # Errors
+    /// There is no such service, or it does not have this server; or as [`Client::change`].
+    pub fn edit_destination(&mut self, service: &ServiceKey, destination: &Destination) -> Result<(), Error> {
+        self.change(&Change::EditDestination(*service, *destination))
+    }
+
+    /// Delete a server of a service.
+    ///
+    /// # Errors
+    /// There is no such service, or it does not have this server; or as [`Client::change`].
+    pub fn delete_destination(&mut self, service: &ServiceKey, destination: &DestinationKey) -> Result<(), Error> {
+        self.change(&Change::DeleteDestination(*service, *destination))
+    }
+
+    /// Delete all services, with their servers.
+    ///
+    /// # Errors
+    /// As [`Client::change`].
+    pub fn flush(&mut self) -> Result<(), Error> {
+        self.change(&Change::Flush)
+    }
+
+    /// Set the counters of all services and servers to 0.
+    ///
+    /// # Errors
+    /// As [`Client::change`].
+    pub fn zero(&mut self) -> Result<(), Error> {
+        self.change(&Change::Zero(None))
+    }
+
+    /// Set the counters of a service and its servers to 0.
+    ///
+    /// # Errors
+    /// There is no such service; or as [`Client::change`].
+    pub fn zero_service(&mut self, service: &ServiceKey) -> Result<(), Error> {
+        self.change(&Change::Zero(Some(*service)))
+    }
+
+    /// Set the timeouts of connections; those that are 0 stay as they are.
+    ///
+    /// # Errors
+    /// As [`Client::change`].
+    pub fn set_timeouts(&mut self, timeouts: &Timeouts) -> Result<(), Error> {
+        self.change(&Change::SetTimeouts(*timeouts))
+    }
+
+    /// Start a daemon that synchronises connections.
+    ///
+    /// # Errors
+    /// One of this role runs; there is no such interface; or as [`Client::change`].
+    pub fn start_daemon(&mut self, daemon: &Daemon) -> Result<(), Error> {
+        self.change(&Change::StartDaemon(*daemon))
+    }
+
+    /// Stop the daemon of this role.
+    ///
+    /// # Errors
+    /// None runs; or as [`Client::change`].
+    pub fn stop_daemon(&mut self, role: DaemonRole) -> Result<(), Error> {
+        self.change(&Change::StopDaemon(Daemon::new(role, InterfaceName::EMPTY, 0)))
     }
 
     /// Begin a batch: many changes in few system calls, made in order. `refused` hears of each that the kernel does not
@@ -357,9 +453,9 @@ impl Ipvs<'_> {
         match (outcome.map_err(Error::of(change.into())), change) {
             // A daemon that is stopped before it has begun to run ends with EINTR, and to that netlink gives no answer
             // (`netlink_rcv_skb`), though all is done.
-            (Err(Error::NoAnswer), Change::StopDaemon(daemon)) => {
+            (Err(Error::Netlink(netlink_exchange::Error::NoAnswer)), Change::StopDaemon(daemon)) => {
                 match self.daemons()?.iter().any(|running| running.role == daemon.role) {
-                    true => Err(Error::NoAnswer),
+                    true => Err(Error::Netlink(netlink_exchange::Error::NoAnswer)),
                     false => Ok(()),
                 }
             }

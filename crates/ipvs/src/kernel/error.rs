@@ -1,9 +1,8 @@
 //! What can go wrong between us and the kernel, in the words that users of ipvsadm know.
 
 use std::fmt;
-use std::io;
 
-use netlink_exchange::{Errno, WireError, system_message};
+use netlink_exchange::Errno;
 
 use crate::model::Change;
 
@@ -114,19 +113,10 @@ pub enum Error {
     NotPermitted,
     /// The kernel refused a request.
     Refused(Refusal),
-    /// The socket failed.
-    Socket {
-        /// What was being done.
-        doing: &'static str,
-        /// How it failed.
-        source: io::Error,
-    },
-    /// The kernel's answer makes no sense to us.
-    Wire(WireError),
     /// The table kept changing while it was read.
     Unsettled,
-    /// The kernel did not answer.
-    NoAnswer,
+    /// Netlink failed.
+    Netlink(netlink_exchange::Error),
 }
 
 impl fmt::Display for Error {
@@ -135,10 +125,8 @@ impl fmt::Display for Error {
             Self::NotLoaded => f.write_str("the kernel has no IPVS: the module ip_vs is not loaded"),
             Self::NotPermitted => f.write_str("IPVS takes root (CAP_NET_ADMIN)"),
             Self::Refused(refusal) => refusal.fmt(f),
-            Self::Socket { doing, source } => write!(f, "{doing}: {}", system_message(source)),
-            Self::Wire(error) => write!(f, "the kernel's answer cannot be read: {error}"),
             Self::Unsettled => f.write_str("the table keeps changing while it is read; try again"),
-            Self::NoAnswer => f.write_str("the kernel sent no answer"),
+            Self::Netlink(error) => error.fmt(f),
         }
     }
 }
@@ -154,10 +142,8 @@ impl Error {
             // Not being allowed to has a form of its own: ipvsadm finds out before all else.
             Netlink::Refused(refusal) if refusal.errno == Errno::EPERM => Self::NotPermitted,
             Netlink::Refused(refusal) => Self::Refused(Refusal::of(asked, refusal)),
-            Netlink::Socket { doing, source } => Self::Socket { doing, source },
-            Netlink::Wire(error) => Self::Wire(error),
             Netlink::Unsettled => Self::Unsettled,
-            _ => Self::NoAnswer,
+            error => Self::Netlink(error),
         }
     }
 }
@@ -165,11 +151,5 @@ impl Error {
 impl Refusal {
     pub(super) fn of(asked: Asked, refusal: netlink_exchange::Refusal) -> Self {
         Self { asked, errno: refusal.errno, words: refusal.words }
-    }
-}
-
-impl From<WireError> for Error {
-    fn from(error: WireError) -> Self {
-        Self::Wire(error)
     }
 }

@@ -10,9 +10,10 @@ mod change;
 mod name;
 mod service;
 mod state;
+mod text;
 
 pub use change::Change;
-pub use name::{InterfaceName, Name, SchedulerName};
+pub use name::{BadName, InterfaceName, Name, SchedulerName, scheduler};
 pub use service::{
     Checksum, Destination, DestinationKey, Family, Forwarding, Netmask, Persistence, Protocol, Service, ServiceFlags,
     ServiceKey, Tunnel,
@@ -22,3 +23,4 @@ pub use state::{
     Counters, Daemon, DaemonRole, DestinationEntry, Detail, HashTable, HashTables, Info, Rates, ServiceEntry,
     Statistics, Table, TableService, Timeouts,
 };
+pub use text::BadKey;

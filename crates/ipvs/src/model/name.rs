@@ -1,6 +1,7 @@
 //! Short names of fixed room, as the kernel holds them.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// A name of at most `N` bytes kept in place, so that a service is one flat value and reading a rule allocates nothing.
 ///
@@ -15,6 +16,35 @@ pub struct Name<const N: usize> {
 /// NUL.
 pub type SchedulerName = Name<15>;
 
+/// The schedulers of Linux. A scheduler in a module of its own has a name by [`SchedulerName::new`](Name::new).
+pub mod scheduler {
+    use super::SchedulerName;
+
+    macro_rules! schedulers {
+        ($($name:ident $text:literal $what:literal,)*) => {
+            $(#[doc = concat!("`", $text, "`: ", $what, ".")]
+            pub const $name: SchedulerName = SchedulerName::cut($text.as_bytes());)*
+        };
+    }
+
+    schedulers! {
+        RR "rr" "round robin",
+        WRR "wrr" "weighted round robin",
+        LC "lc" "least connections",
+        WLC "wlc" "weighted least connections, the default of ipvsadm",
+        LBLC "lblc" "locality-based least connections",
+        LBLCR "lblcr" "locality-based least connections with replication",
+        DH "dh" "destination hashing",
+        SH "sh" "source hashing",
+        SED "sed" "shortest expected delay",
+        NQ "nq" "never queue",
+        FO "fo" "weighted failover",
+        OVF "ovf" "weighted overflow",
+        MH "mh" "Maglev hashing",
+        TWOS "twos" "the better of two random servers",
+    }
+}
+
 /// A network interface's name: `IP_VS_IFNAME_MAXLEN` is 16 with the final NUL.
 pub type InterfaceName = Name<15>;
 
@@ -22,19 +52,26 @@ impl<const N: usize> Name<N> {
     /// The empty name.
     pub const EMPTY: Self = Self { bytes: [0; N], length: 0 };
 
-    /// The name of these bytes, or `None` if they are more than `N`.
+    /// The name of these bytes; nothing if they are more than `N`, or have a NUL, at which the kernel would end the name.
     #[must_use]
-    pub fn new(text: &[u8]) -> Option<Self> {
-        (text.len() <= N).then(|| Self::cut(text))
+    pub const fn new(text: &[u8]) -> Option<Self> {
+        let mut at = 0;
+        while at < text.len() {
+            if text[at] == 0 {
+                return None;
+            }
+            at += 1;
+        }
+        if text.len() <= N { Some(Self::cut(text)) } else { None }
     }
 
-    /// The name of the first `N` of these bytes.
+    /// The name of the first `N` of these bytes, as ipvsadm cuts names that are too long.
     #[must_use]
-    pub fn cut(text: &[u8]) -> Self {
-        let length = text.len().min(N);
+    pub const fn cut(text: &[u8]) -> Self {
+        const { assert!(N <= u8::MAX as usize) };
+        let length = if text.len() < N { text.len() } else { N };
         let mut bytes = [0; N];
-        bytes[..length].copy_from_slice(&text[..length]);
-        // A name is at most 255 bytes by the types above.
+        bytes.split_at_mut(length).0.copy_from_slice(text.split_at(length).0);
         Self { bytes, length: length as u8 }
     }
 
@@ -54,6 +91,36 @@ impl<const N: usize> Name<N> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.length == 0
+    }
+}
+
+/// A text that no name of this kind can be: it is too long, or has a NUL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadName {
+    room: usize,
+}
+
+impl fmt::Display for BadName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a name has at most {} bytes, none of them NUL", self.room)
+    }
+}
+
+impl std::error::Error for BadName {}
+
+impl<const N: usize> FromStr for Name<N> {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        Self::new(text.as_bytes()).ok_or(BadName { room: N })
+    }
+}
+
+impl<const N: usize> TryFrom<&str> for Name<N> {
+    type Error = BadName;
+
+    fn try_from(text: &str) -> Result<Self, BadName> {
+        text.parse()
     }
 }
 

@@ -101,6 +101,30 @@ pub enum ServiceKey {
 }
 
 impl ServiceKey {
+    /// The service for TCP to this address and port; port 0 is every port, for persistent services.
+    #[must_use]
+    pub fn tcp(address: impl Into<IpAddr>, port: u16) -> Self {
+        Self::Address { protocol: Protocol::Tcp, address: address.into(), port }
+    }
+
+    /// The service for UDP to this address and port.
+    #[must_use]
+    pub fn udp(address: impl Into<IpAddr>, port: u16) -> Self {
+        Self::Address { protocol: Protocol::Udp, address: address.into(), port }
+    }
+
+    /// The service for SCTP to this address and port.
+    #[must_use]
+    pub fn sctp(address: impl Into<IpAddr>, port: u16) -> Self {
+        Self::Address { protocol: Protocol::Sctp, address: address.into(), port }
+    }
+
+    /// The service for packets of this family that the firewall gives this mark.
+    #[must_use]
+    pub const fn mark(mark: u32, family: Family) -> Self {
+        Self::Mark { mark, family }
+    }
+
     /// The family of the service's packets.
     #[must_use]
     pub const fn family(&self) -> Family {
@@ -267,6 +291,70 @@ pub struct Service {
     pub engine: SchedulerName,
 }
 
+impl Service {
+    /// A service with this scheduler and nothing else.
+    #[must_use]
+    pub const fn new(key: ServiceKey, scheduler: SchedulerName) -> Self {
+        let flags = ServiceFlags::from_bits(0);
+        Self { key, scheduler, flags, persistence: None, engine: SchedulerName::EMPTY }
+    }
+
+    /// A service for TCP.
+    #[must_use]
+    pub fn tcp(address: impl Into<IpAddr>, port: u16, scheduler: SchedulerName) -> Self {
+        Self::new(ServiceKey::tcp(address, port), scheduler)
+    }
+
+    /// A service for UDP.
+    #[must_use]
+    pub fn udp(address: impl Into<IpAddr>, port: u16, scheduler: SchedulerName) -> Self {
+        Self::new(ServiceKey::udp(address, port), scheduler)
+    }
+
+    /// A service for SCTP.
+    #[must_use]
+    pub fn sctp(address: impl Into<IpAddr>, port: u16, scheduler: SchedulerName) -> Self {
+        Self::new(ServiceKey::sctp(address, port), scheduler)
+    }
+
+    /// A service for packets that the firewall marks.
+    #[must_use]
+    pub const fn mark(mark: u32, family: Family, scheduler: SchedulerName) -> Self {
+        Self::new(ServiceKey::mark(mark, family), scheduler)
+    }
+
+    /// The same with these flags.
+    #[must_use]
+    pub const fn flags(self, flags: ServiceFlags) -> Self {
+        Self { flags, ..self }
+    }
+
+    /// The same with this scheduler.
+    #[must_use]
+    pub const fn scheduler(self, scheduler: SchedulerName) -> Self {
+        Self { scheduler, ..self }
+    }
+
+    /// The same with persistence: a client that was idle for no longer than this many seconds stays with its server.
+    #[must_use]
+    pub const fn persistent(self, timeout: u32) -> Self {
+        let netmask = Netmask::host(self.key.family());
+        self.persistence(Persistence { timeout, netmask })
+    }
+
+    /// The same with this persistence.
+    #[must_use]
+    pub const fn persistence(self, persistence: Persistence) -> Self {
+        Self { persistence: Some(persistence), ..self }
+    }
+
+    /// The same with this persistence engine, such as `sip`.
+    #[must_use]
+    pub const fn engine(self, engine: SchedulerName) -> Self {
+        Self { engine, ..self }
+    }
+}
+
 /// How a tunnel checks its outer packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Checksum {
@@ -337,8 +425,16 @@ pub struct Destination {
     pub lower_threshold: u32,
 }
 
+impl DestinationKey {
+    /// The server at this address and port.
+    #[must_use]
+    pub fn new(address: impl Into<IpAddr>, port: u16) -> Self {
+        Self { address: address.into(), port }
+    }
+}
+
 impl Destination {
-    /// A destination as `-a` makes it when nothing but its name is given: direct routing, weight 1, no thresholds.
+    /// A server as `-a` makes it when nothing but its name is given: direct routing, weight 1, no thresholds.
     #[must_use]
     pub const fn new(address: IpAddr, port: u16) -> Self {
         Self {
@@ -348,5 +444,41 @@ impl Destination {
             upper_threshold: 0,
             lower_threshold: 0,
         }
+    }
+
+    /// A server by direct routing, of weight 1.
+    #[must_use]
+    pub fn direct(address: impl Into<IpAddr>, port: u16) -> Self {
+        Self::new(address.into(), port)
+    }
+
+    /// A server by masquerading (NAT), of weight 1.
+    #[must_use]
+    pub fn masquerade(address: impl Into<IpAddr>, port: u16) -> Self {
+        Self::new(address.into(), port).forwarding(Forwarding::Masquerade)
+    }
+
+    /// A server through a tunnel, of weight 1.
+    #[must_use]
+    pub fn tunnel(address: impl Into<IpAddr>, port: u16, tunnel: Tunnel) -> Self {
+        Self::new(address.into(), port).forwarding(Forwarding::Tunnel(tunnel))
+    }
+
+    /// The same with this forwarding method.
+    #[must_use]
+    pub const fn forwarding(self, forwarding: Forwarding) -> Self {
+        Self { forwarding, ..self }
+    }
+
+    /// The same with this weight.
+    #[must_use]
+    pub const fn weight(self, weight: u32) -> Self {
+        Self { weight, ..self }
+    }
+
+    /// The same with thresholds: no new connections above `upper`, and new ones again below `lower`; 0 is none.
+    #[must_use]
+    pub const fn thresholds(self, upper: u32, lower: u32) -> Self {
+        Self { upper_threshold: upper, lower_threshold: lower, ..self }
     }
 }

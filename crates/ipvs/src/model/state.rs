@@ -228,3 +228,19 @@ pub struct Daemon {
     /// The time to live of its packets; `None` is the kernel's 1.
     pub ttl: Option<u8>,
 }
+
+impl Daemon {
+    /// A daemon on this interface, in the group of this number; all else is left to the kernel.
+    #[must_use]
+    pub const fn new(role: DaemonRole, interface: InterfaceName, sync_id: u32) -> Self {
+        Self { role, interface, sync_id, maximum_length: None, group: None, port: None, ttl: None }
+    }
+}
+
+impl Timeouts {
+    /// These timeouts, in seconds; 0 keeps what is.
+    #[must_use]
+    pub const fn new(tcp: u32, tcp_fin: u32, udp: u32) -> Self {
+        Self { tcp, tcp_fin, udp }
+    }
+}

@@ -6,8 +6,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use ipvsadm_rs::kernel::Client;
-use ipvsadm_rs::model::{Counters, ServiceKey};
+use ipvs_client::{Client, Counters, Error, ServiceKey};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let times: u32 = env::args().nth(1).map_or(Ok(1), |word| word.parse())?;
@@ -21,10 +20,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for (key, counters) in &now {
             // A service that was not there a second ago has all its counts from since then.
             let old = before.get(key).copied().unwrap_or_default();
-            // Somebody may have zeroed them meanwhile.
+            // Another program may have set them to 0.
             let per_second = |new: u64, old: u64| new.saturating_sub(old) as f64 / seconds;
             println!(
-                "{key:?}: {:.0} connections/s, {:.0} bytes/s in, {:.0} bytes/s out",
+                "{key}: {:.0} connections/s, {:.0} bytes/s in, {:.0} bytes/s out",
                 per_second(counters.connections, old.connections),
                 per_second(counters.incoming_bytes, old.incoming_bytes),
                 per_second(counters.outgoing_bytes, old.outgoing_bytes),
@@ -35,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn read(client: &mut Client) -> Result<HashMap<ServiceKey, Counters>, ipvsadm_rs::kernel::Error> {
+fn read(client: &mut Client) -> Result<HashMap<ServiceKey, Counters>, Error> {
     let services = client.services()?;
     Ok(services.into_iter().map(|entry| (entry.service.key, entry.statistics.counters)).collect())
 }

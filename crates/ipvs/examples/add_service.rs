@@ -4,33 +4,25 @@
 use std::env;
 use std::net::{IpAddr, SocketAddr};
 
-use ipvsadm_rs::kernel::{Client, Error};
-use ipvsadm_rs::model::{Change, Destination, Protocol, SchedulerName, Service, ServiceFlags, ServiceKey};
+use ipvs_client::{Change, Client, Destination, Error, Service, scheduler};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut words = env::args().skip(1);
     let vip: SocketAddr = words.next().ok_or("which service? VIP:PORT RIP...")?.parse()?;
     let servers: Vec<IpAddr> = words.map(|word| word.parse()).collect::<Result<_, _>>()?;
 
-    let key = ServiceKey::Address { protocol: Protocol::Tcp, address: vip.ip(), port: vip.port() };
-    let service = Service {
-        key,
-        scheduler: SchedulerName::new(b"rr").ok_or("too long a name")?,
-        flags: ServiceFlags::default(),
-        persistence: None,
-        engine: SchedulerName::EMPTY,
-    };
-
+    let service = Service::tcp(vip.ip(), vip.port(), scheduler::RR);
     let mut client = Client::connect()?;
-    match client.change(&Change::AddService(service)) {
+    match client.add_service(&service) {
         Err(Error::Refused(refusal)) => return Err(format!("the kernel refuses the service: {refusal}").into()),
         outcome => outcome?,
     }
-    // Many changes go in one batch; each that the kernel refuses is told with what it was tagged with.
+    // Many changes go in one batch. Each that the kernel refuses is reported with its tag.
     let mut refused = Vec::new();
     let mut batch = client.batch(|server, refusal| refused.push(format!("{server}: {refusal}")))?;
     for server in servers {
-        batch.push(server, &Change::AddDestination(key, Destination::new(server, vip.port())))?;
+        let destination = Destination::direct(server, vip.port());
+        batch.push(server, &Change::AddDestination(service.key, destination))?;
     }
     batch.finish()?;
     if refused.is_empty() { Ok(()) } else { Err(refused.join("; ").into()) }
