@@ -13,9 +13,10 @@ const IPVSADM: &str = "1.31";
 /// The version of IPVS in every kernel since 2.6.25 (`IP_VS_VERSION_CODE` in `linux/ip_vs.h`).
 const IPVS: &str = "1.2.1";
 
-pub(super) fn help(output: &mut Output) -> Result<u8> {
+/// The help of a program that was called by this name.
+pub(super) fn help(program: &str, output: &mut Output) -> Result<u8> {
     version(None, output)?;
-    output.write_all(super::command_line().render_help().to_string().as_bytes())?;
+    output.write_all(super::command_line(program).render_help().to_string().as_bytes())?;
     Ok(status::OK)
 }
 

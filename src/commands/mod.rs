@@ -76,6 +76,7 @@ pub fn run(arguments: &[OsString]) -> u8 {
         Some((program, rest)) => (program.as_os_str(), rest),
         None => (OsStr::new("ipvsadm-rs"), arguments),
     };
+    let name = Path::new(program).file_name().unwrap_or(program).to_string_lossy();
     let arguments = match enter_namespace(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -85,10 +86,10 @@ pub fn run(arguments: &[OsString]) -> u8 {
     };
     let arguments = arguments.as_ref();
     let mut output = Output::new();
-    let outcome = match Path::new(program).file_name().map(OsStr::as_bytes) {
-        Some(b"ipvsadm-save") => save::as_program(program, arguments, &mut output),
-        Some(b"ipvsadm-restore") => restore::as_program(program, arguments, &mut output),
-        _ => as_ipvsadm(program, arguments, &mut output),
+    let outcome = match name.as_ref() {
+        "ipvsadm-save" => save::as_program(program, arguments, &mut output),
+        "ipvsadm-restore" => restore::as_program(program, arguments, &mut output),
+        name => as_ipvsadm(program, name, arguments, &mut output),
     };
     let outcome = match output.finish() {
         Ok(()) => outcome,
@@ -151,26 +152,27 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand { command: realserver::command, run: realserver::run },
 ];
 
-/// The whole command line, for help, completions and manual.
+/// The whole command line of a program that was called by this name, for help, completions and manual.
 #[must_use]
-pub fn command_line() -> clap::Command {
-    grammar::usage::command().subcommands(SUBCOMMANDS.iter().map(|subcommand| (subcommand.command)()))
+pub fn command_line(program: &str) -> clap::Command {
+    grammar::usage::command(program).subcommands(SUBCOMMANDS.iter().map(|subcommand| (subcommand.command)()))
 }
 
-fn as_ipvsadm(program: &OsStr, arguments: &[OsString], output: &mut Output) -> Result<u8> {
+/// `program` is the first word as it was typed, `name` its last part.
+fn as_ipvsadm(program: &OsStr, name: &str, arguments: &[OsString], output: &mut Output) -> Result<u8> {
     let first = arguments.first().and_then(|word| word.to_str()).unwrap_or_default();
     // A word with a dash comes first in nearly every call, and then clap has nothing to do.
     if !first.starts_with('-')
         && let Some(subcommand) = SUBCOMMANDS.iter().find(|subcommand| (subcommand.command)().get_name() == first)
     {
-        return as_subcommand(subcommand, arguments, output);
+        return as_subcommand(subcommand, name, arguments, output);
     }
     if complete::is_meant(arguments) {
         return complete::run(arguments, output);
     }
     let words = arguments.iter().map(|word| word.as_bytes());
     match grammar::parse_noting(words, &SystemNames::default()) {
-        Ok(parsed) => request_of(parsed.request, parsed.lock_wait.unwrap_or(LOCK_WAIT_DEFAULT), output),
+        Ok(parsed) => request_of(parsed.request, name, parsed.lock_wait.unwrap_or(LOCK_WAIT_DEFAULT), output),
         Err(error) => {
             say!("{}", error.message(&program.to_string_lossy()));
             Err(Told(error.status()).into())
@@ -178,9 +180,9 @@ fn as_ipvsadm(program: &OsStr, arguments: &[OsString], output: &mut Output) -> R
     }
 }
 
-fn as_subcommand(subcommand: &Subcommand, arguments: &[OsString], output: &mut Output) -> Result<u8> {
+fn as_subcommand(subcommand: &Subcommand, program: &str, arguments: &[OsString], output: &mut Output) -> Result<u8> {
     let command = (subcommand.command)().arg(grammar::usage::namespace_argument());
-    let name = format!("ipvsadm-rs {}", command.get_name());
+    let name = format!("{program} {}", command.get_name());
     match command.bin_name(name).try_get_matches_from(arguments) {
         Ok(matches) => (subcommand.run)(&matches, output),
         Err(error) if error.use_stderr() => {
@@ -195,9 +197,9 @@ fn as_subcommand(subcommand: &Subcommand, arguments: &[OsString], output: &mut O
 }
 
 /// Do it, after waiting so many seconds at most for the lock on the table, if it is something that changes the table.
-fn request_of(request: Request, lock_wait: u32, output: &mut Output) -> Result<u8> {
+fn request_of(request: Request, program: &str, lock_wait: u32, output: &mut Output) -> Result<u8> {
     match request {
-        Request::Help => help::help(output),
+        Request::Help => help::help(program, output),
         Request::Version(json) => help::version(json, output),
         Request::Change(change) => change::run(&change, lock_wait),
         Request::Drain(drain) => drain::run(&drain, lock_wait),

@@ -10,13 +10,14 @@ use super::table::{self, COMMANDS, Completion, OPTIONS, Value};
 /// The option that can stand anywhere, and with subcommands.
 const NAMESPACE: &str = "netns";
 
-/// The command line of ipvsadm as clap describes it.
+/// The command line as clap describes it, of a program that was called by this name.
 #[must_use]
-pub fn command() -> Command {
+pub fn command(program: &str) -> Command {
+    let forms = USAGE.map(|form| format!("{program} {form}"));
     let mut command = Command::new("ipvsadm-rs")
         .about("Administers the Linux virtual server (IPVS), as ipvsadm does")
         .version(env!("CARGO_PKG_VERSION"))
-        .override_usage(USAGE)
+        .override_usage(forms.join("\n       "))
         .subcommand_help_heading("More commands")
         .disable_help_subcommand(true)
         .disable_help_flag(true)
@@ -82,26 +83,28 @@ fn with_value(arg: Arg, value: Value, completion: Completion) -> Arg {
     }
 }
 
-const USAGE: &str = "\
-ipvsadm-rs -A|-E -t|-u|--sctp-service|-f SERVICE [-s SCHEDULER] [-p [SECONDS]] [-M MASK] [--pe ENGINE] [-b FLAGS] [-o]
-       ipvsadm-rs -D -t|-u|--sctp-service|-f SERVICE [--drain[=SECONDS] [--force]]
-       ipvsadm-rs -C
-       ipvsadm-rs -R [--file PATH] [--check | --replace [--dry-run] [--keep-weights] [--confirm SECONDS]]
-       ipvsadm-rs -S [-n] [--all] [--file PATH]
-       ipvsadm-rs -a|-e -t|-u|--sctp-service|-f SERVICE -r SERVER [-g|-i|-m] [-w WEIGHT] [-x N] [-y N] [TUNNEL]
-       ipvsadm-rs -e -t|-u|--sctp-service|-f SERVICE -r SERVER [-g|-i|-m] -w 0 --drain[=SECONDS]
-       ipvsadm-rs -d -t|-u|--sctp-service|-f SERVICE -r SERVER [--drain[=SECONDS] [--force]]
-       ipvsadm-rs -L|-l [-t|-u|--sctp-service|-f SERVICE | --timeout | --daemon] [-n] [COLUMNS] [FORM]
-       ipvsadm-rs -L|-l -c [-t|-u|--sctp-service SERVICE] [-r SERVER] [-n] [--sort-by|--count-by KEY] [FORM]
-       ipvsadm-rs -Z [-t|-u|--sctp-service|-f SERVICE]
-       ipvsadm-rs --set TCP TCPFIN UDP
-       ipvsadm-rs --start-daemon master|backup [DAEMON]
-       ipvsadm-rs --stop-daemon master|backup [--syncid ID]
-       ipvsadm-rs diff [--color WHEN] [--json [--pretty]] FILE
-       ipvsadm-rs service start|stop|restart|reload|save|status|...
-       ipvsadm-rs realserver start|stop|status VIP...
-       ipvsadm-rs doctor [--probe] [--json] [VIP...]
-       ipvsadm-rs top [--interval SECONDS] [--once | --count NUMBER]
-       ipvsadm-rs --netns NAME|PATH ...
-       ipvsadm-rs -h
-       ipvsadm-rs -v [--json [--pretty]]";
+/// The forms of a command line, after the program's name.
+const USAGE: [&str; 22] = [
+    "-A|-E -t|-u|--sctp-service|-f SERVICE [-s SCHEDULER] [-p [SECONDS]] [-M MASK] [--pe ENGINE] [-b FLAGS] [-o]",
+    "-D -t|-u|--sctp-service|-f SERVICE [--drain[=SECONDS] [--force]]",
+    "-C",
+    "-R [--file PATH] [--check | --replace [--dry-run] [--keep-weights] [--confirm SECONDS]]",
+    "-S [-n] [--all] [--file PATH]",
+    "-a|-e -t|-u|--sctp-service|-f SERVICE -r SERVER [-g|-i|-m] [-w WEIGHT] [-x N] [-y N] [TUNNEL]",
+    "-e -t|-u|--sctp-service|-f SERVICE -r SERVER [-g|-i|-m] -w 0 --drain[=SECONDS]",
+    "-d -t|-u|--sctp-service|-f SERVICE -r SERVER [--drain[=SECONDS] [--force]]",
+    "-L|-l [-t|-u|--sctp-service|-f SERVICE | --timeout | --daemon] [-n] [COLUMNS] [FORM]",
+    "-L|-l -c [-t|-u|--sctp-service SERVICE] [-r SERVER] [-n] [--sort-by|--count-by KEY] [FORM]",
+    "-Z [-t|-u|--sctp-service|-f SERVICE]",
+    "--set TCP TCPFIN UDP",
+    "--start-daemon master|backup [DAEMON]",
+    "--stop-daemon master|backup [--syncid ID]",
+    "diff [--color WHEN] [--json [--pretty]] FILE",
+    "service start|stop|restart|reload|save|status|...",
+    "realserver start|stop|status VIP...",
+    "doctor [--probe] [--json] [VIP...]",
+    "top [--interval SECONDS] [--once | --count NUMBER]",
+    "--netns NAME|PATH ...",
+    "-h",
+    "-v [--json [--pretty]]",
+];

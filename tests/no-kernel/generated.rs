@@ -6,6 +6,7 @@ mod completions;
 mod examples;
 mod man;
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -197,4 +198,26 @@ fn links_between_documents_lead_somewhere() {
         }
     }
     assert!(links > 20, "only {links} links were found");
+}
+
+#[test]
+fn help_calls_the_program_by_the_name_that_it_was_called_by() {
+    for (called, name) in [("ipvsadm", "ipvsadm"), ("/usr/local/sbin/ipvsadm", "ipvsadm"), ("ipvsadm-rs", "ipvsadm-rs")]
+    {
+        for (words, usage) in [
+            (&["-h"][..], format!("Usage: {name} -A|-E ")),
+            (&["diff", "--help"], format!("Usage: {name} diff ")),
+            (&["diff", "--nonsense"], format!("Usage: {name} diff ")),
+        ] {
+            let output = Command::new(env!("CARGO_BIN_EXE_ipvsadm-rs")).arg0(called).args(words).output();
+            let output = output.unwrap_or_else(|error| panic!("{called}: {error}"));
+            let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            assert!(text.contains(&usage), "{called} {words:?}: no {usage:?} in {text}");
+            // Every form begins with the name.
+            let forms = text.lines().filter(|line| line.trim_start().starts_with("ipvsadm"));
+            for form in forms.filter(|line| line.starts_with("       ")) {
+                assert!(form.trim_start().starts_with(&format!("{name} ")), "{called}: {form}");
+            }
+        }
+    }
 }

@@ -32,7 +32,7 @@ impl Shell {
 
 fn generated(shell: impl Generator) -> String {
     let mut script = Vec::new();
-    generate(shell, &mut command_line(), PROGRAM, &mut script);
+    generate(shell, &mut command_line(PROGRAM), PROGRAM, &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }
 

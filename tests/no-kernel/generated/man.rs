@@ -85,7 +85,7 @@ fn checks(page: &mut String, list: &str) -> Result<(), String> {
 
 /// Append the arguments and options of `SUBCOMMAND WORD...`.
 fn subcommand(page: &mut String, list: &str) -> Result<(), String> {
-    let root = ipvsadm_rs::commands::command_line();
+    let root = ipvsadm_rs::commands::command_line("ipvsadm-rs");
     let command = list.split(' ').skip(1).try_fold(&root, |command, word| command.find_subcommand(word));
     let command = command.ok_or_else(|| format!("@{list}@: there is no such subcommand"))?;
     for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
