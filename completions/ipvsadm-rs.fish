@@ -77,6 +77,9 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l sync-maxlen -d 'T
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l mcast-group -d 'The multicast group; 224.0.0.81 if not given' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l mcast-port -d 'The UDP port of the group; 8848 if not given' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l mcast-ttl -d 'The time to live of the packets, 1 to 255; 1 if not given' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l color -d 'When --table and --wide have colours: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l sort-by -d 'With -c, in order of state, server, client or expires' -r -f -a "state\t''
 server\t''
 client\t''
@@ -84,9 +87,6 @@ expires\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l count-by -d 'With -c, how many connections there are of each state, server or client, the most first' -r -f -a "state\t''
 server\t''
 client\t''"
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l color -d 'When --table and --wide have colours: auto, always or never' -r -f -a "auto\t''
-always\t''
-never\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l file -d 'With -R, read this file; with -S, write it, as a whole or not at all' -r -F
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l confirm -d 'With --replace, go back unless you say yes at the terminal within so many seconds' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l drain -d 'With -d, -D and -e -w 0, take weight 0 and wait until connections are gone, so many seconds at most'
@@ -115,7 +115,6 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l tun-nocsum -d 'No
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l tun-csum -d 'A checksum in the tunnel (gue, gre)'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l tun-remcsum -d 'Remote checksum offload in the tunnel (gue)'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s n -l numeric -d 'Addresses and ports as numbers, no names looked up'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s c -l connection -d 'List the connections'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l timeout -d 'List the timeouts'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l daemon -d 'List the synchronisation daemons'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l stats -d 'List counters'
@@ -130,6 +129,7 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s j -l json -d 'As 
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l pretty -d 'With --json, on indented lines'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l table -d 'As a table for reading, with shares as bars, as wide as the terminal'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l wide -d 'As ever, but with columns as wide as what is in them, and nothing cut'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s c -l connection -d 'List the connections'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l all -d 'With -S, save timeouts and synchronisation daemons, too'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l check -d 'With -R, only say what is wrong with the rules; needs neither root nor IPVS'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l replace -d 'With -R, make the table equal to the rules by the fewest changes, all or none'

@@ -94,7 +94,7 @@ const USAGE: [&str; 22] = [
     "-e -t|-u|--sctp-service|-f SERVICE -r SERVER [-g|-i|-m] -w 0 --drain[=SECONDS]",
     "-d -t|-u|--sctp-service|-f SERVICE -r SERVER [--drain[=SECONDS] [--force]]",
     "-L|-l [-t|-u|--sctp-service|-f SERVICE | --timeout | --daemon] [-n] [COLUMNS] [FORM]",
-    "-L|-l -c [-t|-u|--sctp-service SERVICE] [-r SERVER] [-n] [--sort-by|--count-by KEY] [FORM]",
+    "-L|-l -c [FILTER] [-n] [--sort-by|--count-by KEY] [FORM]",
     "-Z [-t|-u|--sctp-service|-f SERVICE]",
     "--set TCP TCPFIN UDP",
     "--start-daemon master|backup [DAEMON]",

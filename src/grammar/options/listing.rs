@@ -1,25 +1,17 @@
-//! Listings: what is listed, which of it, in which columns, order and form.
+//! Listings: what is listed, in which columns, order and form.
 
-use crate::connections::{Choice, ConnectionKey};
 use crate::grammar::check::OptionSet;
 use crate::grammar::error::{Error, usage};
 use crate::grammar::line::{Line, set, words_of};
 use crate::grammar::options::RESOLVE_TIMEOUT_DEFAULT;
+use crate::grammar::options::connections::{self, Connections};
 use crate::grammar::request::Request;
 use crate::grammar::table::{Command, Completion, OptionSpec, Value};
 use crate::model::ServiceKey;
 
-const LISTINGS: &[Command] = &[Command::List];
+pub(super) const LISTINGS: &[Command] = &[Command::List];
 const COLORS: [(&str, ColorWhen); 3] =
     [("auto", ColorWhen::Auto), ("always", ColorWhen::Always), ("never", ColorWhen::Never)];
-const SORT_KEYS: [(&str, ConnectionKey); 4] = [
-    ("state", ConnectionKey::State),
-    ("server", ConnectionKey::Server),
-    ("client", ConnectionKey::Client),
-    ("expires", ConnectionKey::Expires),
-];
-const COUNT_KEYS: [(&str, ConnectionKey); 3] =
-    [("state", ConnectionKey::State), ("server", ConnectionKey::Server), ("client", ConnectionKey::Client)];
 
 pub(super) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
@@ -31,25 +23,17 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         ..OptionSpec::PLAIN
     },
     OptionSpec {
-        short: Some(b'c'),
-        long: "connection",
-        with: LISTINGS,
-        help: "List the connections",
-        set: |line, _| set(&mut line.listing.of.subject, Subject::Connections(Connections::ALL)),
-        ..OptionSpec::PLAIN
-    },
-    OptionSpec {
         long: "timeout",
         with: LISTINGS,
         help: "List the timeouts",
-        set: |line, _| set(&mut line.listing.of.subject, Subject::Timeouts),
+        set: |line, _| set(&mut line.listing.request.subject, Subject::Timeouts),
         ..OptionSpec::PLAIN
     },
     OptionSpec {
         long: "daemon",
         with: LISTINGS,
         help: "List the synchronisation daemons",
-        set: |line, _| set(&mut line.listing.of.subject, Subject::Daemons),
+        set: |line, _| set(&mut line.listing.request.subject, Subject::Daemons),
         ..OptionSpec::PLAIN
     },
     OptionSpec {
@@ -78,7 +62,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         with: LISTINGS,
         help: "List persistent connections; with -c, the persistence engine's data",
         set: |line, _| {
-            line.listing.of.engine_data = true;
+            line.listing.request.engine_data = true;
             columns(line, Columns::PersistentConnections)
         },
         ..OptionSpec::PLAIN
@@ -95,14 +79,14 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         long: "exact",
         with: LISTINGS,
         help: "Numbers in full, not in K, M, G, T",
-        set: |line, _| set(&mut line.listing.of.exact, true),
+        set: |line, _| set(&mut line.listing.request.exact, true),
         ..OptionSpec::PLAIN
     },
     OptionSpec {
         long: "nosort",
         with: LISTINGS,
         help: "In the kernel's order",
-        set: |line, _| set(&mut line.listing.of.sorted, false),
+        set: |line, _| set(&mut line.listing.request.sorted, false),
         ..OptionSpec::PLAIN
     },
     OptionSpec {
@@ -113,33 +97,11 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         ..OptionSpec::PLAIN
     },
     OptionSpec {
-        long: "sort-by",
-        value: Value::Required("KEY"),
-        completion: Completion::Words(&words_of(&SORT_KEYS)),
-        with: LISTINGS,
-        needs: Some("connection"),
-        conflicts: &["nosort"],
-        help: "With -c, in order of state, server, client or expires",
-        set: |line, value| set(&mut line.listing.connections.view, ConnectionView::Sorted(value.one_of(&SORT_KEYS)?)),
-        ..OptionSpec::PLAIN
-    },
-    OptionSpec {
-        long: "count-by",
-        value: Value::Required("KEY"),
-        completion: Completion::Words(&words_of(&COUNT_KEYS)),
-        with: LISTINGS,
-        needs: Some("connection"),
-        conflicts: &["nosort", "sort-by"],
-        help: "With -c, how many connections there are of each state, server or client, the most first",
-        set: |line, value| set(&mut line.listing.connections.view, ConnectionView::Counted(value.one_of(&COUNT_KEYS)?)),
-        ..OptionSpec::PLAIN
-    },
-    OptionSpec {
         short: Some(b'j'),
         long: "json",
         with: LISTINGS,
         help: "As JSON, everything that is known, as numbers; -v, too, takes it",
-        set: |line, _| set(&mut line.listing.of.format, Format::Json(Json::default())),
+        set: |line, _| set(&mut line.listing.request.format, Format::Json(Json::default())),
         ..OptionSpec::PLAIN
     },
     OptionSpec {
@@ -155,7 +117,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         with: LISTINGS,
         conflicts: &["json"],
         help: "As a table for reading, with shares as bars, as wide as the terminal",
-        set: |line, _| set(&mut line.listing.of.format, Format::Table),
+        set: |line, _| set(&mut line.listing.request.format, Format::Table),
         ..OptionSpec::PLAIN
     },
     OptionSpec {
@@ -163,7 +125,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         with: LISTINGS,
         conflicts: &["json", "table"],
         help: "As ever, but with columns as wide as what is in them, and nothing cut",
-        set: |line, _| set(&mut line.listing.of.format, Format::Wide),
+        set: |line, _| set(&mut line.listing.request.format, Format::Wide),
         ..OptionSpec::PLAIN
     },
     OptionSpec {
@@ -172,7 +134,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         completion: Completion::Words(&words_of(&COLORS)),
         with: LISTINGS,
         help: "When --table and --wide have colours: auto, always or never",
-        set: |line, value| set(&mut line.listing.of.color, value.one_of(&COLORS)?),
+        set: |line, value| set(&mut line.listing.request.color, value.one_of(&COLORS)?),
         ..OptionSpec::PLAIN
     },
 ];
@@ -229,38 +191,6 @@ pub enum Subject {
     Timeouts,
     /// Sync daemons.
     Daemons,
-}
-
-/// Which connections, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Connections {
-    /// Only these.
-    pub choice: Choice,
-    /// What becomes of them.
-    pub view: ConnectionView,
-}
-
-impl Connections {
-    /// All of them, in the kernel's order.
-    pub const ALL: Self = Self { choice: Choice::ALL, view: ConnectionView::AsTheyCome };
-}
-
-impl Default for Connections {
-    fn default() -> Self {
-        Self::ALL
-    }
-}
-
-/// What becomes of the connections.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ConnectionView {
-    /// They are listed in the kernel's order.
-    #[default]
-    AsTheyCome,
-    /// They are listed in this order (`--sort-by`).
-    Sorted(ConnectionKey),
-    /// They are counted (`--count-by`).
-    Counted(ConnectionKey),
 }
 
 /// The columns of a listing of services.
@@ -324,19 +254,20 @@ impl ColorWhen {
 /// What the options of a listing said.
 #[derive(Clone, Copy)]
 pub(in crate::grammar) struct ListingOptions {
-    of: Listing,
-    /// Which connections, once it is known that connections are listed.
-    connections: Connections,
+    /// The request, as far as single options say it.
+    pub request: Listing,
+    /// What is listed of connections, if it is connections.
+    pub connections: Connections,
     pretty: bool,
 }
 
 impl ListingOptions {
-    pub const DEFAULT: Self = Self { of: Listing::DEFAULT, connections: Connections::ALL, pretty: false };
+    pub const DEFAULT: Self = Self { request: Listing::DEFAULT, connections: Connections::ALL, pretty: false };
 }
 
 /// Of several the first in the order of `Columns` counts.
 fn columns(line: &mut Line<'_>, columns: Columns) -> Result<(), Error> {
-    let chosen = &mut line.listing.of.columns;
+    let chosen = &mut line.listing.request.columns;
     if *chosen == Columns::Plain || columns < *chosen {
         *chosen = columns;
     }
@@ -347,19 +278,10 @@ fn columns(line: &mut Line<'_>, columns: Columns) -> Result<(), Error> {
 pub(in crate::grammar) fn list(line: &mut Line<'_>) -> Result<Request, Error> {
     const COUNTED: OptionSet = OptionSet::of(&["stats", "rate", "thresholds"]);
     const OF_SERVERS: OptionSet = COUNTED.with(OptionSet::of(&["persistent-conn"]));
-    let ListingOptions { of: listing, connections, pretty } = line.listing;
+    let ListingOptions { request: listing, pretty, .. } = line.listing;
     let service = line.service.key;
     let (subject, senseless) = match listing.subject {
-        Subject::Connections(_) => {
-            if let Some(ServiceKey::Mark { .. }) = service {
-                return Err(usage(
-                    "The kernel does not tell which connections came by a firewall mark: choose them by -t, -u, \
-                     --sctp-service or -r",
-                ));
-            }
-            let choice = Choice { service, server: line.server.name };
-            (Subject::Connections(Connections { choice, ..connections }), COUNTED)
-        }
+        Subject::Connections(_) => (Subject::Connections(connections::chosen(line)?), COUNTED),
         Subject::Timeouts | Subject::Daemons => (listing.subject, OF_SERVERS),
         Subject::Table | Subject::Service(_) => (service.map_or(Subject::Table, Subject::Service), OptionSet::NONE),
     };

@@ -2,6 +2,7 @@
 //! these come to in the end: the request.
 
 pub(super) mod common;
+pub(super) mod connections;
 pub(super) mod daemon;
 pub(super) mod drain;
 pub(super) mod listing;
@@ -10,18 +11,20 @@ pub(super) mod server;
 pub(super) mod service;
 
 pub use common::{LOCK_WAIT_DEFAULT, LOCK_WAIT_MAXIMUM, RESOLVE_TIMEOUT_DEFAULT};
+pub use connections::{ConnectionView, Connections};
 pub use drain::{Drain, Drained};
-pub use listing::{ColorWhen, Columns, ConnectionView, Connections, Format, Json, Listing, Subject};
+pub use listing::{ColorWhen, Columns, Format, Json, Listing, Subject};
 pub use rules::{Replace, Restore, RestoreMode, Save};
 
 use super::table::OptionSpec;
 
 /// The files, in the order of the manual.
-const ROOMS: [&[OptionSpec]; 7] = [
+const ROOMS: [&[OptionSpec]; 8] = [
     service::OPTIONS,
     server::OPTIONS,
     daemon::OPTIONS,
     listing::OPTIONS,
+    connections::OPTIONS,
     rules::OPTIONS,
     drain::OPTIONS,
     common::OPTIONS,
