@@ -4,7 +4,7 @@
 //! for SIGKILL, the servers are deleted (or have weight 0, as asked), or have the weights that they had.
 
 use std::io::{self, IsTerminal, Write, stderr};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -126,18 +126,9 @@ fn plan(request: &Request, have: &[DestinationEntry<()>]) -> Result<Drain> {
 /// What is drained, in few words.
 fn name(request: &Request) -> String {
     match request.what {
-        Drained::Server(key) | Drained::Edited(Destination { key, .. }) => endpoint(key),
-        Drained::Service => match request.service {
-            ServiceKey::Address { protocol, address, port } => {
-                format!("{} {}", protocol.name(), SocketAddr::new(address, port))
-            }
-            ServiceKey::Mark { mark, .. } => format!("FWM {mark}"),
-        },
+        Drained::Server(key) | Drained::Edited(Destination { key, .. }) => key.to_string(),
+        Drained::Service => request.service.to_string(),
     }
-}
-
-fn endpoint(key: DestinationKey) -> String {
-    SocketAddr::new(key.address, key.port).to_string()
 }
 
 fn seconds(time: Duration) -> String {
@@ -303,7 +294,7 @@ impl Waiting<'_> {
         };
         for change in self.drain.back(&now) {
             let Change::EditDestination(_, server) = change else { continue };
-            let key = endpoint(server.key);
+            let key = server.key.to_string();
             match client.change(&change) {
                 Ok(()) => say!("{key}: the weight is {} again", server.weight),
                 Err(error) => say!("{key}: the weight cannot be put back: {error}"),

@@ -8,4 +8,4 @@ mod rows;
 
 pub(crate) use app::{Action, App, Connections, Message, Mode, Question, Rates, Stopped};
 pub(crate) use keys::{Key, Keys};
-pub(crate) use rows::{Column, Row, server_name, service_name};
+pub(crate) use rows::{Column, Row};

@@ -1,10 +1,9 @@
 //! The rows of the table: services with their servers beneath, filtered and in order.
 
 use std::cmp::Ordering;
-use std::net::SocketAddr;
 
 use super::meter::PerSecond;
-use crate::model::{Counters, Destination, DestinationKey, Family, ServiceKey};
+use crate::model::{Counters, Destination, DestinationKey, ServiceKey};
 
 /// What can be sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,8 +81,8 @@ impl Row {
     /// Its name by itself.
     pub(crate) fn name(&self) -> String {
         match &self.server {
-            Some(server) => server_name(server.key),
-            None => service_name(&self.service),
+            Some(server) => server.key.to_string(),
+            None => self.service.to_string(),
         }
     }
 
@@ -110,20 +109,4 @@ impl Row {
         };
         order.then_with(by_name)
     }
-}
-
-/// `TCP 20.20.20.20:80`, `FWM 5`
-pub(crate) fn service_name(service: &ServiceKey) -> String {
-    match *service {
-        ServiceKey::Address { protocol, address, port } => {
-            format!("{} {}", protocol.name(), SocketAddr::new(address, port))
-        }
-        ServiceKey::Mark { mark, family: Family::Ipv4 } => format!("FWM {mark}"),
-        ServiceKey::Mark { mark, family: Family::Ipv6 } => format!("FWM {mark} IPv6"),
-    }
-}
-
-/// `10.0.0.1:80`
-pub(crate) fn server_name(server: DestinationKey) -> String {
-    SocketAddr::new(server.address, server.port).to_string()
 }

@@ -58,7 +58,7 @@ pub(super) fn run(reader: &mut Reader, mut app: App, interval: u32) -> Result<u8
     }
     for change in undo {
         let Change::EditDestination(_, server) = change else { continue };
-        let name = std::net::SocketAddr::new(server.key.address, server.key.port);
+        let name = server.key;
         match reader.client.change(&change) {
             Ok(()) => say!("{name}: the weight is {} again", server.weight),
             Err(error) => say!("{name}: the weight cannot be put back: {error}"),

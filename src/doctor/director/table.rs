@@ -1,7 +1,5 @@
 //! The table: its services and their servers, who keeps it, and whether it is the saved one.
 
-use std::net::IpAddr;
-
 use super::TABLE;
 use crate::doctor::facts::Facts;
 use crate::doctor::{Judged, Judgement, Skip, shell, unless_bad};
@@ -47,7 +45,7 @@ pub(in crate::doctor) fn capacity(facts: &Facts) -> Judged {
     let mut bad = Vec::new();
     for service in &services {
         let key = service.entry.service.key;
-        let name = name(key);
+        let name = key.to_string();
         let servers = &service.destinations;
         if servers.is_empty() {
             bad.push(
@@ -93,17 +91,6 @@ pub(in crate::doctor) fn capacity(facts: &Facts) -> Judged {
     unless_bad(bad, format!("each of {} has one", services.len()), TABLE)
 }
 
-/// A service's name for people.
-fn name(key: ServiceKey) -> String {
-    match key {
-        ServiceKey::Address { protocol, address: IpAddr::V6(address), port } => {
-            format!("{} [{address}]:{port}", protocol.name())
-        }
-        ServiceKey::Address { protocol, address, port } => format!("{} {address}:{port}", protocol.name()),
-        ServiceKey::Mark { mark, .. } => format!("FWM {mark}"),
-    }
-}
-
 /// A service's name on the command line.
 fn option(key: ServiceKey) -> String {
     let letter = match key {
@@ -113,7 +100,7 @@ fn option(key: ServiceKey) -> String {
         ServiceKey::Address { protocol: crate::model::Protocol::Udp, .. } => "-u",
         ServiceKey::Address { .. } => "--sctp-service",
     };
-    format!("{letter} {}", name(key).split_once(' ').map_or("", |(_, endpoint)| endpoint))
+    format!("{letter} {}", key.to_string().split_once(' ').map_or("", |(_, endpoint)| endpoint))
 }
 
 pub(in crate::doctor) fn managers(facts: &Facts) -> Judged {

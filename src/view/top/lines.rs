@@ -1,6 +1,6 @@
 //! Plain lines, for logs and pipes: one for each service and server, a reading after the other.
 
-use crate::top::{App, Rates, Row, server_name, service_name};
+use crate::top::{App, Rates, Row};
 
 /// What the columns are.
 pub(crate) const fn header() -> &'static str {
@@ -15,8 +15,8 @@ pub(crate) fn lines(app: &App, time: u64) -> String {
 
 fn line(app: &App, row: &Row, time: u64) -> String {
     let Row { weight, active, inactive, persistent, rates, .. } = row;
-    let service = service_name(&row.service).replace(' ', "/");
-    let server = row.server.map_or_else(|| "-".to_owned(), |server| server_name(server.key));
+    let service = row.service.to_string().replace(' ', "/");
+    let server = row.server.map_or_else(|| "-".to_owned(), |server| server.key.to_string());
     let rates = match app.known() {
         Rates::NotYet | Rates::Never => "- - - - -".to_owned(),
         Rates::Known => format!(

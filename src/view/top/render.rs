@@ -11,7 +11,7 @@ use ratatui::widgets::{Block, Clear, Paragraph, Sparkline, Wrap};
 use super::number::{rate, short};
 use super::words;
 use crate::model::Forwarding;
-use crate::top::{App, Column, Connections, Mode, Rates, Row, server_name, service_name};
+use crate::top::{App, Column, Connections, Mode, Rates, Row};
 use crate::view::drain::counted;
 
 /// The smallest terminal that it fits in: columns and rows.
@@ -92,9 +92,9 @@ fn draw_title(frame: &mut Frame<'_>, app: &App, area: Rect) {
         counted(servers as u64, "server")
     );
     if let Some((service, server)) = app.inside {
-        text = format!(" ipvsadm-rs top   inside {}", service_name(&service));
+        text = format!(" ipvsadm-rs top   inside {}", service);
         if let Some(server) = server {
-            text.push_str(&format!("   {}", server_name(server)));
+            text.push_str(&format!("   {}", server));
         }
     }
     if !app.filter.is_empty() {
@@ -309,13 +309,13 @@ fn draw_last_line(frame: &mut Frame<'_>, app: &App, area: Rect) {
             Line::raw(format!(" Only what has in its name: {}_   (Enter keeps it, Esc drops it)", app.filter))
         }
         (Mode::Weight { server, text, .. }, _) => {
-            Line::raw(format!(" Weight of {}, now {}: {text}_   (Enter, Esc)", server_name(server.key), server.weight))
+            Line::raw(format!(" Weight of {}, now {}: {text}_   (Enter, Esc)", server.key, server.weight))
         }
         (_, Some(message)) => Line::styled(format!(" {}", words::message(message)), color(app, Color::Yellow)),
         _ => match app.draining.iter().find(|draining| draining.left.total() > 0) {
             Some(draining) => Line::raw(format!(
                 " Draining {}: {} left",
-                server_name(draining.server),
+                draining.server,
                 counted(draining.left.connections, "connection")
                     + &match draining.left.clients {
                         0 => String::new(),

@@ -1,6 +1,6 @@
 //! What the live view says, in words.
 
-use crate::top::{Message, Question, Stopped, server_name, service_name};
+use crate::top::{Message, Question, Stopped};
 
 /// Which setting keeps the kernel from counting.
 pub(crate) fn stopped(stopped: Stopped) -> String {
@@ -15,20 +15,15 @@ pub(crate) fn stopped(stopped: Stopped) -> String {
 pub(super) fn question(question: &Question) -> String {
     match question {
         Question::End => "Servers are being drained. End, and give them their weights back?".to_owned(),
-        Question::Weight { service, server, weight } => format!(
-            "Give {} of {} the weight {weight} instead of {}?",
-            server_name(server.key),
-            service_name(service),
-            server.weight
-        ),
+        Question::Weight { service, server, weight } => {
+            format!("Give {} of {} the weight {weight} instead of {}?", server.key, service, server.weight)
+        }
         Question::Drain { service, server } => format!(
             "Drain {} of {}: weight 0 instead of {}, and deleted once its connections are gone?",
-            server_name(server.key),
-            service_name(service),
-            server.weight
+            server.key, service, server.weight
         ),
         Question::StopDraining { server, .. } => {
-            format!("Stop draining {}, and give it its weight back?", server_name(*server))
+            format!("Stop draining {}, and give it its weight back?", server)
         }
     }
 }
@@ -36,9 +31,9 @@ pub(super) fn question(question: &Question) -> String {
 /// What stands in the last line.
 pub(super) fn message(message: &Message) -> String {
     match message {
-        Message::Gone((_, Some(server))) => format!("{} is gone", server_name(*server)),
-        Message::Gone((service, None)) => format!("{} is gone", service_name(service)),
-        Message::Drained(server) => format!("{} is drained and deleted", server_name(*server)),
+        Message::Gone((_, Some(server))) => format!("{} is gone", server),
+        Message::Gone((service, None)) => format!("{} is gone", service),
+        Message::Drained(server) => format!("{} is drained and deleted", server),
         Message::Disturbed(what) => format!("{what}: the drain ends here"),
         Message::IsDraining => "It is being drained: d stops that".to_owned(),
         Message::ServiceHasNoWeight => "A service has no weight: choose one of its servers".to_owned(),
