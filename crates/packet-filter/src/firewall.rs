@@ -1,14 +1,15 @@
 //! The questions that can be asked.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 
-use crate::evaluate::{At, End, Hit, Open, evaluate, mentions};
+use crate::evaluate::{At, End, Hit, Left, Leg, Open, evaluate, mentions};
 use crate::known::Known;
-use crate::packet::{Interface, Packet};
+use crate::packet::{Interface, Packet, State};
 use crate::place::{Action, Because, Doubt, Place};
 use crate::property::{Property, properties};
 use crate::read::{self, Legacy, Unreadable};
-use crate::ruleset::{Hook, Ruleset, TableFamily};
+use crate::ruleset::{Chain, Hook, Ruleset, TableFamily};
 
 /// The packet filter of a network namespace, as it was when it was read.
 #[derive(Clone, Debug, Default)]
@@ -19,37 +20,58 @@ pub struct Firewall {
     pub(super) legacy: Legacy,
 }
 
-/// A packet's way through the kernel: the hooks that it comes to.
+/// A packet's way through the kernel: the hooks that it comes to, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Way {
-    hooks: &'static [Hook],
-    limit: Option<(Hook, i32)>,
-}
+pub struct Way(Vec<Leg>);
 
 impl Way {
-    /// To a program on this machine: prerouting and input.
+    /// To a program on this machine: ingress, prerouting and input.
     #[must_use]
-    pub const fn delivered() -> Self {
-        Self { hooks: &[Hook::Ingress, Hook::Prerouting, Hook::Input], limit: None }
+    pub fn delivered() -> Self {
+        Self::through(&[Hook::Ingress, Hook::Prerouting, Hook::Input])
     }
 
-    /// Through this machine: prerouting, forward and postrouting.
+    /// Through this machine: ingress, prerouting, forward and postrouting.
     #[must_use]
-    pub const fn forwarded() -> Self {
-        Self { hooks: &[Hook::Ingress, Hook::Prerouting, Hook::Forward, Hook::Postrouting], limit: None }
+    pub fn forwarded() -> Self {
+        Self::through(&[Hook::Ingress, Hook::Prerouting, Hook::Forward, Hook::Postrouting])
     }
 
     /// From this machine: output and postrouting.
     #[must_use]
-    pub const fn sent() -> Self {
-        Self { hooks: &[Hook::Output, Hook::Postrouting], limit: None }
+    pub fn sent() -> Self {
+        Self::through(&[Hook::Output, Hook::Postrouting])
+    }
+
+    /// Through these hooks only. Where the packet changes between two hooks (a part of the kernel gives it another
+    /// destination, or sends it on), these are two questions.
+    #[must_use]
+    pub fn through(hooks: &[Hook]) -> Self {
+        Self(hooks.iter().map(|&hook| (hook, i32::MIN..=i32::MAX)).collect())
     }
 
     /// In this hook only through chains up to this priority, with those that have it: to a part of the kernel that has
-    /// its own place there. Other hooks are not changed.
+    /// its own place there.
     #[must_use]
-    pub const fn up_to(self, hook: Hook, priority: i32) -> Self {
-        Self { limit: Some((hook, priority)), ..self }
+    pub fn up_to(self, hook: Hook, priority: i32) -> Self {
+        self.narrowed(hook, |all| *all.start()..=priority)
+    }
+
+    /// In this hook only through chains after this priority: from a part of the kernel that has its own place there.
+    #[must_use]
+    pub fn after(self, hook: Hook, priority: i32) -> Self {
+        self.narrowed(hook, |all| priority.saturating_add(1)..=*all.end())
+    }
+
+    fn narrowed(mut self, hook: Hook, new: impl Fn(&RangeInclusive<i32>) -> RangeInclusive<i32>) -> Self {
+        for (_, priorities) in self.0.iter_mut().filter(|(other, _)| *other == hook) {
+            *priorities = new(priorities);
+        }
+        self
+    }
+
+    fn comes_to(&self, hook: Hook) -> bool {
+        self.0.iter().any(|(other, _)| *other == hook)
     }
 }
 
@@ -101,9 +123,20 @@ impl Firewall {
     /// What becomes of a packet on its way.
     #[must_use]
     pub fn outcome(&self, packet: &Packet, way: &Way) -> Outcome {
+        self.ask(packet, way).0
+    }
+
+    /// The mark that a packet has at the end of its way; `None` if it does not get through for certain, or its mark is not
+    /// certain.
+    #[must_use]
+    pub fn mark(&self, packet: &Packet, way: &Way) -> Option<u32> {
+        self.ask(packet, way).1?.mark
+    }
+
+    fn ask(&self, packet: &Packet, way: &Way) -> (Outcome, Option<Left>) {
         let legacy = if packet.destination.is_ipv4() { &self.legacy.ip } else { &self.legacy.ip6 };
-        let local = way.hooks.contains(&Hook::Input);
-        self.run(&Known::of(packet, local), way, legacy).0
+        let local = packet.local || way.comes_to(Hook::Input);
+        self.run(&Known::of(packet, local), way, legacy)
     }
 
     /// What the rules for ARP do about an address on an interface.
@@ -111,14 +144,12 @@ impl Firewall {
     pub fn arp(&self, address: Ipv4Addr, interface: Option<&Interface>) -> Arp {
         const REQUEST: u16 = 1;
         const ANSWER: u16 = 2;
-        const IN: Way = Way { hooks: &[Hook::Ingress, Hook::Input], limit: None };
-        const OUT: Way = Way { hooks: &[Hook::Output], limit: None };
         let request = Known::arp(REQUEST, None, Some(address), interface, None);
         let answer = Known::arp(ANSWER, Some(address), None, None, interface);
-        let (request, _) = self.run(&request, &IN, &self.legacy.arp);
-        let (answer, sender) = self.run(&answer, &OUT, &self.legacy.arp);
-        let mangled = match sender {
-            Some(IpAddr::V4(sender)) if sender != address => Some(sender),
+        let (request, _) = self.run(&request, &Way::through(&[Hook::Ingress, Hook::Input]), &self.legacy.arp);
+        let (answer, left) = self.run(&answer, &Way::through(&[Hook::Output]), &self.legacy.arp);
+        let mangled = match left {
+            Some(Left { arp_sender: Some(IpAddr::V4(sender)), .. }) if sender != address => Some(sender),
             _ => None,
         };
         Arp { rules: self.arp_rules(address), request, answer, mangled }
@@ -135,11 +166,11 @@ impl Firewall {
             .collect()
     }
 
-    /// What becomes of a packet, and the sender's address that it then has if it is ARP.
-    fn run(&self, packet: &Known<'_>, way: &Way, legacy: &[String]) -> (Outcome, Option<IpAddr>) {
-        let outcome = match evaluate(&self.ruleset, packet.clone(), way.hooks, way.limit) {
+    /// What becomes of a packet, and what is left of it if it gets through.
+    fn run(&self, packet: &Known<'_>, way: &Way, legacy: &[String]) -> (Outcome, Option<Left>) {
+        let outcome = match evaluate(&self.ruleset, packet.clone(), &way.0) {
             // What the older tables do may be anything, but they bring back nothing that is dropped.
-            End::Accepted(sender) if legacy.is_empty() => return (Outcome::Accepted, sender),
+            End::Accepted(left) if legacy.is_empty() => return (Outcome::Accepted, Some(left)),
             End::Accepted(_) => Outcome::Unknown(Because { doubt: Doubt::OlderTables(legacy.to_vec()), place: None }),
             End::Dropped(hit) => Outcome::Dropped(match place(hit) {
                 place @ Place { action: Action::Map(_), .. } => Place { action: Action::Drop, ..place },
@@ -177,13 +208,17 @@ fn place_of(at: At<'_>, packet: &Known<'_>) -> Place {
 fn because(open: Open<'_>, packet: &Known<'_>) -> Because {
     match open {
         Open::TooMany => Because { doubt: Doubt::TooMany, place: None },
-        Open::Device(chain) => Because {
-            doubt: Doubt::Packet(vec![Property::Input(None)]),
-            place: Some(place_of(At { chain, rule: None }, packet)),
-        },
+        Open::Device(chain) => of_chain(chain, Property::Input(None), packet),
+        Open::Related(chain) => of_chain(chain, Property::State(Some(State::Related)), packet),
         Open::Expression(at, index) => {
             let expression = at.rule.and_then(|rule| rule.expressions.get(index));
             Because { doubt: Doubt::Packet(properties(expression, packet, None)), place: Some(place_of(at, packet)) }
         }
     }
+}
+
+/// It depends on this whether a base chain is asked.
+fn of_chain(chain: &Chain, property: Property, packet: &Known<'_>) -> Because {
+    let place = place_of(At { chain, rule: None }, packet);
+    Because { doubt: Doubt::Packet(vec![property]), place: Some(place) }
 }

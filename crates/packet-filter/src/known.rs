@@ -44,10 +44,12 @@ pub struct Known<'p> {
     pub packet_type: Bits,
     /// What connection tracking says of it.
     pub state: State,
+    /// Whether it said so before the first hook.
+    pub tracked: bool,
 }
 
 impl<'p> Known<'p> {
-    /// What is known of a packet that goes to this machine itself, or (`local` is false) elsewhere.
+    /// What is known of a packet. Its destination is this machine's own address if `local`; otherwise it may be.
     pub fn of(packet: &'p Packet, local: bool) -> Self {
         let (family, network) = network(packet);
         let (destination_type, packet_type) = match (packet.destination.is_multicast(), local) {
@@ -66,9 +68,11 @@ impl<'p> Known<'p> {
             seen_as: family,
             destination_type,
             mark: Bits::number(packet.mark),
-            connection_mark: Bits::number(0),
+            // A new connection begins without one.
+            connection_mark: if packet.state == State::New { Bits::number(0) } else { Bits::unknown(4) },
             packet_type,
             state: packet.state,
+            tracked: packet.tracked,
         }
     }
 
@@ -103,6 +107,7 @@ impl<'p> Known<'p> {
             connection_mark: Bits::unknown(4),
             packet_type: Bits::unknown(1),
             state: State::Untracked,
+            tracked: false,
         }
     }
 
@@ -142,6 +147,11 @@ impl<'p> Known<'p> {
     /// The destination port.
     pub fn destination_port(&self) -> Bits {
         self.transport.as_ref().map_or(Bits::unknown(2), |header| header.part(2, 2))
+    }
+
+    /// The mark, if all of it is known.
+    pub fn mark(&self) -> Option<u32> {
+        self.mark.all()?.try_into().ok().map(u32::from_ne_bytes)
     }
 
     /// The sender's address of an ARP packet, if it is one and that is known.
@@ -194,7 +204,6 @@ impl<'p> Known<'p> {
     pub fn interface(&self, input: bool) -> Result<Option<&'p Interface>, ()> {
         match (input, self.hook) {
             (true, Hook::Output) | (false, Hook::Ingress | Hook::Prerouting | Hook::Input) => Err(()),
-            (true, Hook::Postrouting) => Ok(None),
             (true, _) => Ok(self.input),
             (false, _) => Ok(self.output),
         }

@@ -22,7 +22,9 @@
 //! # Answers
 //!
 //! A [`Packet`] is what is known of one: protocol, addresses, ports, interfaces, mark, and the [`State`] that connection
-//! tracking gives it. A [`Way`] is the hooks that it passes. What is left open may be anything: where it makes a difference,
+//! tracking gives it. A [`Way`] is the hooks that it passes: all the way to a program, through this machine or from it, or
+//! some hooks, or a part of one. A packet that changes on its way, as one that a load balancer gives another destination, is
+//! one question for each part of the way. What is left open may be anything: where it makes a difference,
 //! both ways are followed, and if they end differently the [`Outcome`] is unknown and names what it depends on. So an answer
 //! that is not unknown holds for every such packet.
 //!
@@ -37,7 +39,11 @@
 //! - Rules of iptables-nft and arptables-nft: the matches comment, conntrack, state, tcp, udp, multiport, mark, iprange,
 //!   addrtype, pkttype; the targets REJECT, MARK, CT and NOTRACK, DNAT, REDIRECT, SNAT, MASQUERADE, mangle, and those that
 //!   decide nothing, such as LOG. Any other match may hold or not.
-//! - A new destination (`dnat`, `redirect`) ends the answer. Ask again with that destination to follow it.
+//! - The hooks ingress, prerouting, input, forward, output and postrouting, each for packets in the states new,
+//!   established, related, invalid and untracked. Before connection tracking has seen a packet (up to priority -200 in
+//!   prerouting and output) it is invalid to rules, if it is not untracked.
+//! - A new destination (`dnat`, `redirect`) ends the answer. Ask again with that destination to follow it. Chains of type
+//!   `nat` see the first packet of a connection only: of an established one nothing is known of what they did to it.
 //! - Matches on time, rate, quota, random numbers, sockets and the like may hold or not.
 //!
 //! Not covered: tables of the family bridge, what happens to a packet before it is one of IP (traffic control, XDP), and

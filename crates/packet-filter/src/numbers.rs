@@ -213,6 +213,8 @@ pub mod ct {
     pub const MARK: u32 = 3;
 
     pub const INVALID: u32 = 1;
+    pub const ESTABLISHED: u32 = 1 << 1;
+    pub const RELATED: u32 = 1 << 2;
     pub const NEW: u32 = 1 << 3;
     pub const UNTRACKED: u32 = 1 << 6;
 

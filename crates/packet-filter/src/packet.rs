@@ -58,6 +58,10 @@ pub struct Interface {
 pub enum State {
     /// The first packet of a connection.
     New,
+    /// A packet of a connection of which packets of both directions have passed.
+    Established,
+    /// A packet that has to do with another connection, such as an ICMP error.
+    Related,
     /// A packet of no known connection, such as one in the middle of a connection of which only one half passes here.
     Invalid,
     /// A packet that connection tracking ignores.
@@ -69,6 +73,8 @@ impl State {
     pub(super) const fn bit(self) -> u32 {
         match self {
             Self::New => ct::NEW,
+            Self::Established => ct::ESTABLISHED,
+            Self::Related => ct::RELATED,
             Self::Invalid => ct::INVALID,
             Self::Untracked => ct::UNTRACKED,
         }
@@ -79,6 +85,8 @@ impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::New => "new",
+            Self::Established => "established",
+            Self::Related => "related",
             Self::Invalid => "invalid",
             Self::Untracked => "untracked",
         })
@@ -98,6 +106,8 @@ pub struct Packet {
     pub(super) output: Option<Interface>,
     pub(super) mark: u32,
     pub(super) state: State,
+    pub(super) tracked: bool,
+    pub(super) local: bool,
 }
 
 impl Packet {
@@ -120,6 +130,8 @@ impl Packet {
             output: None,
             mark: 0,
             state: State::New,
+            tracked: false,
+            local: false,
         }
     }
 
@@ -135,7 +147,8 @@ impl Packet {
         Self { source_port: Some(port), ..self }
     }
 
-    /// It comes in on this interface.
+    /// It comes in on this interface. Rules in output do not see that, those in postrouting do (since Linux 5.7); a packet
+    /// that a part of the kernel sends on has it there, too.
     #[must_use]
     pub fn on(self, input: Interface) -> Self {
         Self { input: Some(input), ..self }
@@ -153,9 +166,22 @@ impl Packet {
         Self { mark, ..self }
     }
 
-    /// Connection tracking gives it this state, as soon as it has seen it.
+    /// Connection tracking gives it this state, as soon as it has seen it: after priority -200 of prerouting or output. Up to
+    /// then a packet is invalid to rules, if it is not untracked.
     #[must_use]
     pub fn in_state(self, state: State) -> Self {
         Self { state, ..self }
+    }
+
+    /// Connection tracking has seen it before the first hook that is asked about: a part of the kernel sends on what came in.
+    #[must_use]
+    pub fn tracked_before(self) -> Self {
+        Self { tracked: true, ..self }
+    }
+
+    /// Its destination is an address of this machine, wherever it goes. A packet that comes to input is that anyway.
+    #[must_use]
+    pub fn to_own_address(self) -> Self {
+        Self { local: true, ..self }
     }
 }

@@ -310,8 +310,10 @@ proptest! {
         let (firewall, _) = firewall(&datagrams);
         for (address, port) in [("192.0.2.1", 80), ("192.0.2.3", 25), ("2001:db8::1", 85)] {
             for packet in [to(Protocol::TCP, address, port), Packet { source: None, ..to(Protocol::TCP, address, port) }] {
-                for packet in [packet.clone(), packet.in_state(State::Invalid)] {
+                for state in [State::New, State::Established, State::Related, State::Invalid, State::Untracked] {
+                    let packet = packet.clone().in_state(state);
                     let _ = printed(&firewall.outcome(&packet, &Way::delivered()));
+                    let _ = firewall.mark(&packet, &Way::sent());
                     let _ = printed(&firewall.outcome(&Packet { input: None, ..packet }, &Way::forwarded()));
                 }
             }

@@ -1,9 +1,9 @@
 //! From rule to rule.
 
-use super::path::{At, End, Hit, Open, Path, Step};
+use super::path::{At, End, Hit, Left, Open, Path, Step};
 use super::registers::Registers;
 use super::step::step;
-use super::stops::{Stop, stops};
+use super::stops::{Leg, Stop, stops};
 use super::tracking;
 use crate::bits::Truth;
 use crate::expression::{Expression, Target, Verdict};
@@ -11,7 +11,7 @@ use crate::known::Known;
 use crate::numbers::{ct, meta};
 use crate::packet::State;
 use crate::property::properties;
-use crate::ruleset::{Chain, Hook, Rule, Ruleset};
+use crate::ruleset::{Chain, Rule, Ruleset};
 use crate::xt;
 
 /// Expressions that are looked at for one answer, at most. The kernel lets no chains go in circles; this is for what is
@@ -22,9 +22,9 @@ const PATHS: usize = 2_000;
 /// `NFT_JUMP_STACK_SIZE`
 const DEPTH: usize = 16;
 
-/// Follow a packet through these hooks; in the one of `limit` only through chains up to that priority.
-pub fn evaluate<'r>(ruleset: &'r Ruleset, packet: Known<'r>, hooks: &[Hook], limit: Option<(Hook, i32)>) -> End<'r> {
-    let stops = stops(ruleset, &packet, hooks, limit);
+/// Follow a packet on its way.
+pub fn evaluate<'r>(ruleset: &'r Ruleset, packet: Known<'r>, legs: &[Leg]) -> End<'r> {
+    let stops = stops(ruleset, &packet, legs);
     let mut evaluation = Evaluation { ruleset, stops, left: STEPS, pending: Vec::new() };
     evaluation.all(Path::new(packet))
 }
@@ -134,17 +134,27 @@ impl<'a> Evaluation<'a> {
             return Some(end);
         }
         let Some(stop) = self.stops.get(path.stop) else {
-            return Some(End::Accepted(path.packet.arp_sender()));
+            return Some(End::Accepted(Left { arp_sender: path.packet.arp_sender(), mark: path.packet.mark() }));
         };
-        // Only connections have their addresses translated.
-        if stop.nat && path.packet.state != State::New {
-            path.stop += 1;
-            return None;
-        }
-        if stop.asked == Truth::Maybe {
-            let mut other = path.clone();
-            other.stop += 1;
-            self.pending.push((other, Open::Device(stop.chain)));
+        // Only the first packet of a connection comes to chains of type nat. A related one may be that.
+        let translated = match path.packet.state {
+            _ if !stop.nat => Truth::Yes,
+            State::New => Truth::Yes,
+            State::Related => Truth::Maybe,
+            State::Established | State::Invalid | State::Untracked => Truth::No,
+        };
+        match stop.asked.and(translated) {
+            Truth::Yes => {}
+            Truth::No => {
+                path.stop += 1;
+                return None;
+            }
+            Truth::Maybe => {
+                let mut other = path.clone();
+                other.stop += 1;
+                let open = if translated == Truth::Maybe { Open::Related } else { Open::Device };
+                self.pending.push((other, open(stop.chain)));
+            }
         }
         path.packet.enter(stop.hook, stop.chain.family);
         path.stack.push((stop.chain, 0));
@@ -202,7 +212,9 @@ fn either<'r>(one: End<'r>, other: End<'r>, open: Open<'r>) -> End<'r> {
         (_, End::Unknown(open)) => End::Unknown(open),
         // Which of the rules drops it does not matter.
         (End::Dropped(hit), End::Dropped(_)) => End::Dropped(hit),
-        (End::Accepted(one), End::Accepted(other)) if one == other => End::Accepted(one),
+        (End::Accepted(one), End::Accepted(other)) if one.arp_sender == other.arp_sender => {
+            End::Accepted(Left { mark: one.mark.filter(|mark| other.mark == Some(*mark)), ..one })
+        }
         (
             End::Redirected { hit, address, port },
             End::Redirected { hit: other, address: other_address, port: other_port },

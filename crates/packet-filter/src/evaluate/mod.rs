@@ -20,4 +20,5 @@ mod translate;
 
 pub use follow::evaluate;
 pub use mention::mentions;
-pub use path::{At, End, Hit, Open};
+pub use path::{At, End, Hit, Left, Open};
+pub use stops::Leg;

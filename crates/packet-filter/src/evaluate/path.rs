@@ -39,11 +39,20 @@ pub struct Hit<'r> {
     pub matched: Vec<Property>,
 }
 
+/// What is left of a packet that gets through, as far as it is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Left {
+    /// The sender's address, if it is ARP.
+    pub arp_sender: Option<IpAddr>,
+    /// The mark.
+    pub mark: Option<u32>,
+}
+
 /// How a path ends.
 #[derive(Clone, Debug)]
 pub enum End<'r> {
-    /// The packet gets through; with the sender's address that it has then, if it is ARP.
-    Accepted(Option<IpAddr>),
+    /// The packet gets through.
+    Accepted(Left),
     /// It does not.
     Dropped(Hit<'r>),
     /// It goes elsewhere. Nothing says where if it is not known.
@@ -59,6 +68,8 @@ pub enum Open<'r> {
     Expression(At<'r>, usize),
     /// On whether a chain of a device is asked: the interface is not known.
     Device(&'r Chain),
+    /// On whether a related packet comes to a chain of type nat.
+    Related(&'r Chain),
     /// There are more paths than can be followed.
     TooMany,
 }

@@ -1,5 +1,7 @@
 //! The base chains that a packet comes to, in order.
 
+use std::ops::RangeInclusive;
+
 use crate::bits::Truth;
 use crate::known::Known;
 use crate::numbers::family as nfproto;
@@ -25,15 +27,13 @@ pub struct Stop<'r> {
     pub asked: Truth,
 }
 
-/// The base chains of these hooks that see the packet; in the one of `limit` only those up to that priority.
-pub fn stops<'r>(
-    ruleset: &'r Ruleset,
-    packet: &Known<'_>,
-    hooks: &[Hook],
-    limit: Option<(Hook, i32)>,
-) -> Vec<Stop<'r>> {
+/// A hook, and the priorities of the chains that a packet comes to there.
+pub type Leg = (Hook, RangeInclusive<i32>);
+
+/// The base chains on these legs that see the packet.
+pub fn stops<'r>(ruleset: &'r Ruleset, packet: &Known<'_>, legs: &[Leg]) -> Vec<Stop<'r>> {
     let mut stops = Vec::new();
-    for &hook in hooks {
+    for &(hook, ref priorities) in legs {
         let from = stops.len();
         // Of chains of the same priority the newest comes first (`nf_hook_entries_grow`).
         for chain in ruleset.chains.iter().rev() {
@@ -45,7 +45,7 @@ pub fn stops<'r>(
                 _ => Truth::from(sees(chain.family, packet.family)),
             };
             let priority = priority(base, hook);
-            if asked == Truth::No || limit.is_some_and(|(hooked, last)| hooked == hook && priority > last) {
+            if asked == Truth::No || !priorities.contains(&priority) {
                 continue;
             }
             stops.push(Stop { chain, hook, priority, nat: base.nat, drops: base.drops, asked });

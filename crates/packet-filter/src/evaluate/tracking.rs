@@ -14,8 +14,9 @@ use crate::ruleset::Hook;
 const CONNTRACK: i32 = -200;
 
 /// Whether connection tracking has seen the packet in this base chain.
-fn is_tracked(stop: Option<&Stop<'_>>) -> Truth {
+fn is_tracked(packet: &Known<'_>, stop: Option<&Stop<'_>>) -> Truth {
     match stop {
+        _ if packet.tracked => Truth::Yes,
         Some(Stop { hook: Hook::Ingress, .. }) => Truth::No,
         Some(Stop { hook: Hook::Prerouting | Hook::Output, priority, .. }) => match priority.cmp(&CONNTRACK) {
             Ordering::Less => Truth::No,
@@ -28,7 +29,7 @@ fn is_tracked(stop: Option<&Stop<'_>>) -> Truth {
 
 /// The connection's state in this base chain; `None` if it is not known. What has not been tracked yet counts as invalid.
 pub fn state(packet: &Known<'_>, stop: Option<&Stop<'_>>) -> Option<State> {
-    match (packet.state, is_tracked(stop)) {
+    match (packet.state, is_tracked(packet, stop)) {
         (State::Untracked, _) => Some(State::Untracked),
         (_, Truth::No) => Some(State::Invalid),
         (_, Truth::Maybe) => None,
@@ -43,7 +44,7 @@ pub fn fact(packet: &Known<'_>, stop: Option<&Stop<'_>>, key: u32) -> Option<Bit
         (ct::STATE, None) => Some(Bits::unknown(4)),
         // There is no connection, so there is nothing to load.
         (_, Some(State::Invalid | State::Untracked)) => None,
-        (ct::DIRECTION, Some(_)) => Some(Bits::known(&[0])),
+        (ct::DIRECTION, Some(State::New)) => Some(Bits::known(&[0])),
         (ct::MARK, Some(_)) => Some(packet.connection_mark.clone()),
         (ct::STATUS, Some(State::New)) => Some(Bits::partly(&0_u32.to_ne_bytes(), &ct::STATUS_KNOWN.to_ne_bytes())),
         _ => Some(Bits::unknown(REGISTERS * 4)),
@@ -57,7 +58,7 @@ pub fn may_be_connected(packet: &Known<'_>, stop: Option<&Stop<'_>>) -> bool {
 
 /// A rule says `notrack`.
 pub fn no_track(packet: &mut Known<'_>, stop: Option<&Stop<'_>>) {
-    if is_tracked(stop) == Truth::No {
+    if is_tracked(packet, stop) == Truth::No {
         packet.state = State::Untracked;
     }
 }
