@@ -235,7 +235,8 @@ fn ipv6(line: &mut Line<'_>) -> Result<(), Error> {
             *family = Family::Ipv6;
             line.early_values(true)
         }
-        _ => Err(usage("-6 used before -f\n")),
+        // The words of ipvsadm since 2025 (Debian 1:1.31-5), which say what to do; before: "-6 used before -f".
+        _ => Err(usage("-6 must follow -f\n")),
     }
 }
 
