@@ -4,6 +4,7 @@ use std::io::Write;
 
 use anyhow::Result;
 
+use super::subcommands::command_line;
 use super::{Output, status};
 use crate::grammar::Json;
 use crate::view::json::{self, VersionDocument};
@@ -16,7 +17,7 @@ const IPVS: &str = "1.2.1";
 /// The help of a program that was called by this name.
 pub(super) fn help(program: &str, output: &mut Output) -> Result<u8> {
     version(None, output)?;
-    output.write_all(super::command_line(program).render_help().to_string().as_bytes())?;
+    output.write_all(command_line(program).render_help().to_string().as_bytes())?;
     Ok(status::OK)
 }
 

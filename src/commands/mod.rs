@@ -28,46 +28,26 @@ mod service;
 mod signals;
 mod source;
 mod state;
+mod status;
+mod subcommands;
 mod terminal;
+mod told;
 mod top;
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
-use std::fmt;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use anyhow::Result;
 
 use crate::grammar::{self, LOCK_WAIT_DEFAULT, Request};
-use crate::host::{SystemNames, module, namespace};
-use crate::kernel;
+use crate::host::{SystemNames, namespace};
 use output::Output;
-
-/// The exit statuses of ipvsadm.
-mod status {
-    /// All is well.
-    pub const OK: u8 = 0;
-    /// A listing or a file failed.
-    pub const FAILED: u8 = 1;
-    /// Wrong use, or no IPVS.
-    pub const USAGE: u8 = 2;
-    /// The kernel refused a change.
-    pub const REFUSED: u8 = 255;
-}
-
-/// A command ends here, and everything has been said already; this is the status.
-#[derive(Debug)]
-struct Told(u8);
-
-impl fmt::Display for Told {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "exit status {}", self.0)
-    }
-}
-
-impl std::error::Error for Told {}
+pub use subcommands::command_line;
+use subcommands::{SUBCOMMANDS, Subcommand};
+use told::{Told, plain, tell};
 
 /// The program, as called with these arguments, of which the first is its name. Returns its exit status.
 #[must_use]
@@ -105,57 +85,6 @@ fn enter_namespace(arguments: &[OsString]) -> Result<Cow<'_, [OsString]>> {
         namespace::enter(&name)?;
     }
     Ok(arguments)
-}
-
-/// Say what happened. Returns the exit status for it.
-fn tell(error: &anyhow::Error) -> u8 {
-    if let Some(Told(status)) = error.downcast_ref() {
-        return *status;
-    }
-    let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
-    if kind == Some(io::ErrorKind::BrokenPipe) && error.downcast_ref::<kernel::Error>().is_none() {
-        // Whoever read our output has read enough.
-        return status::OK;
-    }
-    let causes = error.chain().map(|cause| cause.downcast_ref().map_or_else(|| cause.to_string(), module::message));
-    say!("{}", plain(&causes.collect::<Vec<_>>().join(": ")));
-    if error.downcast_ref::<module::LoadFailure>().is_some() {
-        return status::USAGE;
-    }
-    match error.downcast_ref() {
-        Some(kernel::Error::NotLoaded | kernel::Error::NotPermitted) => status::USAGE,
-        Some(kernel::Error::Refused(_)) => status::REFUSED,
-        _ => status::FAILED,
-    }
-}
-
-/// The message without the number that the standard library adds to what the C library says.
-fn plain(message: &str) -> &str {
-    match message.rsplit_once(" (os error ") {
-        Some((text, number)) if number.trim_end_matches(')').bytes().all(|byte| byte.is_ascii_digit()) => text,
-        _ => message,
-    }
-}
-
-/// What else this program can do, called by a word of its own. A lone word never was a command of ipvsadm.
-struct Subcommand {
-    /// The word, what may follow it, and its help.
-    command: fn() -> clap::Command,
-    run: fn(&clap::ArgMatches, &mut Output) -> Result<u8>,
-}
-
-const SUBCOMMANDS: &[Subcommand] = &[
-    Subcommand { command: diff::command, run: diff::run },
-    Subcommand { command: top::command, run: top::run },
-    Subcommand { command: service::command, run: service::run },
-    Subcommand { command: doctor::command, run: doctor::run },
-    Subcommand { command: realserver::command, run: realserver::run },
-];
-
-/// The whole command line of a program that was called by this name, for help, completions and manual.
-#[must_use]
-pub fn command_line(program: &str) -> clap::Command {
-    grammar::usage::command(program).subcommands(SUBCOMMANDS.iter().map(|subcommand| (subcommand.command)()))
 }
 
 /// `program` is the first word as it was typed, `name` its last part.

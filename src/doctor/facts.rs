@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use super::Skip;
+use super::judgement::Skip;
 use crate::host::route::{Address, HardwareAddress, Link, Neighbour, Route};
 use crate::host::{Listener, SettingLine};
 use crate::model::{

@@ -1,7 +1,7 @@
 //! What the firewall does with clients' packets, judged alike on either machine.
 
 use super::facts::{Fate, Passage};
-use super::{Judged, Judgement, Skip, State, unless_bad};
+use super::judgement::{Judged, Judgement, Skip, State, unless_bad};
 
 /// Whether all of these are let in; `none` says why there is none.
 pub(super) fn passages(all: &[Passage], none: &str) -> Judged {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::facts::{Answer, ArpPassage, Fact, Facts, Fate, Vip, speaks};
 use super::firewall::passages;
-use super::{Judged, Judgement, ROUTES, Skip, State, shell, sysctl_key, unless_bad};
+use super::judgement::{Judged, Judgement, ROUTES, Skip, State, shell, sysctl_key, unless_bad};
 use crate::host::realserver::{ANNOUNCE, IGNORE, Wanted};
 use crate::host::route::{Address, Link, Prefix, Route, RouteKind};
 use crate::host::{Listener, SettingLine};

@@ -1,9 +1,9 @@
 //! The state of the live view, and what changes it.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
 use std::time::Duration;
 
+use super::connections::Connections;
 use super::keys::Key;
 use super::meter::{Meter, PerSecond};
 use super::rows::{Column, Row};
@@ -31,18 +31,6 @@ pub(crate) enum Action {
     /// To make a change.
     Change(Change),
 }
-
-/// Connections of a service or server, counted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Connections {
-    /// By state, the most first.
-    pub(crate) by_state: Vec<(String, u64)>,
-    /// By client.
-    pub(crate) by_client: Clients,
-}
-
-/// Clients and how many connections each has, the most first.
-pub(crate) type Clients = Vec<(IpAddr, u64)>;
 
 /// What names a row.
 pub(crate) type Id = (ServiceKey, Option<DestinationKey>);

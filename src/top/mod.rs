@@ -2,10 +2,12 @@
 //! for [`Action`]s. `view::top` draws it; the terminal, signals and the kernel are in `commands/top`.
 
 mod app;
+mod connections;
 mod keys;
 mod meter;
 mod rows;
 
-pub(crate) use app::{Action, App, Connections, Message, Mode, Question, Rates, Stopped};
+pub(crate) use app::{Action, App, Message, Mode, Question, Rates, Stopped};
+pub(crate) use connections::{Connections, Tally};
 pub(crate) use keys::{Key, Keys};
 pub(crate) use rows::{Column, Row};

@@ -1,5 +1,6 @@
 //! What is tested without a kernel, a module for each subject: `cargo test --test no-kernel -- SUBJECT` runs one.
 
+mod architecture;
 mod decoder;
 mod fuzz;
 mod generated;

@@ -25,8 +25,19 @@ pub struct Batch<'c, T> {
     last: Option<Mark>,
 }
 
+impl Connection {
+    /// Begin a batch: many changes in few system calls, made in order.
+    ///
+    /// # Errors
+    /// The socket does not take the settings for it.
+    pub fn batch<T>(&mut self) -> Result<Batch<'_, T>, Error> {
+        self.own_socket()?.expect_many()?;
+        Ok(Batch::new(self))
+    }
+}
+
 impl<'c, T> Batch<'c, T> {
-    pub(crate) fn new(connection: &'c mut Connection) -> Self {
+    fn new(connection: &'c mut Connection) -> Self {
         let writer = std::mem::take(&mut connection.writer);
         Self { connection, writer, tags: Vec::with_capacity(MESSAGES), first: 0, last: None }
     }

@@ -1,6 +1,5 @@
 //! One connection for any netlink family: requests, and the answers to them.
 
-use crate::batch::Batch;
 use crate::error::{Errno, Error};
 use crate::flag;
 use crate::socket::{Part, Protocol, Socket, Transport};
@@ -265,15 +264,6 @@ impl Connection {
             Err(error) if error.refused() == Some(Errno::ENOENT) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// Begin a batch: many changes in few system calls, made in order.
-    ///
-    /// # Errors
-    /// The socket does not take the settings for it.
-    pub fn batch<T>(&mut self) -> Result<Batch<'_, T>, Error> {
-        self.own_socket()?.expect_many()?;
-        Ok(Batch::new(self))
     }
 
     /// The next sequence number.

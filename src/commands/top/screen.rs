@@ -16,7 +16,7 @@ use nix::sys::signal::{Signal, raise};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
-use super::Reader;
+use super::reader::Reader;
 use crate::commands::lock::{self, Locked};
 use crate::commands::signals::Signals;
 use crate::commands::status;

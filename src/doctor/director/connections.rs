@@ -1,8 +1,8 @@
 //! When connections end, and when they begin anew: settings and timeouts.
 
-use super::setting;
+use super::setting::setting;
 use crate::doctor::facts::Facts;
-use crate::doctor::{Judged, Judgement, Skip, State};
+use crate::doctor::judgement::{Judged, Judgement, Skip, State};
 use crate::model::Change;
 
 pub(in crate::doctor) fn expire_nodest(facts: &Facts) -> Judged {

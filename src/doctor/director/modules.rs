@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::TABLE;
+use super::setting::TABLE;
 use crate::doctor::facts::{Blocked, Facts};
-use crate::doctor::{Judged, Judgement, shell, unless_bad};
+use crate::doctor::judgement::{Judged, Judgement, shell, unless_bad};
 use crate::model::ServiceKey;
 
 pub(in crate::doctor) fn ipvs(facts: &Facts) -> Judged {

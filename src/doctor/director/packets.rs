@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::setting;
+use super::setting::setting;
 use crate::doctor::facts::Facts;
 use crate::doctor::firewall::passages;
-use crate::doctor::{Judged, Judgement, ROUTES, Skip, State, sysctl_key, unless_bad};
+use crate::doctor::judgement::{Judged, Judgement, ROUTES, Skip, State, sysctl_key, unless_bad};
 use crate::host::route::{Link, Prefix, RouteKind};
 use crate::model::{Family, Forwarding};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::doctor::facts::Facts;
-use crate::doctor::{Judged, Judgement, State, unless_bad};
+use crate::doctor::judgement::{Judged, Judgement, State, unless_bad};
 use crate::model::HashTables;
 
 pub(in crate::doctor) fn table_size(facts: &Facts) -> Judged {

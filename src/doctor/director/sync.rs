@@ -1,9 +1,9 @@
 //! A director and its backup: the sync daemons, and that only one directs.
 
-use super::setting;
+use super::setting::setting;
 use crate::doctor::facts::Facts;
+use crate::doctor::judgement::{Judged, Judgement, Skip, State, unless_bad};
 use crate::doctor::real_server::is_quiet;
-use crate::doctor::{Judged, Judgement, Skip, State, unless_bad};
 use crate::host::route::RouteKind;
 use crate::model::{Change, DaemonRole, Forwarding};
 

@@ -1,8 +1,8 @@
 //! The table: its services and their servers, who keeps it, and whether it is the saved one.
 
-use super::TABLE;
+use super::setting::TABLE;
 use crate::doctor::facts::Facts;
-use crate::doctor::{Judged, Judgement, Skip, shell, unless_bad};
+use crate::doctor::judgement::{Judged, Judgement, Skip, shell, unless_bad};
 use crate::model::{Change, Destination, Family, Forwarding, ServiceKey};
 
 pub(in crate::doctor) fn ports(facts: &Facts) -> Judged {

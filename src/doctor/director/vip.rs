@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::doctor::facts::{Facts, speaks};
-use crate::doctor::{Judged, Judgement, ROUTES, Skip, unless_bad};
+use crate::doctor::judgement::{Judged, Judgement, ROUTES, Skip, unless_bad};
 use crate::host::route::{Prefix, RouteKind};
 use crate::model::{DaemonRole, Family, ServiceKey};
 

@@ -7,6 +7,7 @@ mod fixtures;
 mod real_server;
 
 use super::facts::*;
+use super::judgement::sysctl_key;
 use super::*;
 use crate::model::{DestinationKey, Forwarding, Tunnel};
 use fixtures::*;

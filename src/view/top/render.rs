@@ -298,7 +298,8 @@ fn draw_connections(frame: &mut Frame<'_>, app: &App, area: Rect) {
         }
         Paragraph::new(lines)
     };
-    frame.render_widget(list("Connections by state", found.by_state.clone(), states), states);
+    let by_state = found.by_state.iter().map(|(state, number)| (state.name().to_owned(), *number)).collect();
+    frame.render_widget(list("Connections by state", by_state, states), states);
     let by_client = found.by_client.iter().map(|(client, number)| (client.to_string(), *number)).collect();
     frame.render_widget(list("Connections by client", by_client, clients), clients);
 }

@@ -1,5 +1,6 @@
 //! Which connections, in what order, and how many of a kind.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -50,6 +51,21 @@ pub enum ConnectionKey {
     Client,
     /// The time until it is forgotten. Nothing is counted by it.
     Expires,
+}
+
+impl Connection {
+    /// The order by this key; what is equal by it comes in order of client, virtual address and server.
+    #[must_use]
+    pub fn order(&self, other: &Self, key: ConnectionKey) -> Ordering {
+        let rest = |c: &Self| (c.source, c.virtual_address, c.destination);
+        match key {
+            ConnectionKey::State => self.state.as_bytes().cmp(other.state.as_bytes()),
+            ConnectionKey::Server => self.destination.cmp(&other.destination),
+            ConnectionKey::Client => Ordering::Equal,
+            ConnectionKey::Expires => self.expires.cmp(&other.expires),
+        }
+        .then_with(|| rest(self).cmp(&rest(other)))
+    }
 }
 
 /// How many connections there are of one kind.

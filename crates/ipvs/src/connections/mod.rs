@@ -19,7 +19,6 @@ mod choice;
 mod engine;
 mod line;
 
-use std::cmp::Ordering;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -107,19 +106,6 @@ impl Connection {
                     same_protocol && self.virtual_address.0 == address && same_port
                 }
             }
-    }
-
-    /// The order by this key; what is equal by it comes in order of client, virtual address and server.
-    #[must_use]
-    pub fn order(&self, other: &Self, key: ConnectionKey) -> Ordering {
-        let rest = |c: &Self| (c.source, c.virtual_address, c.destination);
-        match key {
-            ConnectionKey::State => self.state.as_bytes().cmp(other.state.as_bytes()),
-            ConnectionKey::Server => self.destination.cmp(&other.destination),
-            ConnectionKey::Client => Ordering::Equal,
-            ConnectionKey::Expires => self.expires.cmp(&other.expires),
-        }
-        .then_with(|| rest(self).cmp(&rest(other)))
     }
 }
 

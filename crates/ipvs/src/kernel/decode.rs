@@ -6,7 +6,7 @@ use super::attributes::{daemon as da, destination as d, forward, info, service a
 use crate::model::{
     Checksum, Counters, Daemon, DaemonRole, Destination, DestinationEntry, DestinationKey, Detail, Family, Forwarding,
     Info, InterfaceName, Netmask, Persistence, Protocol, Rates, SchedulerName, Service, ServiceEntry, ServiceFlags,
-    ServiceKey, Statistics, Timeouts, Tunnel, sealed,
+    ServiceKey, Statistics, Timeouts, Tunnel,
 };
 use netlink_exchange::{Attribute, Attributes, WireError};
 
@@ -25,7 +25,7 @@ pub fn service(payload: &[u8]) -> Result<ServiceEntry, WireError> {
 #[inline]
 pub fn service_with<D: Detail>(payload: &[u8]) -> Result<ServiceEntry<D>, WireError> {
     let (service, statistics) = service_parts(payload)?;
-    Ok(ServiceEntry { service, statistics: D::read(statistics)? })
+    Ok(ServiceEntry { service, statistics: D::read(|| statistics.read())? })
 }
 
 /// The rule alone.
@@ -259,7 +259,7 @@ impl<'a> DestinationParts<'a> {
             active_connections: self.active_connections,
             inactive_connections: self.inactive_connections,
             persistent_connections: self.persistent_connections,
-            statistics: D::read(self.statistics)?,
+            statistics: D::read(|| self.statistics.read())?,
         })
     }
 }
@@ -373,18 +373,11 @@ pub struct StatisticsReader<'a> {
     wide: Option<Attribute<'a>>,
 }
 
-impl sealed::Detail for () {
-    #[inline(always)]
-    fn read(_: StatisticsReader<'_>) -> Result<Self, WireError> {
-        Ok(())
-    }
-}
-
-impl sealed::Detail for Statistics {
-    fn read(reader: StatisticsReader<'_>) -> Result<Self, WireError> {
+impl StatisticsReader<'_> {
+    fn read(self) -> Result<Statistics, WireError> {
         let mut counters = Counters::default();
         let mut rates = Rates::default();
-        for attribute in reader.wide.or(reader.narrow).iter().flat_map(Attribute::nested) {
+        for attribute in self.wide.or(self.narrow).iter().flat_map(Attribute::nested) {
             let attribute = attribute?;
             let field = match attribute.kind {
                 stats::CONNS => &mut counters.connections,

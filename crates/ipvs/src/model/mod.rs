@@ -18,7 +18,6 @@ pub use service::{
     Checksum, Destination, DestinationKey, Family, Forwarding, Netmask, Persistence, Protocol, Service, ServiceFlags,
     ServiceKey, Tunnel,
 };
-pub(crate) use state::sealed;
 pub use state::{
     Counters, Daemon, DaemonRole, DestinationEntry, Detail, HashTable, HashTables, Info, Rates, ServiceEntry,
     Statistics, Table, TableService, Timeouts,

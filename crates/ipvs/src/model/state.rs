@@ -64,13 +64,27 @@ impl Detail for () {
     }
 }
 
-pub(crate) mod sealed {
-    use crate::kernel::decode::StatisticsReader;
-    use netlink_exchange::WireError;
+mod sealed {
+    use super::Statistics;
 
     /// How it is read.
     pub trait Detail: Sized {
-        fn read(reader: StatisticsReader<'_>) -> Result<Self, WireError>;
+        /// With `reader`, which is called only if statistics are wanted.
+        fn read<E>(reader: impl FnOnce() -> Result<Statistics, E>) -> Result<Self, E>;
+    }
+
+    impl Detail for () {
+        #[inline(always)]
+        fn read<E>(_: impl FnOnce() -> Result<Statistics, E>) -> Result<Self, E> {
+            Ok(())
+        }
+    }
+
+    impl Detail for Statistics {
+        #[inline(always)]
+        fn read<E>(reader: impl FnOnce() -> Result<Self, E>) -> Result<Self, E> {
+            reader()
+        }
     }
 }
 

@@ -6,11 +6,12 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::*;
+use crate::connections::{Connection, Origin, Word};
 use crate::model::{
     Change, Counters, Destination, DestinationEntry, Protocol, SchedulerName, Service, ServiceEntry, ServiceFlags,
     ServiceKey, Statistics, Table, TableService,
 };
-use crate::top::{Action, Key, Stopped};
+use crate::top::{Action, Key, Stopped, Tally};
 use crate::view::top::lines;
 
 fn key(port: u16) -> ServiceKey {
@@ -205,15 +206,27 @@ fn inside_are_the_service_s_servers_and_its_connections() {
     assert_eq!(press(&mut app, "\n"), [Action::Read]);
     let (service, servers) = app.wants_connections().unwrap();
     assert_eq!((service, servers.len()), (key(80), 2));
-    app.set_connections(Some(Connections {
-        by_state: vec![("ESTABLISHED".to_owned(), 12), ("FIN_WAIT".to_owned(), 3)],
-        by_client: vec![([40, 40, 40, 10].into(), 11)],
-    }));
+    let connection = |last: u8, port, state: &[u8]| Connection {
+        protocol: Word::cut(b"TCP"),
+        source: ([40, 40, 40, last].into(), port),
+        virtual_address: ([20, 20, 20, 20].into(), 80),
+        destination: ([10, 0, 0, 1].into(), 80),
+        state: Word::cut(state),
+        origin: Origin::Local,
+        expires: 9,
+    };
+    let mut tally = Tally::default();
+    (1..=12).for_each(|port| tally.add(&connection(10, port, b"ESTABLISHED")));
+    (1..=3).for_each(|port| tally.add(&connection(11, port, b"FIN_WAIT")));
+    // What persistence remembers has no port, and is not a connection of the client.
+    tally.add(&connection(10, 0, b"ESTABLISHED"));
+    app.set_connections(Some(tally.finish()));
     let shown = screen(&app);
     assert_eq!(shown[0], " ipvsadm-rs top   inside TCP 20.20.20.20:80");
     assert_eq!(shown[9], " Connections by state            Connections by client");
-    assert_eq!(shown[10], " ESTABLISHED                12   40.40.40.10                                11");
-    assert_eq!(shown[11], " FIN_WAIT                    3");
+    assert_eq!(shown[10], " ESTABLISHED                12   40.40.40.10                                12");
+    assert_eq!(shown[11], " FIN_WAIT                    3   40.40.40.11                                 3");
+    assert_eq!(shown[12], " persistent                  1");
     press(&mut app, "jj\n");
     assert_eq!(app.wants_connections().unwrap().1.len(), 1);
     assert!(screen(&app)[0].ends_with("inside TCP 20.20.20.20:80   10.0.0.2:80"));

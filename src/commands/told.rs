@@ -1,0 +1,49 @@
+//! Errors, as they are reported and as exit statuses.
+
+use std::{fmt, io};
+
+use super::status;
+use crate::host::module;
+use crate::kernel;
+
+/// A command ends here, and everything has been said already; this is the status.
+#[derive(Debug)]
+pub(super) struct Told(pub(super) u8);
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "exit status {}", self.0)
+    }
+}
+
+impl std::error::Error for Told {}
+
+/// Say what happened. Returns the exit status for it.
+pub(super) fn tell(error: &anyhow::Error) -> u8 {
+    if let Some(Told(status)) = error.downcast_ref() {
+        return *status;
+    }
+    let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    if kind == Some(io::ErrorKind::BrokenPipe) && error.downcast_ref::<kernel::Error>().is_none() {
+        // Whoever read our output has read enough.
+        return status::OK;
+    }
+    let causes = error.chain().map(|cause| cause.downcast_ref().map_or_else(|| cause.to_string(), module::message));
+    say!("{}", plain(&causes.collect::<Vec<_>>().join(": ")));
+    if error.downcast_ref::<module::LoadFailure>().is_some() {
+        return status::USAGE;
+    }
+    match error.downcast_ref() {
+        Some(kernel::Error::NotLoaded | kernel::Error::NotPermitted) => status::USAGE,
+        Some(kernel::Error::Refused(_)) => status::REFUSED,
+        _ => status::FAILED,
+    }
+}
+
+/// The message without the number that the standard library adds to what the C library says.
+pub(super) fn plain(message: &str) -> &str {
+    match message.rsplit_once(" (os error ") {
+        Some((text, number)) if number.trim_end_matches(')').bytes().all(|byte| byte.is_ascii_digit()) => text,
+        _ => message,
+    }
+}

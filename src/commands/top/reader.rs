@@ -1,0 +1,76 @@
+//! What the live view shows, as the kernel has it.
+
+use std::time::Instant;
+use std::{fs, io};
+
+use anyhow::Result;
+
+use crate::connections::{self, PATH, Skipped};
+use crate::host::module;
+use crate::kernel::{Client, Error};
+use crate::model::{DestinationKey, ServiceKey};
+use crate::top::{Action, App, Connections, Message, Stopped, Tally};
+
+/// Reads the table, and connections.
+pub(super) struct Reader {
+    pub(super) client: Client,
+    began: Instant,
+    /// Lines that are not connections are reported once.
+    skipped_reported: bool,
+}
+
+impl Reader {
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self { client: module::connect()?, began: Instant::now(), skipped_reported: false })
+    }
+
+    /// Read the table, and connections if they are shown. Says what follows for drains.
+    pub(super) fn read(&mut self, app: &mut App) -> Result<Vec<Action>> {
+        app.set_stopped(estimation());
+        let table = match self.client.table() {
+            Ok(table) => table,
+            // It will do so the next time.
+            Err(Error::Unsettled) => {
+                app.say(Message::Unsettled);
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let actions = app.read(table, self.began.elapsed());
+        let connections = app.wants_connections().map(|(service, servers)| count(&service, &servers));
+        match connections {
+            None => app.set_connections(None),
+            Some(Ok((connections, skipped))) => {
+                app.set_connections(Some(connections));
+                if let (false, Some(message)) = (self.skipped_reported, skipped.message(PATH)) {
+                    self.skipped_reported = true;
+                    app.say(Message::Failed(message.to_string()));
+                }
+            }
+            Some(Err(error)) => app.say(Message::Failed(error.to_string())),
+        }
+        Ok(actions)
+    }
+}
+
+/// Count the connections of these servers of a service. Says what of the list was skipped.
+fn count(service: &ServiceKey, servers: &[DestinationKey]) -> io::Result<(Connections, Skipped)> {
+    let mut tally = Tally::default();
+    let skipped = connections::read(connections::open()?, |connection| {
+        if connection.belongs_to(service, servers) {
+            tally.add(connection);
+        }
+        Ok(())
+    })?;
+    Ok((tally.finish(), skipped))
+}
+
+/// Whether a sysctl has stopped the kernel's estimation. Kernels before 6.2 have neither
+/// (`Documentation/networking/ipvs-sysctl.rst`).
+fn estimation() -> Option<Stopped> {
+    let read = |name: &str| fs::read(format!("/proc/sys/net/ipv4/vs/{name}")).ok();
+    if read("run_estimation").is_some_and(|value| value.trim_ascii() == b"0") {
+        return Some(Stopped::SwitchedOff);
+    }
+    read("est_cpulist").is_some_and(|value| value.trim_ascii().is_empty()).then_some(Stopped::NoProcessors)
+}
