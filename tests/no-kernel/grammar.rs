@@ -325,7 +325,7 @@ fn every_option_given_twice_is_reported_by_its_name() {
         let value = match spec.value {
             Value::None => None,
             _ if name == "service-address" && spec.long != "fwmark-service" => Some("1.2.3.4:1"),
-            _ if name == "mcast-group" => Some("224.0.0.1"),
+            Value::Required(kind) if kind.contains("ADDRESS") => Some("224.0.0.1"),
             _ => Some(spec.completion.words().first().copied().unwrap_or("1")),
         };
         let word = match (spec.value, value) {
