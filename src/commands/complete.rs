@@ -17,7 +17,7 @@ use anyhow::Result;
 
 use super::{Output, status};
 use crate::grammar::table::{self, Command, Completion, OptionSpec, Value, Word};
-use crate::grammar::{self, Listing, NoNames, Request, Subject};
+use crate::grammar::{self, NoNames, Request, Subject};
 use crate::host::module;
 use crate::host::{boot, namespace};
 use crate::kernel::Client;
@@ -180,10 +180,10 @@ fn service(line: &Line<'_>) -> Option<ServiceKey> {
     let (option, value) = line.given.iter().find(|(option, _)| is_service(option))?;
     let named = format!("--{}", option.long);
     let ipv6 = line.given.iter().any(|(option, _)| option.short == Some(b'6')).then_some(&b"-6"[..]);
-    match grammar::parse([b"-L", named.as_bytes(), value].into_iter().chain(ipv6), &NoNames).ok()? {
-        Request::List(Listing { subject: Subject::Service(key), .. }) => Some(key),
-        _ => None,
-    }
+    let request = grammar::parse([b"-L", named.as_bytes(), value].into_iter().chain(ipv6), &NoNames).ok()?;
+    let Request::List(listing) = request else { return None };
+    let Subject::Service(key) = listing.subject else { return None };
+    Some(key)
 }
 
 /// IPVS, if it is there. To connect would load the module otherwise.

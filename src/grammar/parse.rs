@@ -44,7 +44,7 @@ pub fn parse_noting<'w>(
 ) -> Result<Parsed, Error> {
     let mut words = words.into_iter();
     if words.clone().next().is_none() {
-        return Ok(Parsed { request: Request::List(Listing::DEFAULT), replaced_port: None, lock_wait: None });
+        return Ok(Parsed { request: Request::List(Box::new(Listing::DEFAULT)), replaced_port: None, lock_wait: None });
     }
     let mut line = Line::new(names);
     let mut options_ended = false;

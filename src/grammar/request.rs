@@ -12,7 +12,7 @@ pub enum Request {
     /// To take servers out once their connections are gone.
     Drain(Box<Drain>),
     /// To list something.
-    List(Listing),
+    List(Box<Listing>),
     /// To write the table as rules.
     Save(Box<Save>),
     /// To read rules.
@@ -22,3 +22,6 @@ pub enum Request {
     /// The version, as text or as JSON.
     Version(Option<Json>),
 }
+
+/// A rules file is tens of thousands of changes: what else can be asked for must not make them larger.
+const _: () = assert!(size_of::<Request>() == size_of::<Change>());

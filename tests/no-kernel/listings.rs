@@ -35,7 +35,7 @@ fn parsed(line: &str) -> Result<Request, Error> {
 
 fn listing(line: &str) -> Listing {
     match parsed(line) {
-        Ok(Request::List(listing)) => listing,
+        Ok(Request::List(listing)) => *listing,
         other => panic!("{line}: {other:?}"),
     }
 }

@@ -292,5 +292,6 @@ pub(in crate::grammar) fn list(line: &mut Line<'_>) -> Result<Request, Error> {
         Format::Json(_) => (true, Format::Json(Json { pretty })),
         other => (line.numeric, other),
     };
-    Ok(Request::List(Listing { subject, numeric, format, resolve_timeout: line.resolve_timeout, ..listing }))
+    let resolve_timeout = line.resolve_timeout;
+    Ok(Request::List(Box::new(Listing { subject, numeric, format, resolve_timeout, ..listing })))
 }
