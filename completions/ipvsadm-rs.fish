@@ -80,6 +80,7 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l mcast-ttl -d 'The
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l color -d 'When --table and --wide have colours: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l client -d 'With -c, only connections of this client, or of all clients in this network' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l sort-by -d 'With -c, in order of state, server, client or expires' -r -f -a "state\t''
 server\t''
 client\t''

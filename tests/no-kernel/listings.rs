@@ -73,10 +73,13 @@ fn connections_are_chosen_sorted_and_counted() {
     assert_eq!(of("-L -c --sort"), Connections::default());
     let vip: IpAddr = [10, 0, 0, 1].into();
     let service = Some(ServiceKey::Address { protocol: Protocol::Udp, address: vip, port: 53 });
-    let only = |service, server| Connections { choice: Choice { service, server }, ..Connections::default() };
+    let of_choice = |choice| Connections { choice, ..Connections::default() };
+    let only = |service, server| of_choice(Choice { service, server, ..Choice::ALL });
     assert_eq!(of("-L -c -u 10.0.0.1:53"), only(service, None));
     let server = Some(([10, 0, 0, 2].into(), None));
     assert_eq!(of("-L -r 10.0.0.2 -c"), only(None, server));
+    let client = Some("10.1.0.0/16".parse().unwrap());
+    assert_eq!(of("-L --client 10.1.0.0/16 -c"), of_choice(Choice { client, ..Choice::ALL }));
     let view = ConnectionView::Sorted(ConnectionKey::Expires);
     assert_eq!(of("-Lc -u 10.0.0.1:53 -r 10.0.0.2 --sort-by expires"), Connections { view, ..only(service, server) });
     let view = ConnectionView::Counted(ConnectionKey::Client);
@@ -99,6 +102,7 @@ fn what_does_not_go_together_is_told() {
         ),
         ("-Lc --sort-by age", "--sort-by takes state, server, client or expires, not `age'"),
         ("-Lc --count-by expires", "--count-by takes state, server or client, not `expires'"),
+        ("-L --client ::1", "You need to supply the 'connection' option for the 'client' option"),
         ("-L --color=blue", "--color takes auto, always or never, not `blue'"),
         (
             "-Lc -f 1",
@@ -345,9 +349,35 @@ fn connections_are_chosen_by_service_and_server() {
         (None, server(1, None), &[0xd4fc, 0xd4fd]),
         (None, server(1, Some(8080)), &[0xd4fc]),
     ] {
-        let choice = Choice { service, server };
+        let choice = Choice { service, server, ..Choice::ALL };
         let found: Vec<u16> = held(&choice).iter().map(|connection| connection.source.1).collect();
         assert_eq!(found, ports, "{choice:?}");
+    }
+}
+
+#[test]
+fn connections_are_chosen_by_client() {
+    for (client, ports) in [
+        ("10.1.1.3", &[0xd4fc, 0xd4fd][..]),
+        ("10.1.1.0/30", &[0xd4fc, 0xd4fc, 0xd4fd]),
+        // What is behind the prefix does not count.
+        ("10.1.1.2/31", &[0xd4fc, 0xd4fd]),
+        ("10.1.1.1/32", &[0xd4fc]),
+        ("0.0.0.0/0", &[0xd4fc, 0xd4fc, 0xd4fd]),
+        ("2001:db8::/64", &[0xe24f]),
+        ("2001:db8::2", &[]),
+        ("::/0", &[0xe24f]),
+    ] {
+        let Subject::Connections(Connections { choice, .. }) = listing(&format!("-Lc --client {client}")).subject
+        else {
+            panic!("{client}");
+        };
+        let found: Vec<u16> = held(&choice).iter().map(|connection| connection.source.1).collect();
+        assert_eq!(found, ports, "{client}");
+    }
+    for client in ["", "10.1", "10.1.1.1/33", "10.1.1.1/", "10.1.1.1/+8", "::1/129", "[::1]", "client.example"] {
+        let error = parsed(&format!("-Lc --client={client}")).expect_err(client).to_string();
+        assert_eq!(error, format!("--client takes ADDRESS or ADDRESS/PREFIX, not `{client}'"));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::listing::{LISTINGS, Subject};
 use crate::connections::{Choice, ConnectionKey};
-use crate::grammar::error::{Error, usage};
+use crate::grammar::error::{Error, lossy, usage};
 use crate::grammar::line::{Line, set, words_of};
 use crate::grammar::table::{Completion, OptionSpec, Value};
 use crate::model::ServiceKey;
@@ -23,6 +23,20 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         with: LISTINGS,
         help: "List the connections",
         set: |line, _| set(&mut line.listing.request.subject, Subject::Connections(Connections::ALL)),
+        ..OptionSpec::PLAIN
+    },
+    OptionSpec {
+        long: "client",
+        value: Value::Required("ADDRESS[/PREFIX]"),
+        with: LISTINGS,
+        needs: Some("connection"),
+        help: "With -c, only connections of this client, or of all clients in this network",
+        set: |line, value| {
+            let client = str::from_utf8(value.text()).ok().and_then(|text| text.parse().ok());
+            let wrong = || usage(format!("--client takes ADDRESS or ADDRESS/PREFIX, not `{}'", lossy(value.text())));
+            let client = client.ok_or_else(wrong)?;
+            set(&mut line.listing.connections.choice.client, Some(client))
+        },
         ..OptionSpec::PLAIN
     },
     OptionSpec {

@@ -2,7 +2,9 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use super::{Connection, Word};
 use crate::model::ServiceKey;
@@ -15,11 +17,13 @@ pub struct Choice {
     pub service: Option<ServiceKey>,
     /// Only those to this real server, at this port or at any.
     pub server: Option<(IpAddr, Option<u16>)>,
+    /// Only those of these clients.
+    pub client: Option<Network>,
 }
 
 impl Choice {
     /// All of them.
-    pub const ALL: Self = Self { service: None, server: None };
+    pub const ALL: Self = Self { service: None, server: None, client: None };
 
     /// Whether it is one of these.
     #[must_use]
@@ -36,7 +40,67 @@ impl Choice {
         let of_server = self.server.is_none_or(|(address, port)| {
             connection.destination.0 == address && port.is_none_or(|port| connection.destination.1 == port)
         });
-        of_service && of_server
+        let of_client = self.client.is_none_or(|client| client.has(connection.source.0));
+        of_service && of_server && of_client
+    }
+}
+
+/// The addresses that begin as one of them does: `10.0.0.0/8`, `2001:db8::/32`, or an address alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    /// The number of bits that count.
+    prefix: u32,
+}
+
+impl Network {
+    /// Whether this address is one of them.
+    #[must_use]
+    pub fn has(&self, address: IpAddr) -> bool {
+        match (self.address, address) {
+            (IpAddr::V4(ours), IpAddr::V4(other)) => {
+                let differing = ours.to_bits() ^ other.to_bits();
+                differing.leading_zeros() >= self.prefix
+            }
+            (IpAddr::V6(ours), IpAddr::V6(other)) => {
+                let differing = ours.to_bits() ^ other.to_bits();
+                differing.leading_zeros() >= self.prefix
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A text that is not a [`Network`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadNetwork;
+
+impl fmt::Display for BadNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an address, or an address with the length of a prefix")
+    }
+}
+
+impl std::error::Error for BadNetwork {}
+
+impl FromStr for Network {
+    type Err = BadNetwork;
+
+    fn from_str(text: &str) -> Result<Self, BadNetwork> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| BadNetwork)?;
+        let bits = if address.is_ipv4() { u32::BITS } else { u128::BITS };
+        let prefix = match prefix {
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                digits.parse().map_err(|_| BadNetwork)?
+            }
+            Some(_) => return Err(BadNetwork),
+            None => bits,
+        };
+        if prefix <= bits { Ok(Self { address, prefix }) } else { Err(BadNetwork) }
     }
 }
 

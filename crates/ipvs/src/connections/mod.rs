@@ -26,7 +26,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::model::{DestinationKey, Name, ServiceKey};
 
-pub use choice::{Choice, ConnectionKey, Count, Counted, Counter};
+pub use choice::{BadNetwork, Choice, ConnectionKey, Count, Counted, Counter, Network};
 pub use engine::{EngineData, EngineTable};
 
 /// The list of connections, of the network namespace that the thread is in.
