@@ -203,17 +203,12 @@ fn write_listing(bencher: Bencher<'_, '_>, columns: Columns) {
         for line in &lines {
             match line.change() {
                 Some(&Change::AddService(service)) => {
-                    let entry = ServiceEntry { service, statistics };
+                    let entry = ServiceEntry::new(service, statistics);
                     text::service(&mut out, &mut labels, &listing, &entry)
                 }
                 Some(&Change::AddDestination(key, destination)) => {
-                    let entry = DestinationEntry {
-                        destination,
-                        active_connections: 5,
-                        inactive_connections: 1000,
-                        persistent_connections: 0,
-                        statistics,
-                    };
+                    let mut entry = DestinationEntry::new(destination, statistics);
+                    (entry.active_connections, entry.inactive_connections) = (5, 1000);
                     text::destination(&mut out, &mut labels, &listing, &key, &entry)
                 }
                 _ => Ok(()),

@@ -106,14 +106,14 @@ fn servers(client: &mut Client, request: &Request) -> Result<Vec<DestinationEntr
         Drained::Server(_) | Drained::Edited(_) => Asked::Destination,
         Drained::Service => Asked::OneService,
     };
-    let missing = Refusal { asked, errno: Errno::ESRCH, words: None };
+    let missing = Refusal::new(asked, Errno::ESRCH);
     Ok(client.destinations_with(&request.service)?.ok_or(Error::Refused(missing))?)
 }
 
 fn plan(request: &Request, have: &[DestinationEntry<()>]) -> Result<Drain> {
     let former = |key: DestinationKey| {
         let entry = have.iter().find(|entry| entry.destination.key == key);
-        let missing = Refusal { asked: Asked::Destination, errno: Errno::ENOENT, words: None };
+        let missing = Refusal::new(Asked::Destination, Errno::ENOENT);
         entry.map(|entry| entry.destination).ok_or(Error::Refused(missing))
     };
     Ok(match request.what {

@@ -48,7 +48,7 @@ impl<'w> Line<'w> {
             service: ServiceOptions::DEFAULT,
             server: ServerOptions::DEFAULT,
             daemon: daemon::plain(),
-            timeouts: Timeouts { tcp: 0, tcp_fin: 0, udp: 0 },
+            timeouts: Timeouts::new(0, 0, 0),
             listing: ListingOptions::DEFAULT,
             rules: RulesOptions::DEFAULT,
             drain: DrainOptions::DEFAULT,

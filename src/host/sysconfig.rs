@@ -226,7 +226,7 @@ impl Draft {
                 return Err(SettingsError::Bad(place.clone(), what.to_owned()));
             };
             let sync_id = self.sync_id.unwrap_or(0);
-            let daemon = Daemon { role, interface, sync_id, maximum_length: None, group: None, port: None, ttl: None };
+            let daemon = Daemon::new(role, interface, sync_id);
             daemons.push((daemon, place.clone()));
         }
         Ok(Settings {

@@ -105,7 +105,7 @@ mod tests {
              --start-daemon backup --mcast-interface lo\n--stop-daemon master\n",
         )
         .state;
-        let timeouts = Timeouts { tcp: 900, tcp_fin: 120, udp: 300 };
+        let timeouts = Timeouts::new(900, 120, 300);
         assert_eq!(state.timeouts, Some(Traced { rule: timeouts, line: 2 }));
         let daemons: Vec<_> =
             state.daemons.iter().map(|traced| (traced.line, traced.rule.0, traced.rule.1.is_some())).collect();

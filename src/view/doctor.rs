@@ -195,7 +195,7 @@ mod tests {
     }
 
     fn findings() -> [Finding; 5] {
-        let timeouts = Timeouts { tcp: 7300, ..Timeouts::default() };
+        let timeouts = Timeouts::new(7300, 0, 0);
         [
             finding("D1", State::Ok, None),
             finding("D19", State::Warn, Some(Mend::Changes(vec![Change::SetTimeouts(timeouts)]))),

@@ -170,20 +170,20 @@ fn write_destination(line: &mut Draft, labels: &mut Labels, protocol: Option<Pro
 }
 
 fn write_tunnel(line: &mut Draft, tunnel: Tunnel) {
+    let _ = write!(line, " --tun-type {}", tunnel.name());
     match tunnel {
-        Tunnel::Ipip => line.push_str(" --tun-type ipip"),
         Tunnel::Gue { port, checksum } => {
             let checksum = match checksum {
                 Checksum::None => "--tun-nocsum",
                 Checksum::Full => "--tun-csum",
                 Checksum::Remote => "--tun-remcsum",
             };
-            let _ = write!(line, " --tun-type gue --tun-port {port} {checksum}");
+            let _ = write!(line, " --tun-port {port} {checksum}");
         }
         Tunnel::Gre { checksum } => {
-            let checksum = if checksum { "--tun-csum" } else { "--tun-nocsum" };
-            let _ = write!(line, " --tun-type gre {checksum}");
+            line.push_str(if checksum { " --tun-csum" } else { " --tun-nocsum" });
         }
+        _ => {}
     }
 }
 

@@ -292,7 +292,6 @@ pub(super) fn forwarding_name(forwarding: Forwarding) -> &'static str {
 pub(super) fn tunnel_info(forwarding: Forwarding) -> String {
     let Forwarding::Tunnel(tunnel) = forwarding else { return "n/a".to_owned() };
     match tunnel {
-        Tunnel::Ipip => "ipip".to_owned(),
         Tunnel::Gue { port, checksum } => {
             let checksum = match checksum {
                 Checksum::None => "-c",
@@ -302,6 +301,7 @@ pub(super) fn tunnel_info(forwarding: Forwarding) -> String {
             format!("gue:{port}:{checksum}")
         }
         Tunnel::Gre { checksum } => format!("gre:{}", if checksum { "+c" } else { "-c" }),
+        other => other.name().to_owned(),
     }
 }
 
@@ -317,13 +317,10 @@ mod tests {
         destination.weight = u32::MAX;
         destination.upper_threshold = u32::MAX;
         destination.lower_threshold = u32::MAX;
-        let entry = DestinationEntry {
-            destination,
-            active_connections: u32::MAX,
-            inactive_connections: u32::MAX,
-            persistent_connections: u32::MAX,
-            statistics: Statistics::default(),
-        };
+        let mut entry = DestinationEntry::new(destination, Statistics::default());
+        entry.active_connections = u32::MAX;
+        entry.inactive_connections = u32::MAX;
+        entry.persistent_connections = u32::MAX;
         let key = ServiceKey::Mark { mark: 1, family: Family::Ipv4 };
         for columns in
             [Columns::Plain, Columns::Thresholds, Columns::PersistentConnections, Columns::TunnelInfo, Columns::Stats]

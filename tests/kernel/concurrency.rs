@@ -16,9 +16,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use ipvsadm_rs::host::lock::TABLE_LOCK;
 use ipvsadm_rs::kernel::{Client, Netlink, Transport};
-use ipvsadm_rs::model::{
-    Change, Destination, DestinationKey, Family, SchedulerName, Service, ServiceFlags, ServiceKey, TableService,
-};
+use ipvsadm_rs::model::{Change, Destination, DestinationKey, Family, Service, ServiceKey, TableService, scheduler};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -83,17 +81,11 @@ fn key(mark: u32) -> ServiceKey {
 
 /// A service by mark, round robin.
 fn by_mark(mark: u32) -> Service {
-    Service {
-        key: key(mark),
-        scheduler: SchedulerName::cut(b"rr"),
-        flags: ServiceFlags::default(),
-        persistence: None,
-        engine: SchedulerName::EMPTY,
-    }
+    Service::new(key(mark), scheduler::RR)
 }
 
 fn server(host: u8, weight: u32) -> Destination {
-    Destination { weight, ..Destination::new(address(host), 80) }
+    Destination::new(address(host), 80).weight(weight)
 }
 
 fn address(host: u8) -> IpAddr {
@@ -427,14 +419,16 @@ fn a_dump_in_parts_is_of_one_moment() -> Result<()> {
         parts += u32::from(listed.len() < order.len());
 
         // Added at the front, and one would come twice.
-        let add_again = vec![Change::AddDestination(key(1), Destination { key: first, ..server(1, 1) })];
+        let add_again = vec![Change::AddDestination(key(1), Destination::new(first.address, first.port))];
         let listed = meddled(read, add_again)?.destinations(&key(1))?.context("no service")?;
         let different: BTreeSet<DestinationKey> = listed.iter().map(|entry| entry.destination.key).collect();
         ensure!(different.len() == listed.len(), "before read {read}: one is listed twice");
         ensure!(listed.len() >= order.len() - 1, "before read {read}: {} of {MANY}", listed.len());
 
         // The first one is changed before the last one.
-        let heavier = |key| Change::EditDestination(self::key(1), Destination { key, ..server(1, 2) });
+        let heavier = |server: DestinationKey| {
+            Change::EditDestination(key(1), Destination::new(server.address, server.port).weight(2))
+        };
         let listed =
             meddled(read, vec![heavier(first), heavier(last)])?.destinations(&key(1))?.context("no service")?;
         let weight =

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 use ipvsadm_rs::host::module;
 use ipvsadm_rs::kernel::{Client, Error, Netlink, Refusal, Transport, system_message};
-use ipvsadm_rs::model::{Change, Family, SchedulerName, Service, ServiceFlags, ServiceKey};
+use ipvsadm_rs::model::{Change, Family, Service, ServiceKey, scheduler};
 use netlink_exchange::Error as Cause;
 use nix::errno::Errno;
 
@@ -109,13 +109,7 @@ const SEQUENCE: usize = 8;
 const CONNECTED: u32 = 1;
 
 fn mark(mark: u32) -> Service {
-    Service {
-        key: ServiceKey::Mark { mark, family: Family::Ipv4 },
-        scheduler: SchedulerName::cut(b"rr"),
-        flags: ServiceFlags::from_bits(0),
-        persistence: None,
-        engine: SchedulerName::EMPTY,
-    }
+    Service::mark(mark, Family::Ipv4, scheduler::RR)
 }
 
 fn fill(client: &mut Client, marks: u32) -> Result<()> {

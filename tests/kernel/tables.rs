@@ -18,8 +18,8 @@ use std::{fs, thread};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use ipvsadm_rs::kernel::{Client, Error, Refusal};
 use ipvsadm_rs::model::{
-    Change, Daemon, DaemonRole, Destination, Detail, Family, Forwarding, InterfaceName, Protocol, SchedulerName,
-    Service, ServiceFlags, ServiceKey, Statistics, Timeouts,
+    Change, Daemon, DaemonRole, Destination, Detail, Family, InterfaceName, Protocol, SchedulerName, Service,
+    ServiceKey, Statistics, Timeouts, scheduler,
 };
 use netlink_exchange::Errno;
 use proptest::prelude::{Just, ProptestConfig, any};
@@ -78,7 +78,7 @@ fn find_schedulers() -> Result<()> {
         let mut client = Client::connect()?;
         let mut found = Vec::new();
         for name in strategies::SCHEDULERS {
-            let service = Service { scheduler: SchedulerName::cut(name.as_bytes()), ..by_mark(1) };
+            let service = by_mark(1).scheduler(SchedulerName::cut(name.as_bytes()));
             match client.change(&Change::AddService(service)) {
                 Ok(()) => found.push(name),
                 Err(Error::Refused(Refusal { errno: Errno::ENOENT, .. })) => {}
@@ -146,20 +146,14 @@ fn path(path: &Path) -> Result<&str> {
 
 /// A service by mark, round robin.
 fn by_mark(mark: u32) -> Service {
-    Service {
-        key: ServiceKey::Mark { mark, family: Family::Ipv4 },
-        scheduler: SchedulerName::cut(b"rr"),
-        flags: ServiceFlags::default(),
-        persistence: None,
-        engine: SchedulerName::EMPTY,
-    }
+    Service::mark(mark, Family::Ipv4, scheduler::RR)
 }
 
 /// Services by the marks from 1 on, each with two servers of this weight.
 fn by_marks(count: u32, weight: u32) -> Rules {
     let services = (1..=count).map(|mark| {
         let service = by_mark(mark);
-        let servers = [1, 2].map(|host| Destination { weight, ..Destination::new([10, 0, 0, host].into(), 80) });
+        let servers = [1, 2].map(|host| Destination::direct([10, 0, 0, host], 80).weight(weight));
         (service.key, RulesOfService { service, servers: servers.map(|server| (server.key, server)).into() })
     });
     services.collect()
@@ -231,7 +225,7 @@ fn services_of_any_size() -> Result<()> {
         in_fresh_namespace(|| {
             let server = |number: u16| {
                 let [high, low] = number.to_be_bytes();
-                Destination { weight: number.into(), ..Destination::new(Ipv4Addr::new(10, 0, high, low).into(), 80) }
+                Destination::direct([10, 0, high, low], 80).weight(number.into())
             };
             let mut rules = Rules::new();
             for (index, size) in sizes.iter().enumerate() {
@@ -332,13 +326,12 @@ fn all_saved_is_restored() -> Result<()> {
     const LO: &[u8] = b"lo";
     const OTHER: &str = "other";
     let daemon = |role| {
-        proptest::option::of(strategies::daemon(role, Just(InterfaceName::cut(LO))).prop_map(|daemon| Daemon {
+        proptest::option::of(strategies::daemon(role, Just(InterfaceName::cut(LO))).prop_map(|mut daemon| {
             // IPv6 wants an interface that multicasts.
-            interface: match daemon.group {
-                Some(IpAddr::V6(_)) => InterfaceName::cut(OTHER.as_bytes()),
-                _ => daemon.interface,
-            },
-            ..daemon
+            if let Some(IpAddr::V6(_)) = daemon.group {
+                daemon.interface = InterfaceName::cut(OTHER.as_bytes());
+            }
+            daemon
         }))
     };
     let prepare = || {
@@ -365,8 +358,7 @@ fn all_saved_is_restored() -> Result<()> {
             }
             let now = client.timeouts()?;
             let or = |wanted, default| if wanted == 0 { default } else { wanted };
-            let expected =
-                Timeouts { tcp: or(timeouts.tcp, 900), tcp_fin: or(timeouts.tcp_fin, 120), udp: or(timeouts.udp, 300) };
+            let expected = Timeouts::new(or(timeouts.tcp, 900), or(timeouts.tcp_fin, 120), or(timeouts.udp, 300));
             ensure!(now == expected, "{now:?} in place of {expected:?}");
             Ok((succeed(&["-S", "-n", "--all"], b"")?, running, now))
         })?;
@@ -386,13 +378,11 @@ fn all_saved_is_restored() -> Result<()> {
 
 /// Whether a daemon runs as it was asked for. The kernel may bound the length of messages.
 fn is_as_wanted(runs: &Daemon, wanted: &Daemon) -> bool {
-    let wanted = Daemon {
-        maximum_length: runs.maximum_length,
-        group: wanted.group.or(Some(Ipv4Addr::new(224, 0, 0, 81).into())),
-        port: wanted.port.or(Some(8848)),
-        ttl: wanted.ttl.or(Some(1)),
-        ..*wanted
-    };
+    let mut wanted = *wanted;
+    wanted.maximum_length = runs.maximum_length;
+    wanted.group = wanted.group.or(Some(Ipv4Addr::new(224, 0, 0, 81).into()));
+    wanted.port = wanted.port.or(Some(8848));
+    wanted.ttl = wanted.ttl.or(Some(1));
     *runs == wanted && runs.maximum_length.is_some()
 }
 
@@ -416,13 +406,9 @@ fn the_original_reads_what_is_saved() -> Result<()> {
 /// hundredth is another.
 fn a_thousand_servers_of_one_service() -> Result<()> {
     const SERVERS: u32 = 1000;
-    let service = Service {
-        key: ServiceKey::Address { protocol: Protocol::Tcp, address: [192, 0, 2, 1].into(), port: 80 },
-        scheduler: SchedulerName::cut(b"wlc"),
-        ..by_mark(1)
-    };
+    let service = Service::tcp([192, 0, 2, 1], 80, scheduler::WLC);
     let host = |number: u32| Ipv4Addr::from(0x0a00_0000 + number);
-    let server = |number: u32, weight| Destination { weight, ..Destination::new(host(number).into(), 80) };
+    let server = |number: u32, weight| Destination::direct(host(number), 80).weight(weight);
     let table = |servers: BTreeMap<_, _>| Rules::from([(service.key, RulesOfService { service, servers })]);
     let before = table((1..=SERVERS).map(|number| server(number, 1)).map(|server| (server.key, server)).collect());
     // Another weight, and another server in place of one.
@@ -670,11 +656,11 @@ fn a_refusal_changes_nothing() -> Result<()> {
         let (bad, message, at) = match kind {
             Impossible::MulticastServer if !after.is_empty() => {
                 let (key, _) = after.iter().nth(which.index(after.len())).context("it is there")?;
-                let group = match key.family() {
+                let group: IpAddr = match key.family() {
                     Family::Ipv4 => [224, 0, 0, 1].into(),
                     Family::Ipv6 => Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1).into(),
                 };
-                let server = Destination { forwarding: Forwarding::Masquerade, ..Destination::new(group, 80) };
+                let server = Destination::masquerade(group, 80);
                 // Anywhere behind its service.
                 let service = strategies::changes(&after)
                     .position(|change| matches!(change, Change::AddService(service) if service.key == *key))
@@ -741,23 +727,23 @@ fn timeouts_and_daemons_are_replaced() -> Result<()> {
         ensure!(dry.status == "1" && dry.stdout.lines().count() == 6, "{dry:?}");
         succeed(&["-R", "--replace", "--file", &wanted], b"")?;
         let mut client = Client::connect()?;
-        ensure!(client.timeouts()? == Timeouts { tcp: 100, tcp_fin: 200, udp: 301 }, "{:?}", client.timeouts()?);
+        ensure!(client.timeouts()? == Timeouts::new(100, 200, 301), "{:?}", client.timeouts()?);
         let daemons = client.daemons()?;
         ensure!(daemons.len() == 1 && daemons[0].role == DaemonRole::Master && daemons[0].sync_id == 2, "{daemons:?}");
         ensure!(client.services()?.len() == 1, "{:?}", client.services()?);
         // What is not spoken of stays.
         succeed(&["-R", "--replace"], b"-A -f 3\n")?;
-        ensure!(client.timeouts()? == Timeouts { tcp: 100, tcp_fin: 200, udp: 301 }, "{:?}", client.timeouts()?);
+        ensure!(client.timeouts()? == Timeouts::new(100, 200, 301), "{:?}", client.timeouts()?);
         ensure!(client.daemons()? == daemons, "{:?}", client.daemons()?);
         // A refusal takes back everything that came before it: here nobody has the interface.
         let text = "-A -f 4\n--set 7 7 7\n--start-daemon backup --mcast-interface nowhere\n";
         let output = run(&["-R", "--replace"], text.as_bytes())?;
         ensure!(output.status == "1" && output.stderr.starts_with("<stdin>:3: No such device\n"), "{output:?}");
         ensure!(output.stderr.ends_with("<stdin>: the table is as it was before\n"), "{output:?}");
-        ensure!(client.timeouts()? == Timeouts { tcp: 100, tcp_fin: 200, udp: 301 }, "{:?}", client.timeouts()?);
+        ensure!(client.timeouts()? == Timeouts::new(100, 200, 301), "{:?}", client.timeouts()?);
         ensure!(client.daemons()? == daemons, "{:?}", client.daemons()?);
         let expected = Rules::from([{
-            let service = Service { scheduler: SchedulerName::cut(b"wlc"), ..by_mark(3) };
+            let service = by_mark(3).scheduler(scheduler::WLC);
             (service.key, RulesOfService { service, servers: BTreeMap::new() })
         }]);
         ensure_table(&expected)
@@ -1012,14 +998,8 @@ fn what_others_laid_is_not_written() -> Result<()> {
 
 /// A table whose listing is longer than what a pipe holds.
 fn long_table() -> Rules {
-    let service = |port| Service {
-        key: ServiceKey::Address {
-            protocol: Protocol::Tcp,
-            address: Ipv6Addr::new(0x2001, 0xdb8, 1111, 2222, 3333, 4444, 5555, 6666).into(),
-            port,
-        },
-        ..by_mark(1)
-    };
+    let address = Ipv6Addr::new(0x2001, 0xdb8, 1111, 2222, 3333, 4444, 5555, 6666);
+    let service = |port| Service::tcp(address, port, scheduler::RR);
     let services = (1..=3000).map(service);
     services.map(|service| (service.key, RulesOfService { service, servers: BTreeMap::new() })).collect()
 }

@@ -71,7 +71,7 @@ fn statistics(counters: [u64; 5], rates: [u64; 5]) -> Statistics {
     let counters = Counters { connections, incoming_packets, outgoing_packets, incoming_bytes, outgoing_bytes };
     let [connections, incoming_packets, outgoing_packets, incoming_bytes, outgoing_bytes] = rates;
     let rates = Rates { connections, incoming_packets, outgoing_packets, incoming_bytes, outgoing_bytes };
-    Statistics { counters, rates }
+    Statistics::new(counters, rates)
 }
 
 fn address(text: &str) -> IpAddr {
@@ -83,14 +83,8 @@ fn key(protocol: Protocol, text: &str, port: u16) -> ServiceKey {
 }
 
 fn service(key: ServiceKey, scheduler: &str, flags: u32) -> ServiceEntry {
-    let service = Service {
-        key,
-        scheduler: SchedulerName::cut(scheduler.as_bytes()),
-        flags: ServiceFlags::from_bits(flags),
-        persistence: None,
-        engine: SchedulerName::EMPTY,
-    };
-    ServiceEntry { service, statistics: Statistics::default() }
+    let service = Service::new(key, SchedulerName::cut(scheduler.as_bytes())).flags(ServiceFlags::from_bits(flags));
+    ServiceEntry::new(service, Statistics::default())
 }
 
 #[test]
@@ -115,13 +109,8 @@ fn services() {
 }
 
 fn destination(text: &str, port: u16, forwarding: Forwarding, weight: u32) -> DestinationEntry {
-    DestinationEntry {
-        destination: Destination { forwarding, weight, ..Destination::new(address(text), port) },
-        active_connections: 0,
-        inactive_connections: 0,
-        persistent_connections: 0,
-        statistics: Statistics::default(),
-    }
+    let destination = Destination::new(address(text), port).forwarding(forwarding).weight(weight);
+    DestinationEntry::new(destination, Statistics::default())
 }
 
 #[test]
@@ -129,10 +118,10 @@ fn destinations() {
     let gue = |port, checksum| Forwarding::Tunnel(Tunnel::Gue { port, checksum });
     let gre = |checksum| Forwarding::Tunnel(Tunnel::Gre { checksum });
     let ipip = Forwarding::Tunnel(Tunnel::Ipip);
-    let seen = |entry: DestinationEntry, connections, packets, bytes, rate| DestinationEntry {
-        inactive_connections: connections as u32,
-        statistics: statistics([connections, packets, 0, bytes, 0], [0, 0, 0, rate, 0]),
-        ..entry
+    let seen = |mut entry: DestinationEntry, connections, packets, bytes, rate| {
+        entry.inactive_connections = connections as u32;
+        entry.statistics = statistics([connections, packets, 0, bytes, 0], [0, 0, 0, rate, 0]);
+        entry
     };
     let mut limited = destination("10.0.0.1", 80, Forwarding::DirectRoute, 0);
     limited.destination.upper_threshold = 2_147_483_647;
@@ -212,24 +201,11 @@ fn in_any_order<T: PartialEq + Debug>(command: u8, nest_of: u16, decode: impl Fn
 
 #[test]
 fn daemons() {
-    let master = Daemon {
-        role: DaemonRole::Master,
-        interface: InterfaceName::cut(b"lo"),
-        sync_id: 255,
-        maximum_length: Some(1400),
-        group: Some(address("239.255.255.255")),
-        port: Some(65535),
-        ttl: Some(255),
-    };
-    let backup = Daemon {
-        role: DaemonRole::Backup,
-        interface: InterfaceName::cut(b"dummy0"),
-        sync_id: 0,
-        maximum_length: Some(1452),
-        group: Some(address("ff05::51")),
-        port: Some(8848),
-        ttl: Some(1),
-    };
+    let group = address("239.255.255.255");
+    let master = Daemon::new(DaemonRole::Master, InterfaceName::cut(b"lo"), 255);
+    let master = master.maximum_length(1400).group(group).port(65535).ttl(255);
+    let backup = Daemon::new(DaemonRole::Backup, InterfaceName::cut(b"dummy0"), 0);
+    let backup = backup.maximum_length(1452).group(address("ff05::51")).port(8848).ttl(1);
     for name in DAEMONS {
         let read: Result<Vec<_>, _> = replies(name, NEW_DAEMON).iter().map(|payload| decode::daemon(payload)).collect();
         assert_eq!(read, Ok(vec![master, backup]), "{name}");
@@ -240,11 +216,11 @@ fn daemons() {
 fn timeouts_and_info() {
     for name in TIMEOUTS {
         let read: Vec<_> = replies(name, SET_CONFIG).iter().map(|payload| decode::timeouts(payload)).collect();
-        assert_eq!(read, [Ok(Timeouts { tcp: 901, tcp_fin: 121, udp: 301 })], "{name}");
+        assert_eq!(read, [Ok(Timeouts::new(901, 121, 301))], "{name}");
     }
     for name in TABLES {
         let read: Vec<_> = replies(name, SET_INFO).iter().map(|payload| decode::info(payload)).collect();
-        assert_eq!(read, [Ok(Info { version: 0x01_02_01, connection_table_size: 4096 })], "{name}");
+        assert_eq!(read, [Ok(Info::new(0x01_02_01, 4096))], "{name}");
     }
 }
 

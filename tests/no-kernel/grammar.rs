@@ -35,15 +35,7 @@ fn change() -> BoxedStrategy<Change> {
     // The kernel does not ask more than the role of a daemon to stop, and a rule says no more.
     let stop = select(&[DaemonRole::Master, DaemonRole::Backup][..]).prop_map(|role| {
         let interface = InterfaceName::cut(b"eth0");
-        Change::StopDaemon(Daemon {
-            role,
-            interface,
-            sync_id: 0,
-            maximum_length: None,
-            group: None,
-            port: None,
-            ttl: None,
-        })
+        Change::StopDaemon(Daemon::new(role, interface, 0))
     });
     let start = select(&[DaemonRole::Master, DaemonRole::Backup][..])
         .prop_flat_map(|role| strategies::daemon(role, strategies::interface()));

@@ -11,9 +11,9 @@ use ipvsadm_rs::grammar::{
     ColorWhen, Columns, ConnectionView, Connections, Error, Format, Json, Listing, NoNames, Request, Subject, parse,
 };
 use ipvsadm_rs::model::{
-    Checksum, Counters, Daemon, DaemonRole, Destination, DestinationEntry, DestinationKey, Forwarding, Info,
-    InterfaceName, Netmask, Persistence, Protocol, Rates, SchedulerName, Service, ServiceEntry, ServiceFlags,
-    ServiceKey, Statistics, TableService, Timeouts, Tunnel,
+    Checksum, Counters, Daemon, DaemonRole, Destination, DestinationEntry, Forwarding, Info, InterfaceName, Netmask,
+    Persistence, Protocol, Rates, SchedulerName, Service, ServiceEntry, ServiceFlags, ServiceKey, Statistics,
+    TableService, Timeouts, Tunnel, scheduler,
 };
 use ipvsadm_rs::view::boxed::{self, Canvas};
 use ipvsadm_rs::view::connections;
@@ -126,35 +126,29 @@ fn what_does_not_go_together_is_told() {
 
 // ---- a table --------------------------------------------------------------------------------------------------------
 
-const INFO: Info = Info { version: 0x10201, connection_table_size: 4096 };
+const INFO: Info = Info::new(0x10201, 4096);
 
 fn name(text: &str) -> SchedulerName {
     SchedulerName::cut(text.as_bytes())
 }
 
 fn statistics(connections: u64, packets: u64, incoming_bytes: u64, outgoing_bytes: u64) -> Statistics {
-    Statistics {
-        counters: Counters {
-            connections,
-            incoming_packets: packets,
-            outgoing_packets: packets / 2,
-            incoming_bytes,
-            outgoing_bytes,
-        },
-        rates: Rates { connections: connections / 10, incoming_bytes: incoming_bytes / 10, ..Rates::default() },
-    }
+    let counters = Counters {
+        connections,
+        incoming_packets: packets,
+        outgoing_packets: packets / 2,
+        incoming_bytes,
+        outgoing_bytes,
+    };
+    let rates = Rates { connections: connections / 10, incoming_bytes: incoming_bytes / 10, ..Rates::default() };
+    Statistics::new(counters, rates)
 }
 
 fn server(address: &str, port: u16, weight: u32, active: u32, statistics: Statistics) -> DestinationEntry {
-    let key = DestinationKey { address: address.parse().unwrap(), port };
-    let destination = Destination { weight, ..Destination::new(key.address, key.port) };
-    DestinationEntry {
-        destination,
-        active_connections: active,
-        inactive_connections: 2 * active,
-        persistent_connections: 0,
-        statistics,
-    }
+    let destination = Destination::new(address.parse().unwrap(), port).weight(weight);
+    let mut entry = DestinationEntry::new(destination, statistics);
+    (entry.active_connections, entry.inactive_connections) = (active, 2 * active);
+    entry
 }
 
 /// Direct routing with a server that is being drained and one that is full; a mark of IPv6 with a tunnel.
@@ -162,17 +156,10 @@ fn table() -> Vec<TableService> {
     let mut full = server("30.30.30.50", 80, 1, 30, statistics(30, 300, 40_000, 0));
     full.destination.upper_threshold = 90;
     full.destination.lower_threshold = 60;
+    let persistence = Persistence { timeout: 300, netmask: Netmask::V4([255, 255, 255, 0].into()) };
+    let service = Service::tcp([20, 20, 20, 20], 80, scheduler::WRR).persistence(persistence);
     let web = TableService {
-        entry: ServiceEntry {
-            service: Service {
-                key: ServiceKey::Address { protocol: Protocol::Tcp, address: [20, 20, 20, 20].into(), port: 80 },
-                scheduler: name("wrr"),
-                flags: ServiceFlags::default(),
-                persistence: Some(Persistence { timeout: 300, netmask: Netmask::V4([255, 255, 255, 0].into()) }),
-                engine: SchedulerName::EMPTY,
-            },
-            statistics: statistics(150, 1_234_567, 160_000, 0),
-        },
+        entry: ServiceEntry::new(service, statistics(150, 1_234_567, 160_000, 0)),
         destinations: vec![
             server("30.30.30.30", 80, 3, 12, statistics(120, 1_234_000, 120_000, 0)),
             server("30.30.30.40", 80, 0, 1, statistics(0, 0, 0, 0)),
@@ -181,17 +168,10 @@ fn table() -> Vec<TableService> {
     };
     let mut tunnel = server("2001:db8:30:0:aaaa:bbbb:cccc:41", 8080, 2_000_000_000, 0, Statistics::default());
     tunnel.destination.forwarding = Forwarding::Tunnel(Tunnel::Gue { port: 6080, checksum: Checksum::Remote });
+    let flags = ServiceFlags::from_bits(ServiceFlags::SCHEDULER_2);
+    let service = Service::mark(7, ipvsadm_rs::model::Family::Ipv6, scheduler::SH).flags(flags);
     let mark = TableService {
-        entry: ServiceEntry {
-            service: Service {
-                key: ServiceKey::Mark { mark: 7, family: ipvsadm_rs::model::Family::Ipv6 },
-                scheduler: name("sh"),
-                flags: ServiceFlags::from_bits(ServiceFlags::SCHEDULER_2),
-                persistence: None,
-                engine: SchedulerName::EMPTY,
-            },
-            statistics: Statistics::default(),
-        },
+        entry: ServiceEntry::new(service, Statistics::default()),
         destinations: vec![server("2001:db8:30::40", 8080, 1, 0, Statistics::default()), tunnel],
     };
     vec![web, mark]
@@ -526,18 +506,11 @@ fn every_document_is_as_the_schema_has_it() {
             });
             assert_eq!(counts["total"], 4);
         }
-        let timeouts = TimeoutsDocument::from(&Timeouts { tcp: 900, tcp_fin: 120, udp: 300 });
+        let timeouts = TimeoutsDocument::from(&Timeouts::new(900, 120, 300));
         let timeouts = document("timeouts", pretty, |out, pretty| json::write(out, "timeouts", &timeouts, pretty));
         assert_eq!(timeouts["tcp_fin_seconds"], 120);
-        let daemon = Daemon {
-            role: DaemonRole::Backup,
-            interface: InterfaceName::cut(b"eth1"),
-            sync_id: 7,
-            maximum_length: None,
-            group: Some("ff02::1".parse().unwrap()),
-            port: Some(8848),
-            ttl: None,
-        };
+        let daemon = Daemon::new(DaemonRole::Backup, InterfaceName::cut(b"eth1"), 7);
+        let daemon = daemon.group("ff02::1".parse().unwrap()).port(8848);
         let daemons = [DaemonDocument::from(&daemon)];
         let daemons = document("daemons", pretty, |out, pretty| json::write(out, "daemons", &daemons, pretty));
         assert_eq!(daemons[0]["multicast_group"], "ff02::1");
@@ -570,16 +543,16 @@ fn table_of(rules: &Rules, statistics: &mut impl Iterator<Item = Statistics>) ->
     rules
         .values()
         .map(|of| TableService {
-            entry: ServiceEntry { service: of.service, statistics: next() },
+            entry: ServiceEntry::new(of.service, next()),
             destinations: of
                 .servers
                 .values()
-                .map(|server| DestinationEntry {
-                    destination: *server,
-                    active_connections: next().counters.connections as u32,
-                    inactive_connections: next().counters.connections as u32,
-                    persistent_connections: next().counters.connections as u32,
-                    statistics: next(),
+                .map(|server| {
+                    let mut entry = DestinationEntry::new(*server, next());
+                    entry.active_connections = next().counters.connections as u32;
+                    entry.inactive_connections = next().counters.connections as u32;
+                    entry.persistent_connections = next().counters.connections as u32;
+                    entry
                 })
                 .collect(),
         })
@@ -588,21 +561,22 @@ fn table_of(rules: &Rules, statistics: &mut impl Iterator<Item = Statistics>) ->
 
 fn any_statistics() -> impl Strategy<Value = Statistics> {
     proptest::array::uniform10(prop_oneof![Just(0), Just(u64::MAX), any::<u64>()]).prop_map(
-        |[a, b, c, d, e, f, g, h, i, j]| Statistics {
-            counters: Counters {
+        |[a, b, c, d, e, f, g, h, i, j]| {
+            let counters = Counters {
                 connections: a,
                 incoming_packets: b,
                 outgoing_packets: c,
                 incoming_bytes: d,
                 outgoing_bytes: e,
-            },
-            rates: Rates {
+            };
+            let rates = Rates {
                 connections: f,
                 incoming_packets: g,
                 outgoing_packets: h,
                 incoming_bytes: i,
                 outgoing_bytes: j,
-            },
+            };
+            Statistics::new(counters, rates)
         },
     )
 }
@@ -649,23 +623,18 @@ fn read_service(value: &Value) -> Option<TableService> {
     });
     let one_packet = if value["one_packet"].as_bool()? { ServiceFlags::ONE_PACKET } else { 0 };
     let persistence = &value["persistence"];
-    Some(TableService {
-        entry: ServiceEntry {
-            service: Service {
-                key,
-                scheduler: name(value["scheduler"].as_str()?),
-                flags: ServiceFlags::from_bits(flags | one_packet),
-                persistence: persistence.is_object().then(|| Persistence {
-                    timeout: persistence["timeout_seconds"].as_u64().unwrap() as u32,
-                    netmask: match persistence["netmask"].as_str() {
-                        Some(mask) => Netmask::V4(mask.parse().unwrap()),
-                        None => Netmask::V6(persistence["prefix_length"].as_u64().unwrap() as u8),
-                    },
-                }),
-                engine: name(value["persistence_engine"].as_str().unwrap_or_default()),
-            },
-            statistics: read_statistics(value)?,
+    let mut service = Service::new(key, name(value["scheduler"].as_str()?));
+    service.flags = ServiceFlags::from_bits(flags | one_packet);
+    service.persistence = persistence.is_object().then(|| Persistence {
+        timeout: persistence["timeout_seconds"].as_u64().unwrap() as u32,
+        netmask: match persistence["netmask"].as_str() {
+            Some(mask) => Netmask::V4(mask.parse().unwrap()),
+            None => Netmask::V6(persistence["prefix_length"].as_u64().unwrap() as u8),
         },
+    });
+    service.engine = name(value["persistence_engine"].as_str().unwrap_or_default());
+    Some(TableService {
+        entry: ServiceEntry::new(service, read_statistics(value)?),
         destinations: value["servers"].as_array()?.iter().map(read_server).collect::<Option<_>>()?,
     })
 }
@@ -678,52 +647,43 @@ fn read_server(value: &Value) -> Option<DestinationEntry> {
         Some("remote") => Checksum::Remote,
         _ => Checksum::None,
     };
-    Some(DestinationEntry {
-        destination: Destination {
-            key: DestinationKey {
-                address: value["address"].as_str()?.parse().ok()?,
-                port: value["port"].as_u64()? as u16,
-            },
-            forwarding: match (value["forwarding"].as_str()?, tunnel["type"].as_str()) {
-                ("dr", None) => Forwarding::DirectRoute,
-                ("nat", None) => Forwarding::Masquerade,
-                ("local", None) => Forwarding::Local,
-                ("bypass", None) => Forwarding::Bypass,
-                ("tunnel", Some("ipip")) => Forwarding::Tunnel(Tunnel::Ipip),
-                ("tunnel", Some("gue")) => {
-                    Forwarding::Tunnel(Tunnel::Gue { port: tunnel["port"].as_u64()? as u16, checksum })
-                }
-                ("tunnel", Some("gre")) => Forwarding::Tunnel(Tunnel::Gre { checksum: checksum == Checksum::Full }),
-                other => panic!("{other:?}"),
-            },
-            weight: number("weight")?,
-            upper_threshold: number("upper_threshold")?,
-            lower_threshold: number("lower_threshold")?,
-        },
-        active_connections: number("active_connections")?,
-        inactive_connections: number("inactive_connections")?,
-        persistent_connections: number("persistent_connections")?,
-        statistics: read_statistics(value)?,
-    })
+    let forwarding = match (value["forwarding"].as_str()?, tunnel["type"].as_str()) {
+        ("dr", None) => Forwarding::DirectRoute,
+        ("nat", None) => Forwarding::Masquerade,
+        ("local", None) => Forwarding::Local,
+        ("bypass", None) => Forwarding::Bypass,
+        ("tunnel", Some("ipip")) => Forwarding::Tunnel(Tunnel::Ipip),
+        ("tunnel", Some("gue")) => Forwarding::Tunnel(Tunnel::Gue { port: tunnel["port"].as_u64()? as u16, checksum }),
+        ("tunnel", Some("gre")) => Forwarding::Tunnel(Tunnel::Gre { checksum: checksum == Checksum::Full }),
+        other => panic!("{other:?}"),
+    };
+    let destination = Destination::new(value["address"].as_str()?.parse().ok()?, value["port"].as_u64()? as u16)
+        .forwarding(forwarding)
+        .weight(number("weight")?)
+        .thresholds(number("upper_threshold")?, number("lower_threshold")?);
+    let mut entry = DestinationEntry::new(destination, read_statistics(value)?);
+    entry.active_connections = number("active_connections")?;
+    entry.inactive_connections = number("inactive_connections")?;
+    entry.persistent_connections = number("persistent_connections")?;
+    Some(entry)
 }
 
 fn read_statistics(value: &Value) -> Option<Statistics> {
     let counter = |name: &str| value["counters"][name].as_u64();
     let rate = |name: &str| value["rates"][format!("{name}_per_second")].as_u64();
-    Some(Statistics {
-        counters: Counters {
-            connections: counter("connections")?,
-            incoming_packets: counter("packets_in")?,
-            outgoing_packets: counter("packets_out")?,
-            incoming_bytes: counter("bytes_in")?,
-            outgoing_bytes: counter("bytes_out")?,
-        },
-        rates: Rates {
-            connections: rate("connections")?,
-            incoming_packets: rate("packets_in")?,
-            outgoing_packets: rate("packets_out")?,
-            incoming_bytes: rate("bytes_in")?,
-            outgoing_bytes: rate("bytes_out")?,
-        },
-    })
+    let counters = Counters {
+        connections: counter("connections")?,
+        incoming_packets: counter("packets_in")?,
+        outgoing_packets: counter("packets_out")?,
+        incoming_bytes: counter("bytes_in")?,
+        outgoing_bytes: counter("bytes_out")?,
+    };
+    let rates = Rates {
+        connections: rate("connections")?,
+        incoming_packets: rate("packets_in")?,
+        outgoing_packets: rate("packets_out")?,
+        incoming_bytes: rate("bytes_in")?,
+        outgoing_bytes: rate("bytes_out")?,
+    };
+    Some(Statistics::new(counters, rates))
 }

@@ -91,12 +91,12 @@ fn any_daemon(role: DaemonRole) -> impl Strategy<Value = Daemon> {
 
 /// What runs: nothing is left unsaid.
 fn running(role: DaemonRole) -> BoxedStrategy<Option<Daemon>> {
-    let full = any_daemon(role).prop_map(|daemon| Daemon {
-        maximum_length: daemon.maximum_length.or(Some(1472)),
-        group: daemon.group.or(Some(Ipv4Addr::new(224, 0, 0, 81).into())),
-        port: daemon.port.or(Some(8848)),
-        ttl: daemon.ttl.or(Some(1)),
-        ..daemon
+    let full = any_daemon(role).prop_map(|mut daemon| {
+        daemon.maximum_length = daemon.maximum_length.or(Some(1472));
+        daemon.group = daemon.group.or(Some(Ipv4Addr::new(224, 0, 0, 81).into()));
+        daemon.port = daemon.port.or(Some(8848));
+        daemon.ttl = daemon.ttl.or(Some(1));
+        daemon
     });
     proptest::option::of(full).boxed()
 }
@@ -108,15 +108,21 @@ type WantedDaemons = Vec<Traced<(DaemonRole, Option<Daemon>)>>;
 fn wanted(role: DaemonRole, running: Option<Daemon>) -> BoxedStrategy<WantedDaemons> {
     let none = Just(vec![traced((role, None))]);
     let same = Just(vec![traced((role, running))]);
-    let fewer = running.map(|daemon| Daemon { maximum_length: None, group: None, ttl: None, ..daemon });
+    let fewer = running.map(|mut daemon| {
+        (daemon.maximum_length, daemon.group, daemon.ttl) = (None, None, None);
+        daemon
+    });
     let another_in_one = (any_daemon(role), 0..6).prop_map(move |(other, which)| {
-        let odd = running.map(|daemon| match which {
-            0 => Daemon { interface: other.interface, ..daemon },
-            1 => Daemon { sync_id: other.sync_id, ..daemon },
-            2 => Daemon { maximum_length: other.maximum_length, ..daemon },
-            3 => Daemon { group: other.group, ..daemon },
-            4 => Daemon { port: other.port, ..daemon },
-            _ => Daemon { ttl: other.ttl, ..daemon },
+        let odd = running.map(|mut daemon| {
+            match which {
+                0 => daemon.interface = other.interface,
+                1 => daemon.sync_id = other.sync_id,
+                2 => daemon.maximum_length = other.maximum_length,
+                3 => daemon.group = other.group,
+                4 => daemon.port = other.port,
+                _ => daemon.ttl = other.ttl,
+            }
+            daemon
         });
         vec![traced((role, odd))]
     });
@@ -154,14 +160,12 @@ fn is_as_wanted(runs: Option<&Daemon>, want: Option<&Daemon>) -> bool {
     match (runs, want) {
         (None, None) => true,
         (Some(runs), Some(want)) => {
-            *runs
-                == Daemon {
-                    maximum_length: want.maximum_length.or(runs.maximum_length),
-                    group: want.group.or(runs.group),
-                    port: want.port.or(runs.port),
-                    ttl: want.ttl.or(runs.ttl),
-                    ..*want
-                }
+            let mut full = *want;
+            full.maximum_length = want.maximum_length.or(runs.maximum_length);
+            full.group = want.group.or(runs.group);
+            full.port = want.port.or(runs.port);
+            full.ttl = want.ttl.or(runs.ttl);
+            *runs == full
         }
         _ => false,
     }
@@ -220,10 +224,12 @@ proptest! {
         let mut now = have.clone();
         let mut expected_steps = strategies::distance(&have.rules, &strategies::rules_of_services(&want.services));
         let or = |wanted, there| if wanted == 0 { there } else { wanted };
-        let timeouts = want.timeouts.map_or(have.timeouts, |wanted| Timeouts {
-            tcp: or(wanted.rule.tcp, have.timeouts.tcp),
-            tcp_fin: or(wanted.rule.tcp_fin, have.timeouts.tcp_fin),
-            udp: or(wanted.rule.udp, have.timeouts.udp),
+        let timeouts = want.timeouts.map_or(have.timeouts, |wanted| {
+            Timeouts::new(
+                or(wanted.rule.tcp, have.timeouts.tcp),
+                or(wanted.rule.tcp_fin, have.timeouts.tcp_fin),
+                or(wanted.rule.udp, have.timeouts.udp),
+            )
         });
         expected_steps += usize::from(timeouts != have.timeouts);
         for Traced { rule: (role, wanted), .. } in &want.daemons {
@@ -356,15 +362,9 @@ fn change_of_few(services: u32, servers: u16) -> impl Strategy<Value = Change> {
 #[test]
 fn a_server_that_the_kernel_calls_local_is_as_wanted() {
     let key = ServiceKey::Mark { mark: 1, family: Family::Ipv4 };
-    let service = Change::AddService(Service {
-        key,
-        scheduler: ipvsadm_rs::model::SchedulerName::cut(b"rr"),
-        flags: ipvsadm_rs::model::ServiceFlags::default(),
-        persistence: None,
-        engine: ipvsadm_rs::model::SchedulerName::EMPTY,
-    });
+    let service = Change::AddService(Service::new(key, ipvsadm_rs::model::scheduler::RR));
     let state_with = |forwarding, weight| {
-        let server = Destination { forwarding, weight, ..Destination::new(Ipv4Addr::LOCALHOST.into(), 80) };
+        let server = Destination::direct(Ipv4Addr::LOCALHOST, 80).forwarding(forwarding).weight(weight);
         let mut set = RuleSet::new();
         assert_eq!(set.apply(&service, 1), Ok(()));
         assert_eq!(set.apply(&Change::AddDestination(key, server), 2), Ok(()));

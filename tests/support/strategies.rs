@@ -152,12 +152,10 @@ pub fn service(key: ServiceKey, reach: Reach) -> BoxedStrategy<Service> {
     };
     let schedulers = SCHEDULERS_AT_HAND.get_or_init(|| SCHEDULERS.to_vec());
     (select(schedulers.as_slice()), flags, persistence, engine)
-        .prop_map(move |(scheduler, flags, persistence, engine)| Service {
-            key,
-            scheduler: SchedulerName::cut(scheduler.as_bytes()),
-            flags,
-            persistence,
-            engine,
+        .prop_map(move |(scheduler, flags, persistence, engine)| {
+            let mut service = Service::new(key, SchedulerName::cut(scheduler.as_bytes())).flags(flags).engine(engine);
+            service.persistence = persistence;
+            service
         })
         .boxed()
 }
@@ -198,12 +196,9 @@ pub fn server(service: ServiceKey, key: DestinationKey, reach: Reach) -> BoxedSt
     let upper = prop_oneof![2 => Just(0), 1 => Just(limit), 1 => 0..=limit];
     let lower = prop_oneof![Just(0), Just(limit), 0..=limit];
     (forwarding(service, key, reach), weight, upper, lower)
-        .prop_map(move |(forwarding, weight, upper, lower)| Destination {
-            key,
-            forwarding,
-            weight,
-            upper_threshold: upper,
-            lower_threshold: lower.min(upper),
+        .prop_map(move |(forwarding, weight, upper, lower)| {
+            let server = Destination::new(key.address, key.port).forwarding(forwarding).weight(weight);
+            server.thresholds(upper, lower.min(upper))
         })
         .boxed()
 }
@@ -307,7 +302,7 @@ pub fn two_tables(services: Range<usize>, servers: Range<usize>) -> BoxedStrateg
 
 pub fn timeouts() -> impl Strategy<Value = Timeouts> {
     let one = || prop_oneof![Just(0), Just(TIMEOUT_MAXIMUM), 0..=TIMEOUT_MAXIMUM];
-    (one(), one(), one()).prop_map(|(tcp, tcp_fin, udp)| Timeouts { tcp, tcp_fin, udp })
+    (one(), one(), one()).prop_map(|(tcp, tcp_fin, udp)| Timeouts::new(tcp, tcp_fin, udp))
 }
 
 /// A daemon on an interface of this name.
@@ -322,14 +317,13 @@ pub fn daemon(role: DaemonRole, interface: impl Strategy<Value = InterfaceName> 
     ];
     let values = (1..=65507_u16, group, 1..=u16::MAX, 1..=u8::MAX);
     (interface, 0..=255_u32, values, any::<[bool; 4]>())
-        .prop_map(move |(interface, sync_id, (length, group, port, ttl), said)| Daemon {
-            role,
-            interface,
-            sync_id,
-            maximum_length: said[0].then_some(length),
-            group: said[1].then_some(group),
-            port: said[2].then_some(port),
-            ttl: said[3].then_some(ttl),
+        .prop_map(move |(interface, sync_id, (length, group, port, ttl), said)| {
+            let mut daemon = Daemon::new(role, interface, sync_id);
+            daemon.maximum_length = said[0].then_some(length);
+            daemon.group = said[1].then_some(group);
+            daemon.port = said[2].then_some(port);
+            daemon.ttl = said[3].then_some(ttl);
+            daemon
         })
         .boxed()
 }

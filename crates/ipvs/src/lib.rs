@@ -24,6 +24,7 @@
 //! | describe a service or server | [`Service::tcp`], [`Destination::direct`] |
 //! | find out what differs, and the fewest changes | [`plan::difference`] |
 //! | read the connections | [`connections::read`] |
+//! | find out how full the kernel's tables are | [`hash_tables::read`] |
 //! | find out why the kernel refused | [`Error::Refused`], [`Refusal`] |
 //!
 //! Services and servers are called what [`ServiceKey`] and [`DestinationKey`] are as text, which can be read back:
@@ -57,9 +58,9 @@
 //! may break what is public, and the changelog says how.
 //!
 //! What grows with IPVS is `#[non_exhaustive]`: structures such as [`Service`], [`Destination`] and [`Daemon`] are made by
-//! their functions, and then changed by their fields or methods; enumerations such as [`Change`], [`Tunnel`] and [`Error`]
-//! are matched with a `_`. What cannot grow without being another thing is not: [`ServiceKey`], [`DestinationKey`],
-//! [`Protocol`], [`Family`], [`Forwarding`].
+//! their functions, and then changed by their fields or methods; enumerations such as [`Tunnel`] and [`Error`] are matched
+//! with a `_`. What is complete is not, so that the compiler finds what is not looked after: [`Change`], which has all commands
+//! of IPVS, [`ServiceKey`], [`Forwarding`], [`Protocol`], [`Family`].
 //!
 //! What is hidden from this documentation is there for the tests of this library and can change at any time.
 
@@ -67,6 +68,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod connections;
+pub mod hash_tables;
 pub mod kernel;
 pub mod model;
 pub mod plan;
@@ -76,9 +78,8 @@ pub use kernel::decode;
 pub use kernel::{Asked, Batch, Client, Errno, Error, Refusal};
 pub use model::{
     BadKey, BadName, Change, Checksum, Counters, Daemon, DaemonRole, Destination, DestinationEntry, DestinationKey,
-    Detail, Family, Forwarding, HashTable, HashTables, Info, InterfaceName, Name, Netmask, Persistence, Protocol,
-    Rates, SchedulerName, Service, ServiceEntry, ServiceFlags, ServiceKey, Statistics, Table, TableService, Timeouts,
-    Tunnel, scheduler,
+    Detail, Family, Forwarding, Info, InterfaceName, Name, Netmask, Persistence, Protocol, Rates, SchedulerName,
+    Service, ServiceEntry, ServiceFlags, ServiceKey, Statistics, Table, TableService, Timeouts, Tunnel, scheduler,
 };
 #[doc(hidden)]
 pub use netlink_exchange as netlink;

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use ipvs_client::hash_tables;
 use netlink_exchange::Errno;
 
 use super::filter::Filter;
@@ -16,7 +17,7 @@ use crate::doctor::facts::{
 };
 use crate::host::probe::{Heard, Wire};
 use crate::host::route::{self, Address, Link, Route, RouteQuery};
-use crate::host::{self, SystemNames, boot, ethtool, hash_tables, module, sysctl};
+use crate::host::{self, SystemNames, boot, ethtool, module, sysctl};
 use crate::kernel::{self, Client};
 use crate::model::{Change, DestinationEntry, ServiceKey, Table};
 use crate::plan::{self, Options};

@@ -5,10 +5,10 @@ use anyhow::Result;
 use super::for_services;
 use crate::commands::Output;
 use crate::grammar::{Json, Listing, Subject};
-use crate::host::hash_tables;
 use crate::kernel::Client;
 use crate::view::Labels;
 use crate::view::json::{self, DaemonDocument, ServiceDocument, TableHead, TimeoutsDocument};
+use ipvs_client::hash_tables;
 
 pub(super) fn list(client: &mut Client, listing: &Listing, json: Json, output: &mut Output) -> Result<()> {
     let pretty = json.pretty;

@@ -292,7 +292,7 @@ impl View<'_> {
     fn set_weight(&mut self, service: ServiceKey, server: DestinationKey, weight: u32) -> Result<()> {
         let Some(locked) = self.lock() else { return Ok(()) };
         let Some(now) = self.server(service, server)? else { return Ok(()) };
-        let changed = self.change(&Change::EditDestination(service, Destination { weight, ..now }))?;
+        let changed = self.change(&Change::EditDestination(service, now.weight(weight)))?;
         drop(locked);
         if changed {
             self.read()?;
@@ -303,7 +303,7 @@ impl View<'_> {
     fn drain(&mut self, service: ServiceKey, server: DestinationKey) -> Result<()> {
         let Some(locked) = self.lock() else { return Ok(()) };
         let Some(former) = self.server(service, server)? else { return Ok(()) };
-        let changed = self.change(&Change::EditDestination(service, Destination { weight: 0, ..former }))?;
+        let changed = self.change(&Change::EditDestination(service, former.weight(0)))?;
         drop(locked);
         if changed {
             self.app.drain_began(service, former);

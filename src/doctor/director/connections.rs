@@ -52,6 +52,6 @@ pub(in crate::doctor) fn keepalive(facts: &Facts) -> Judged {
         return Ok(vec![found]);
     }
     let longer = u32::try_from(keepalive).unwrap_or(u32::MAX).saturating_add(100);
-    let change = Change::SetTimeouts(crate::model::Timeouts { tcp: longer, tcp_fin: 0, udp: 0 });
+    let change = Change::SetTimeouts(crate::model::Timeouts::new(longer, 0, 0));
     Ok(vec![Judgement { state: State::Warn, ..found }.changes([change])])
 }

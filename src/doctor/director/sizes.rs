@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use ipvs_client::hash_tables::HashTables;
+
 use crate::doctor::facts::Facts;
 use crate::doctor::judgement::{Judged, Judgement, State, unless_bad};
-use crate::model::HashTables;
 
 pub(in crate::doctor) fn table_size(facts: &Facts) -> Judged {
     if let Some(tables) = facts.hash_tables.get()? {
@@ -36,7 +37,7 @@ fn larger_table(connections: u64) -> String {
 fn growing_tables(tables: &HashTables, from: &str) -> Judged {
     /// Load factors that Linux itself chooses.
     const LOADS: [(&str, i32); 2] = [("conn_lfactor", -4), ("svc_lfactor", -3)];
-    let HashTables { connections, services, connection_limit } = tables;
+    let HashTables { connections, services, connection_limit, .. } = tables;
     let entries = connections.entries;
     let mut bad = Vec::new();
     if let Some(limit) = *connection_limit {

@@ -61,7 +61,8 @@ pub(in crate::doctor) fn daemons(facts: &Facts) -> Judged {
         if daemon.role == DaemonRole::Backup && daemon.sync_id != 0 && !ids.is_empty() && !ids.iter().any(takes) {
             let sent = u32::from(ids[0]);
             let fact = format!("the backup daemon waits for sync id {}, but the master sends {sent}", daemon.sync_id);
-            let right = crate::model::Daemon { sync_id: sent, ..*daemon };
+            let mut right = *daemon;
+            right.sync_id = sent;
             bad.push(
                 Judgement::fail(fact, heard_on).changes([Change::StopDaemon(*daemon), Change::StartDaemon(right)]),
             );

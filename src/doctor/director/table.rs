@@ -61,7 +61,7 @@ pub(in crate::doctor) fn capacity(facts: &Facts) -> Judged {
             };
             let edit = servers.iter().map(|entry| {
                 let weight = saved(&entry.destination).unwrap_or(1);
-                Change::EditDestination(key, Destination { weight, ..entry.destination })
+                Change::EditDestination(key, entry.destination.weight(weight))
             });
             let fact = match servers.len() {
                 1 => format!("the only server of {name} has weight 0"),
@@ -77,10 +77,7 @@ pub(in crate::doctor) fn capacity(facts: &Facts) -> Judged {
         let open: Vec<_> = servers.iter().filter(|entry| entry.destination.weight > 0).collect();
         if open.iter().all(full) {
             let unlimited = |entry: &&crate::model::DestinationEntry| {
-                Change::EditDestination(
-                    key,
-                    Destination { upper_threshold: 0, lower_threshold: 0, ..entry.destination },
-                )
+                Change::EditDestination(key, entry.destination.thresholds(0, 0))
             };
             bad.push(
                 Judgement::fail(format!("all servers of {name} are at their upper threshold"), TABLE)

@@ -1,12 +1,13 @@
 //! The checks of a director.
 
 use super::fixtures::*;
+use ipvs_client::hash_tables::{HashTable, HashTables};
+
 use crate::doctor::facts::*;
 use crate::doctor::*;
 use crate::host::route::{AddressFlags, LinkFlags, NeighbourState, Prefix, RouteKind};
 use crate::model::{
-    DaemonRole, DestinationKey, Family, Forwarding, HashTable, HashTables, Netmask, Persistence, SchedulerName, Table,
-    Timeouts,
+    DaemonRole, DestinationKey, Family, Forwarding, Netmask, Persistence, SchedulerName, Table, Timeouts,
 };
 
 #[test]
@@ -188,9 +189,12 @@ fn d16_table_size() {
     table(&mut facts, |service| service.destinations[0].active_connections = 10_000);
     assert_found("D16", &facts, State::Warn, "in 4096 buckets", "conn_tab_bits=15' >> /etc/modprobe.d");
     // A kernel whose tables grow.
-    let of = |entries, buckets, load| HashTable { entries, buckets, empty_buckets: None, load_factor: Some(load) };
-    let mut tables =
-        HashTables { connections: of(10_000, 262_144, -4), services: of(3, 16, -3), connection_limit: None };
+    let of = |entries, buckets, load| {
+        let mut table = HashTable::new(entries, buckets);
+        table.load_factor = Some(load);
+        table
+    };
+    let mut tables = HashTables::new(of(10_000, 262_144, -4), of(3, 16, -3));
     let mut judged = |tables: HashTables, state, fact: &str, mend: &str| {
         facts.hash_tables = Fact::known(Some(tables), "status");
         assert_found("D16", &facts, state, fact, mend);
@@ -247,7 +251,7 @@ fn d18_sync() {
 #[test]
 fn d19_keepalive() {
     let mut facts = director();
-    facts.timeouts = Fact::known(Timeouts { tcp: 900, tcp_fin: 120, udp: 300 }, "timeouts");
+    facts.timeouts = Fact::known(Timeouts::new(900, 120, 300), "timeouts");
     assert_found("D19", &facts, State::Warn, "after 900 s, keepalive comes after 7200 s", "tcp: 7300");
 }
 

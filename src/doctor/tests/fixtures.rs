@@ -11,7 +11,7 @@ use crate::host::route::{
 use crate::host::{Listener, SettingLine};
 use crate::model::{
     Daemon, DaemonRole, Destination, DestinationEntry, Family, Info, InterfaceName, Protocol, SchedulerName, Service,
-    ServiceEntry, ServiceFlags, ServiceKey, Statistics, Table, TableService, Timeouts,
+    ServiceEntry, Statistics, Table, TableService, Timeouts, scheduler,
 };
 
 pub(super) const VIP: &str = "20.20.20.20";
@@ -66,33 +66,22 @@ pub(super) fn neighbour(text: &str, last: u8, state: u16) -> Neighbour {
 }
 
 pub(super) fn server(text: &str) -> DestinationEntry {
-    DestinationEntry {
-        destination: Destination::new(ip(text), 80),
-        active_connections: 1,
-        inactive_connections: 2,
-        persistent_connections: 0,
-        statistics: Statistics::default(),
-    }
+    let mut entry = DestinationEntry::new(Destination::new(ip(text), 80), Statistics::default());
+    (entry.active_connections, entry.inactive_connections) = (1, 2);
+    entry
 }
 
 pub(super) fn service() -> TableService {
-    let key = ServiceKey::Address { protocol: Protocol::Tcp, address: ip(VIP), port: 80 };
-    let service = Service {
-        key,
-        scheduler: SchedulerName::cut(b"wrr"),
-        flags: ServiceFlags::default(),
-        persistence: None,
-        engine: SchedulerName::EMPTY,
-    };
+    let service = Service::tcp(ip(VIP), 80, scheduler::WRR);
     TableService {
-        entry: ServiceEntry { service, statistics: Statistics::default() },
+        entry: ServiceEntry::new(service, Statistics::default()),
         destinations: vec![server("30.30.30.30"), server("30.30.30.40")],
     }
 }
 
 pub(super) fn daemon(role: DaemonRole, sync_id: u32) -> Daemon {
     let interface = InterfaceName::cut(b"eth0");
-    Daemon { role, interface, sync_id, maximum_length: None, group: None, port: None, ttl: None }
+    Daemon::new(role, interface, sync_id)
 }
 
 pub(super) fn set(facts: &mut Facts, key: &str, value: i64) {
@@ -112,9 +101,9 @@ pub(super) fn machine() -> Facts {
         kernel: Fact::known((6, 1), "osrelease"),
         ipvs: Fact::known(Ipvs { present: true, blocked: None }, "netlink"),
         table: Fact::known(Table::default(), "table"),
-        info: Fact::known(Info { version: 0x01_02_01, connection_table_size: 4096 }, "info"),
+        info: Fact::known(Info::new(0x01_02_01, 4096), "info"),
         hash_tables: Fact::known(None, "status"),
-        timeouts: Fact::known(Timeouts { tcp: 7300, tcp_fin: 120, udp: 300 }, "timeouts"),
+        timeouts: Fact::known(Timeouts::new(7300, 120, 300), "timeouts"),
         daemons: Fact::known(Vec::new(), "daemons"),
         modules: Fact::known(Modules { known: ["ip_vs_wrr".to_owned()].into(), blocked: Vec::new() }, "modules"),
         rules: Fact::known(None, "rules"),

@@ -72,7 +72,7 @@ pub(super) fn timeout(text: &[u8], minimum: u64) -> Result<u32, Error> {
 /// The words of `--set`.
 pub(in crate::grammar) fn timeouts(words: &[&[u8]]) -> Result<Timeouts, Error> {
     let [tcp, tcp_fin, udp, ..] = words else { return Err(usage("--set option requires 3 timeout values")) };
-    Ok(Timeouts { tcp: timeout(tcp, 0)?, tcp_fin: timeout(tcp_fin, 0)?, udp: timeout(udp, 0)? })
+    Ok(Timeouts::new(timeout(tcp, 0)?, timeout(tcp_fin, 0)?, timeout(udp, 0)?))
 }
 
 /// `--set`

@@ -78,15 +78,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
 
 /// A daemon that no option says anything about.
 pub(in crate::grammar) fn plain() -> Daemon {
-    Daemon {
-        role: DaemonRole::Master,
-        interface: InterfaceName::cut(INTERFACE_DEFAULT),
-        sync_id: 0,
-        maximum_length: None,
-        group: None,
-        port: None,
-        ttl: None,
-    }
+    Daemon::new(DaemonRole::Master, InterfaceName::cut(INTERFACE_DEFAULT), 0)
 }
 
 /// The value of the two commands.

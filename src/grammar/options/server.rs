@@ -194,13 +194,10 @@ impl Line<'_> {
             self.replaced_port = (server.port != port).then_some(server.port);
             server.port = port;
         }
-        Ok(Destination {
-            key: server,
-            forwarding,
-            weight: self.server.weight,
-            upper_threshold: self.server.upper_threshold,
-            lower_threshold: self.server.lower_threshold,
-        })
+        Ok(Destination::new(server.address, server.port)
+            .forwarding(forwarding)
+            .weight(self.server.weight)
+            .thresholds(self.server.upper_threshold, self.server.lower_threshold))
     }
 
     /// What the forwarding method and the tunnel's options come to.

@@ -297,13 +297,11 @@ impl Line<'_> {
         }
         let one_packet = if given.one_packet { ServiceFlags::ONE_PACKET } else { 0 };
         let netmask = given.netmask.unwrap_or_else(|| Netmask::host(key.family()));
-        Ok(Service {
-            key,
-            scheduler: given.scheduler(),
-            flags: ServiceFlags::from_bits(given.flags | one_packet),
-            persistence: given.persistence.map(|timeout| Persistence { timeout, netmask }),
-            engine: given.engine,
-        })
+        let mut service = Service::new(key, given.scheduler());
+        service.flags = ServiceFlags::from_bits(given.flags | one_packet);
+        service.persistence = given.persistence.map(|timeout| Persistence { timeout, netmask });
+        service.engine = given.engine;
+        Ok(service)
     }
 }
 

@@ -4,9 +4,11 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use serde::Serialize;
 
+use ipvs_client::hash_tables::{HashTable, HashTables};
+
 use crate::model::{
-    Checksum, Counters, Destination, DestinationEntry, DestinationKey, Family, Forwarding, HashTable, HashTables, Info,
-    Netmask, Rates, Service, ServiceKey, TableService, Tunnel,
+    Checksum, Counters, Destination, DestinationEntry, DestinationKey, Family, Forwarding, Info, Netmask, Rates,
+    Service, ServiceKey, TableService, Tunnel,
 };
 use crate::view::{rules, text};
 
@@ -48,7 +50,7 @@ impl From<HashTables> for HashTablesDocument {
 
 impl From<HashTable> for HashTableDocument {
     fn from(table: HashTable) -> Self {
-        let HashTable { entries, buckets, empty_buckets, load_factor } = table;
+        let HashTable { entries, buckets, empty_buckets, load_factor, .. } = table;
         Self { entries, buckets, empty_buckets, load_factor }
     }
 }
@@ -200,7 +202,7 @@ impl<'t> From<&'t TableService> for ServiceDocument<'t> {
 
 impl From<&DestinationEntry> for ServerDocument {
     fn from(entry: &DestinationEntry) -> Self {
-        let Destination { key, forwarding, weight, upper_threshold, lower_threshold } = entry.destination;
+        let Destination { key, forwarding, weight, upper_threshold, lower_threshold, .. } = entry.destination;
         Self {
             key: (&key).into(),
             family: family(Family::of(key.address)),
@@ -234,13 +236,12 @@ impl From<Tunnel> for TunnelDocument {
             Checksum::Full => "full",
             Checksum::Remote => "remote",
         };
-        match tunnel {
-            Tunnel::Ipip => Self { kind: "ipip", port: None, checksum: "none" },
-            Tunnel::Gue { port, checksum: kind } => Self { kind: "gue", port: Some(port), checksum: checksum(kind) },
-            Tunnel::Gre { checksum } => {
-                Self { kind: "gre", port: None, checksum: if checksum { "full" } else { "none" } }
-            }
-        }
+        let (port, checksum) = match tunnel {
+            Tunnel::Gue { port, checksum: kind } => (Some(port), checksum(kind)),
+            Tunnel::Gre { checksum: true } => (None, "full"),
+            _ => (None, "none"),
+        };
+        Self { kind: tunnel.name(), port, checksum }
     }
 }
 

@@ -45,6 +45,7 @@ impl From<&Change> for Asked {
 
 /// The kernel said no to one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refusal {
     /// To what.
     pub asked: Asked,
@@ -149,6 +150,12 @@ impl Error {
 }
 
 impl Refusal {
+    /// A refusal of this with this error.
+    #[must_use]
+    pub const fn new(asked: Asked, errno: Errno) -> Self {
+        Self { asked, errno, words: None }
+    }
+
     pub(super) fn of(asked: Asked, refusal: netlink_exchange::Refusal) -> Self {
         Self { asked, errno: refusal.errno, words: refusal.words }
     }

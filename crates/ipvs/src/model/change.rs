@@ -2,7 +2,8 @@
 
 use super::{Daemon, Destination, DestinationKey, Service, ServiceKey, Timeouts};
 
-/// One change to the kernel's state: what a rule line says, and what a plan is made of.
+/// One change to the kernel's state: what a rule line says, and what a plan is made of. There is one for every command of
+/// IPVS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// `-A`

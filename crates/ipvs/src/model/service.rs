@@ -278,6 +278,7 @@ impl ServiceFlags {
 
 /// A virtual service: what `-A` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Service {
     /// What names it.
     pub key: ServiceKey,
@@ -369,6 +370,7 @@ pub enum Checksum {
 
 /// How a packet is wrapped on its way to a tunnelling real server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Tunnel {
     /// IP in IP.
     Ipip,
@@ -384,6 +386,18 @@ pub enum Tunnel {
         /// Whether the outer packet has a checksum.
         checksum: bool,
     },
+}
+
+impl Tunnel {
+    /// Its name, as `--tun-type` has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ipip => "ipip",
+            Self::Gue { .. } => "gue",
+            Self::Gre { .. } => "gre",
+        }
+    }
 }
 
 /// The forwarding method: how packets reach the real server.
@@ -412,6 +426,7 @@ pub struct DestinationKey {
 
 /// A real server of a service: what `-a` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Destination {
     /// What names it.
     pub key: DestinationKey,

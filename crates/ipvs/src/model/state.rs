@@ -36,6 +36,7 @@ pub struct Rates {
 
 /// Counters and rates of one service or destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Statistics {
     /// The totals.
     pub counters: Counters,
@@ -90,6 +91,7 @@ mod sealed {
 
 /// A service as the kernel reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ServiceEntry<D = Statistics> {
     /// The rule.
     pub service: Service,
@@ -99,6 +101,7 @@ pub struct ServiceEntry<D = Statistics> {
 
 /// A destination as the kernel reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DestinationEntry<D = Statistics> {
     /// The rule.
     pub destination: Destination,
@@ -110,6 +113,30 @@ pub struct DestinationEntry<D = Statistics> {
     pub persistent_connections: u32,
     /// What went through it.
     pub statistics: D,
+}
+
+impl Statistics {
+    /// These counters and rates.
+    #[must_use]
+    pub const fn new(counters: Counters, rates: Rates) -> Self {
+        Self { counters, rates }
+    }
+}
+
+impl<D> ServiceEntry<D> {
+    /// A service, and what went through it.
+    #[must_use]
+    pub const fn new(service: Service, statistics: D) -> Self {
+        Self { service, statistics }
+    }
+}
+
+impl<D> DestinationEntry<D> {
+    /// A destination without connections, and what went through it.
+    #[must_use]
+    pub const fn new(destination: Destination, statistics: D) -> Self {
+        Self { destination, active_connections: 0, inactive_connections: 0, persistent_connections: 0, statistics }
+    }
 }
 
 /// A service with its destinations.
@@ -146,6 +173,7 @@ impl<D> Table<D> {
 
 /// What the kernel's IPVS is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Info {
     /// The version as `NVERSION` packs it: 0x010201 is 1.2.1.
     pub version: u32,
@@ -153,32 +181,17 @@ pub struct Info {
     pub connection_table_size: u32,
 }
 
-/// A hash table of the kernel's that grows and shrinks by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HashTable {
-    /// What is in it.
-    pub entries: u64,
-    /// Its buckets; 0 if it has not been made yet.
-    pub buckets: u64,
-    /// Those of them that nothing is in.
-    pub empty_buckets: Option<u64>,
-    /// It grows when there are more than 2 to the power of this entries to a bucket.
-    pub load_factor: Option<i32>,
-}
-
-/// The hash tables of a network namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HashTables {
-    /// Of connections.
-    pub connections: HashTable,
-    /// Of services.
-    pub services: HashTable,
-    /// The most connections there may be.
-    pub connection_limit: Option<u64>,
+impl Info {
+    /// An IPVS of this version, with a table of connections of this size.
+    #[must_use]
+    pub const fn new(version: u32, connection_table_size: u32) -> Self {
+        Self { version, connection_table_size }
+    }
 }
 
 /// Idle seconds after which a connection is forgotten (`--set`). For a change, 0 keeps what is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Timeouts {
     /// TCP connections.
     pub tcp: u32,
@@ -226,6 +239,7 @@ impl DaemonRole {
 
 /// A connection synchronisation daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Daemon {
     /// Master or backup.
     pub role: DaemonRole,
@@ -248,6 +262,30 @@ impl Daemon {
     #[must_use]
     pub const fn new(role: DaemonRole, interface: InterfaceName, sync_id: u32) -> Self {
         Self { role, interface, sync_id, maximum_length: None, group: None, port: None, ttl: None }
+    }
+
+    /// The same with so many bytes of a message's payload at most.
+    #[must_use]
+    pub const fn maximum_length(self, bytes: u16) -> Self {
+        Self { maximum_length: Some(bytes), ..self }
+    }
+
+    /// The same with this multicast group.
+    #[must_use]
+    pub const fn group(self, group: IpAddr) -> Self {
+        Self { group: Some(group), ..self }
+    }
+
+    /// The same with this UDP port.
+    #[must_use]
+    pub const fn port(self, port: u16) -> Self {
+        Self { port: Some(port), ..self }
+    }
+
+    /// The same with this time to live of its packets.
+    #[must_use]
+    pub const fn ttl(self, ttl: u8) -> Self {
+        Self { ttl: Some(ttl), ..self }
     }
 }
 

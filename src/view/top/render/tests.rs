@@ -8,8 +8,8 @@ use ratatui::backend::TestBackend;
 use super::*;
 use crate::connections::{Connection, Origin, Word};
 use crate::model::{
-    Change, Counters, Destination, DestinationEntry, Protocol, SchedulerName, Service, ServiceEntry, ServiceFlags,
-    ServiceKey, Statistics, Table, TableService,
+    Change, Counters, Destination, DestinationEntry, Protocol, Service, ServiceEntry, ServiceKey, Statistics, Table,
+    TableService, scheduler,
 };
 use crate::top::{Action, Key, Stopped, Tally};
 use crate::view::top::lines;
@@ -20,29 +20,20 @@ fn key(port: u16) -> ServiceKey {
 
 fn statistics(connections: u64, bytes: u64) -> Statistics {
     let counters = Counters { connections, incoming_bytes: bytes, ..Counters::default() };
-    Statistics { counters, ..Statistics::default() }
+    Statistics::new(counters, crate::model::Rates::default())
 }
 
 fn server(last: u8, weight: u32, active: u32, connections: u64) -> DestinationEntry {
-    DestinationEntry {
-        destination: Destination { weight, ..Destination::new([10, 0, 0, last].into(), 80) },
-        active_connections: active,
-        inactive_connections: 2 * active,
-        persistent_connections: 0,
-        statistics: statistics(connections, connections * 1000),
-    }
+    let destination = Destination::direct([10, 0, 0, last], 80).weight(weight);
+    let mut entry = DestinationEntry::new(destination, statistics(connections, connections * 1000));
+    (entry.active_connections, entry.inactive_connections) = (active, 2 * active);
+    entry
 }
 
 fn service(port: u16, destinations: Vec<DestinationEntry>) -> TableService {
-    let service = Service {
-        key: key(port),
-        scheduler: SchedulerName::cut(b"wrr"),
-        flags: ServiceFlags::default(),
-        persistence: None,
-        engine: SchedulerName::EMPTY,
-    };
+    let service = Service::new(key(port), scheduler::WRR);
     let sum: u64 = destinations.iter().map(|entry| entry.statistics.counters.connections).sum();
-    TableService { entry: ServiceEntry { service, statistics: statistics(sum, sum * 1000) }, destinations }
+    TableService { entry: ServiceEntry::new(service, statistics(sum, sum * 1000)), destinations }
 }
 
 /// Two services, after so many seconds with 10 and 40 connections per second, and 5 to the other service.

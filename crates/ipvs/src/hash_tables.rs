@@ -3,11 +3,51 @@
 
 use std::fs;
 use std::io;
+use std::str::FromStr;
 
-use super::sysctl;
-use crate::model::{HashTable, HashTables};
+/// A hash table of the kernel's that grows and shrinks by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HashTable {
+    /// What is in it.
+    pub entries: u64,
+    /// Its buckets; 0 if it has not been made yet.
+    pub buckets: u64,
+    /// Those of them that nothing is in.
+    pub empty_buckets: Option<u64>,
+    /// It grows when there are more than 2 to the power of this entries to a bucket.
+    pub load_factor: Option<i32>,
+}
 
-/// What the kernel tells of its tables. Only root may read it.
+/// The hash tables of a network namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HashTables {
+    /// Of connections.
+    pub connections: HashTable,
+    /// Of services.
+    pub services: HashTable,
+    /// The most connections there may be.
+    pub connection_limit: Option<u64>,
+}
+
+impl HashTable {
+    /// A table with so many entries and buckets.
+    #[must_use]
+    pub const fn new(entries: u64, buckets: u64) -> Self {
+        Self { entries, buckets, empty_buckets: None, load_factor: None }
+    }
+}
+
+impl HashTables {
+    /// These tables, without a limit for connections.
+    #[must_use]
+    pub const fn new(connections: HashTable, services: HashTable) -> Self {
+        Self { connections, services, connection_limit: None }
+    }
+}
+
+/// How full the tables are. Only root may read it.
 pub const STATUS: &str = "/proc/net/ip_vs_status";
 /// The most connections there may be.
 pub const CONNECTION_LIMIT: &str = "net/ipv4/vs/conn_max";
@@ -16,7 +56,7 @@ pub const CONNECTION_LOAD: &str = "net/ipv4/vs/conn_lfactor";
 /// The load factor of the table of services.
 pub const SERVICE_LOAD: &str = "net/ipv4/vs/svc_lfactor";
 
-/// Read them for the network namespace of this thread. None if this kernel does not tell.
+/// Read them for the network namespace of this thread. Nothing if this kernel does not say.
 ///
 /// # Errors
 /// They cannot be read, or are not what this reads.
@@ -27,13 +67,15 @@ pub fn read() -> io::Result<Option<HashTables>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let load = |key: &str| sysctl::read_number(key).ok().and_then(|number| i32::try_from(number).ok());
-    let limit = sysctl::read_number(CONNECTION_LIMIT).ok().and_then(|number| u64::try_from(number).ok());
-    let tables = parse(&text, load(CONNECTION_LOAD), load(SERVICE_LOAD), limit);
+    let tables = parse(&text, setting(CONNECTION_LOAD), setting(SERVICE_LOAD), setting(CONNECTION_LIMIT));
     tables.map(Some).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("{STATUS} is not understood")))
 }
 
-/// Of the lines `NAME:\tNUMBER (MORE)` those that tell of both tables. Others may come and go.
+fn setting<T: FromStr>(key: &str) -> Option<T> {
+    fs::read_to_string(format!("/proc/sys/{key}")).ok()?.trim().parse().ok()
+}
+
+/// Of the lines `NAME:\tNUMBER (MORE)` those that are about both tables. Others may come and go.
 fn parse(
     text: &str,
     connection_load: Option<i32>,
@@ -64,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_kernel_tells() {
+    fn what_a_kernel_says() {
         let text = "Conns:\t2\nConn buckets:\t256 (8 bits, lfactor -4)\nConn buckets empty:\t253 (98%)\n\
             Conn buckets len-1:\t3 (100%)\nServices:\t1\nService buckets:\t16 (4 bits, lfactor -3)\n\
             Service buckets empty:\t15 (93%)\nService buckets len-1:\t1 (100%)\nStats thread slots:\t1 (max 4)\n";
