@@ -24,6 +24,7 @@ mod progress;
 mod realserver;
 mod restore;
 mod save;
+mod scripts;
 mod service;
 mod signals;
 mod source;
@@ -67,8 +68,8 @@ pub fn run(arguments: &[OsString]) -> u8 {
     let arguments = arguments.as_ref();
     let mut output = Output::new();
     let outcome = match name.as_ref() {
-        "ipvsadm-save" => save::as_program(program, arguments, &mut output),
-        "ipvsadm-restore" => restore::as_program(program, arguments, &mut output),
+        "ipvsadm-save" => scripts::save(program, arguments, &mut output),
+        "ipvsadm-restore" => scripts::restore(program, arguments, &mut output),
         name => as_ipvsadm(program, name, arguments, &mut output),
     };
     let outcome = match output.finish() {

@@ -1,6 +1,5 @@
 //! `-S`, and the program ipvsadm-save.
 
-use std::ffi::{OsStr, OsString};
 use std::io::Write;
 
 use anyhow::{Context, Result};
@@ -8,7 +7,7 @@ use anyhow::{Context, Result};
 use super::list::labels;
 use super::state::read_state;
 use super::{Output, status};
-use crate::grammar::{RESOLVE_TIMEOUT_DEFAULT, Save};
+use crate::grammar::Save;
 use crate::host::file;
 use crate::host::module;
 use crate::kernel::Client;
@@ -48,19 +47,4 @@ pub(super) fn save_with(client: &mut Client, save: &Save, output: &mut impl Writ
         }
     }
     Ok(())
-}
-
-/// `ipvsadm-save [-n]`
-pub(super) fn as_program(program: &OsStr, arguments: &[OsString], output: &mut Output) -> Result<u8> {
-    let numeric = match arguments {
-        [] => false,
-        [option] if option == "-n" => true,
-        _ => {
-            let name = program.to_string_lossy();
-            writeln!(output, "Usage: {name} [-n]\nWrites the virtual server table to standard output, as rules.")?;
-            writeln!(output, "  -n  addresses and ports as numbers")?;
-            return Ok(status::FAILED);
-        }
-    };
-    run(&Save { numeric, resolve_timeout: RESOLVE_TIMEOUT_DEFAULT, all: false, file: None }, output)
 }

@@ -37,4 +37,5 @@ pub use options::{
 };
 pub use parse::{Parsed, parse, parse_noting};
 pub use request::Request;
+pub use suggest::long_option_like;
 pub use values::{Names, NoNames, number};

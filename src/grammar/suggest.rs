@@ -20,6 +20,13 @@ pub(super) fn long_option(name: &[u8]) -> Option<&'static str> {
         .map(|(_, long)| long)
 }
 
+/// The long option that a word like `--name` or `--name=value` is, or may have been meant to be.
+#[must_use]
+pub fn long_option_like(word: &[u8]) -> Option<&'static str> {
+    let name = word.strip_prefix(b"--")?;
+    long_option(name.split(|&byte| byte == b'=').next().unwrap_or_default())
+}
+
 /// The number of letters to add, drop or change between two words (Levenshtein).
 fn distance(a: &[u8], b: &[u8]) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -65,6 +65,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("program: diff into a closed pipe", a_closed_pipe_ends_diff_quietly),
         ("program: full disk", a_full_disk_is_an_error),
         ("program: called by its other names", the_other_names),
+        ("program: words that the original scripts ignore", words_that_the_scripts_ignore),
         ("program: --netns", another_namespace),
         ("doctor: JSON, statuses, and nothing changed", the_doctor_tells_and_changes_nothing),
         ("doctor: judges a rules file as diff does", the_doctor_agrees_with_diff),
@@ -1089,17 +1090,10 @@ fn the_other_names() -> Result<()> {
         ensure!(save(&["-n"], "")? == well(&file(&rules)), "{:?}", save(&["-n"], "")?);
         let (status, with_names, _) = save(&[], "")?;
         ensure!(status == Some(0) && with_names.lines().count() == 60, "{with_names}");
-        for wrong in [&["-x"][..], &["-n", "-n"], &["file"]] {
-            let (status, usage, _) = save(wrong, "")?;
-            ensure!(status == Some(1) && usage.starts_with("Usage: ") && usage.contains("ipvsadm-save"), "{usage}");
-        }
         Ok(save(&["-n"], "")?.1)
     })?;
     in_fresh_namespace(|| {
         fill(&mut Client::connect()?, &by_marks(30, 9))?;
-        let (status, usage, _) = restore(&["-x"], "")?;
-        ensure!(status == Some(1) && usage.starts_with("Usage: ") && usage.contains("ipvsadm-restore"), "{usage}");
-        ensure_table(&by_marks(30, 9)).context("after a usage message")?;
         ensure!(restore(&[], &saved)? == well(""), "{saved}");
         ensure_table(&rules)?;
         let (status, _, told) = restore(&[], "-A -f 1\nnonsense\n")?;
@@ -1108,6 +1102,102 @@ fn the_other_names() -> Result<()> {
         ensure!(restore(&[], "# nothing\n")? == well(""), "an empty file");
         ensure_table(&Rules::new())
     })
+}
+
+/// The original scripts, in which words hardly matter, and ours, given the same words.
+fn words_that_the_scripts_ignore() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let original = support::original()?;
+    let original = original.parent().context("the folder of the original")?;
+    let run = |program: &Path, words: &[&str], stdin: &str| -> Result<_> {
+        let mut child = Command::new(program)
+            .args(words)
+            .env("PATH", format!("{}:/usr/bin:/bin", path(original)?))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        // A program that does not read to the end is its own affair.
+        drop(child.stdin.take().context("a pipe")?.write_all(stdin.as_bytes()));
+        let output = child.wait_with_output()?;
+        Ok((output.status.code(), String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?))
+    };
+    let ours = |name: &str| -> Result<_> {
+        let link = folder.path().join(name);
+        symlink(support::ours(), &link)?;
+        Ok(link)
+    };
+    let (save, restore) = (ours("ipvsadm-save")?, ours("ipvsadm-restore")?);
+    let rules = file(&by_marks(2, 1));
+    in_fresh_namespace(|| {
+        succeed(&["-R"], rules.as_bytes())?;
+        let words: [(&[&str], &str); _] = [
+            (&[], ""),
+            (&["-n"], ""),
+            (&["-n", "-n"], ""),
+            (&["foo"], "ipvsadm-save: ignored `foo': the only option is -n\n"),
+            (&["foo", "-n", "bar"], "ipvsadm-save: ignored `foo bar': the only option is -n\n"),
+            (&["\u{2013}n"], "ipvsadm-save: ignored `\u{2013}n': the only option is -n\n"),
+            (&[""], "ipvsadm-save: ignored `': the only option is -n\n"),
+            (&["-x"], "Usage: "),
+            (&["-"], "Usage: "),
+            (&["--"], "Usage: "),
+            (&["-nn"], "Usage: "),
+            (&["--all"], "Usage: "),
+            (&["foo", "-h"], "Usage: "),
+        ];
+        for (words, said) in words {
+            let theirs = run(&original.join("ipvsadm-save"), words, "")?;
+            let mine = run(&save, words, "")?;
+            ensure!((theirs.0, &theirs.1) == (mine.0, &mine.1), "{words:?}: {theirs:?}, and ours: {mine:?}");
+            let right = if said == "Usage: " { mine.2.starts_with(said) } else { mine.2 == said };
+            ensure!(right, "{words:?}: {mine:?}");
+        }
+        Ok(())
+    })?;
+    let changed = |program: &Path, words: &[&str]| {
+        in_fresh_namespace(|| {
+            succeed(&["-A", "-f", "9", "-s", "rr"], b"")?;
+            let outcome = run(program, words, &rules)?;
+            Ok((outcome.0, outcome.1, succeed(&["-S", "-n"], b"")?, outcome.2))
+        })
+    };
+    for words in
+        [&["-p", "-f"][..], &["-n"], &["--foo"], &["foo"], &["-h"], &["\u{2013}n"], &["-x", "-n", "5"], &["--"], &[""]]
+    {
+        let (theirs, mine) = (changed(&original.join("ipvsadm-restore"), words)?, changed(&restore, words)?);
+        ensure!(
+            (theirs.0, &theirs.1, &theirs.2) == (mine.0, &mine.1, &mine.2),
+            "{words:?}: {theirs:?}, ours: {mine:?}"
+        );
+        ensure!(mine.2 == rules, "{words:?}: {mine:?}");
+        let said = format!(
+            "ipvsadm-restore: ignored `{}': it takes no options, and reads rules from standard input\n",
+            words.join(" ")
+        );
+        ensure!(mine.3 == said, "{words:?}: {mine:?}");
+    }
+    // What would have made a difference with ours is not ignored.
+    for (word, option) in [
+        ("--check", "check"),
+        ("--dry-run", "dry-run"),
+        ("--dryrun", "dry-run"),
+        ("--keep-weights", "keep-weights"),
+        ("--confirm=5", "confirm"),
+        ("--confrm=5", "confirm"),
+        ("--file=/dev/null", "file"),
+    ] {
+        let mine = changed(&restore, &["-p", word])?;
+        let said = format!(
+            "ipvsadm-restore: {word}: nothing was changed: this program takes no options; ipvsadm-rs -R --replace may take \
+             --{option}\n"
+        );
+        ensure!(mine == (Some(1), String::new(), "-A -f 9 -s rr\n".to_owned(), said), "{word}: {mine:?}");
+    }
+    let help = changed(&restore, &["--help"])?;
+    ensure!(help.0 == Some(1) && help.1.is_empty() && help.3.starts_with("Usage: "), "{help:?}");
+    ensure!(help.2 == "-A -f 9 -s rr\n", "{help:?}");
+    Ok(())
 }
 
 /// Every way to name another namespace, and every way in which that fails.

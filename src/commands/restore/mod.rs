@@ -1,18 +1,15 @@
-//! `-R`, and the program ipvsadm-restore.
+//! `-R`.
 
 mod apply;
 mod check;
 mod confirm;
 pub(super) mod replace;
 
-use std::ffi::{OsStr, OsString};
-use std::io::Write;
-
 use anyhow::Result;
 
+use super::Output;
 use super::source::Source;
-use super::{Output, status};
-use crate::grammar::{self, LOCK_WAIT_DEFAULT, Restore, RestoreMode};
+use crate::grammar::{Restore, RestoreMode};
 use crate::host::module;
 
 pub(super) fn run(restore: &Restore, lock_wait: u32, output: &mut Output) -> Result<u8> {
@@ -31,14 +28,4 @@ pub(super) fn run(restore: &Restore, lock_wait: u32, output: &mut Output) -> Res
             apply::run(&mut client, &lines, &source, lock_wait, output)
         }
     }
-}
-
-/// `ipvsadm-restore`: standard input in place of what there is.
-pub(super) fn as_program(program: &OsStr, arguments: &[OsString], output: &mut Output) -> Result<u8> {
-    if !arguments.is_empty() {
-        let name = program.to_string_lossy();
-        writeln!(output, "Usage: {name} < RULES\nReplaces the virtual server table by the rules on standard input.")?;
-        return Ok(status::FAILED);
-    }
-    run(&Restore { file: None, mode: RestoreMode::Replace(grammar::Replace::default()) }, LOCK_WAIT_DEFAULT, output)
 }
