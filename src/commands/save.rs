@@ -11,7 +11,7 @@ use crate::grammar::Save;
 use crate::host::file;
 use crate::host::module;
 use crate::kernel::Client;
-use crate::model::Change;
+use crate::model::{Change, ServiceKey};
 use crate::plan::{RuleService, State};
 use crate::view::rules;
 
@@ -36,6 +36,10 @@ pub(super) fn save_with(client: &mut Client, save: &Save, output: &mut impl Writ
     labels.look_up(state.services.iter().flat_map(|service| {
         let servers = service.destinations.iter().map(|destination| destination.rule.key.address);
         service.service.rule.key.address().into_iter().chain(servers)
+    }));
+    labels.tell_services_apart(state.services.iter().filter_map(|service| match service.service.rule.key {
+        ServiceKey::Address { protocol, address, port } => Some((address, port, protocol)),
+        ServiceKey::Mark { .. } => None,
     }));
     for RuleService { service, destinations } in &state.services {
         rules::service(output, &mut labels, &service.rule, destinations.iter().map(|destination| &destination.rule))?;

@@ -157,6 +157,11 @@ impl Draft {
         self.0.extend_from_slice(text.as_bytes());
     }
 
+    /// Append bytes as they are, which need not be text: a name that the kernel has.
+    pub(super) fn push_bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
     /// Append an ASCII byte.
     pub(super) fn push(&mut self, byte: u8) {
         debug_assert!(byte.is_ascii());

@@ -1,6 +1,6 @@
 //! Addresses and ports as text, by number or by name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,6 +10,9 @@ use super::append::{Draft, Field};
 use crate::host::SystemNames;
 use crate::model::Protocol;
 
+/// An address and port, and the protocol that the port's name depends on.
+type Endpoint = (IpAddr, u16, Option<Protocol>);
+
 /// How addresses and ports are written: as numbers, or with the names this machine knows.
 #[derive(Debug, Default)]
 pub struct Labels {
@@ -17,6 +20,9 @@ pub struct Labels {
     hosts: HashMap<IpAddr, Option<String>>,
     /// What is left of the time for looking names up.
     patience: Duration,
+    /// What is written as numbers, because the names of two would be the same.
+    services_alike: HashSet<Endpoint>,
+    servers_alike: HashSet<Endpoint>,
     /// Room for the line being written.
     line: Draft,
 }
@@ -54,6 +60,34 @@ impl Labels {
             let name = found.remove(&address);
             self.hosts.insert(address, name);
         }
+    }
+
+    /// Write those of these services as numbers that would be written alike. Two addresses can have one name, and rules with
+    /// that name would be the same rule twice.
+    pub fn tell_services_apart(&mut self, services: impl Iterator<Item = (IpAddr, u16, Protocol)>) {
+        self.services_alike = self.alike(services.map(|(address, port, protocol)| (address, port, Some(protocol))));
+    }
+
+    /// The same for the servers of the service that is written next.
+    pub(super) fn tell_servers_apart(&mut self, servers: impl Iterator<Item = Endpoint>) {
+        self.servers_alike = self.alike(servers);
+    }
+
+    /// Those that have the same text as another of the same protocol.
+    fn alike(&mut self, endpoints: impl Iterator<Item = Endpoint>) -> HashSet<Endpoint> {
+        let mut alike = HashSet::new();
+        if self.are_numeric() {
+            return alike;
+        }
+        let mut named: HashMap<(Option<Protocol>, Vec<u8>), Endpoint> = HashMap::new();
+        for endpoint in endpoints {
+            let mut name = Draft::new();
+            self.write_with_names(&mut name, endpoint);
+            if let Some(other) = named.insert((endpoint.2, name.as_bytes().to_vec()), endpoint) {
+                alike.extend([other, endpoint]);
+            }
+        }
+        alike
     }
 
     /// Write a line that `build` makes, without its end.
@@ -111,6 +145,32 @@ impl Labels {
             text.push_field(&field);
             return;
         }
+        self.write_with_names(text, (address, port, protocol));
+    }
+
+    /// The same for the service of a rule, as numbers if need be, see [`Labels::tell_services_apart`].
+    pub(super) fn write_service(&mut self, text: &mut Draft, address: IpAddr, port: u16, protocol: Protocol) {
+        let is_alike = self.services_alike.contains(&(address, port, Some(protocol)));
+        self.write_apart(is_alike, text, (address, port, Some(protocol)));
+    }
+
+    /// The same for a server of a rule.
+    pub(super) fn write_server(&mut self, text: &mut Draft, address: IpAddr, port: u16, protocol: Option<Protocol>) {
+        let is_alike = self.servers_alike.contains(&(address, port, protocol));
+        self.write_apart(is_alike, text, (address, port, protocol));
+    }
+
+    #[inline]
+    fn write_apart(&mut self, as_numbers: bool, text: &mut Draft, (address, port, protocol): Endpoint) {
+        if as_numbers {
+            Self::numeric().write(text, address, port, protocol);
+        } else {
+            self.write(text, address, port, protocol);
+        }
+    }
+
+    /// Append the names of these, where there are any.
+    fn write_with_names(&mut self, text: &mut Draft, (address, port, protocol): Endpoint) {
         let host = self.host(address);
         match (address, host) {
             (IpAddr::V4(_), Some(host)) => text.push_str(host),

@@ -26,8 +26,12 @@ pub fn service<'d>(
     out: &mut impl Write,
     labels: &mut Labels,
     service: &Service,
-    destinations: impl IntoIterator<Item = &'d Destination>,
+    destinations: impl IntoIterator<Item = &'d Destination> + Clone,
 ) -> io::Result<()> {
+    let protocol = service.key.protocol();
+    labels.tell_servers_apart(
+        destinations.clone().into_iter().map(|server| (server.key.address, server.key.port, protocol)),
+    );
     change(out, labels, &Change::AddService(*service))?;
     labels.with_room(|line, labels| {
         // All lines begin alike.
@@ -36,7 +40,7 @@ pub fn service<'d>(
         let start = line.len();
         destinations.into_iter().try_for_each(|destination| {
             line.truncate(start);
-            write_destination(line, labels, service.key.protocol(), destination);
+            write_destination(line, labels, protocol, destination);
             line.push(b'\n');
             out.write_all(line.as_bytes())
         })
@@ -79,7 +83,7 @@ fn write_change(line: &mut Draft, labels: &mut Labels, change: &Change) {
             line.push_str("-d ");
             write_key(line, labels, key);
             line.push_str(" -r ");
-            labels.write(line, destination.address, destination.port, key.protocol());
+            labels.write_server(line, destination.address, destination.port, key.protocol());
         }
         Change::Flush => line.push_str("-C"),
         Change::Zero(None) => line.push_str("-Z"),
@@ -99,13 +103,9 @@ fn write_change(line: &mut Draft, labels: &mut Labels, change: &Change) {
 
 /// The interface stands in one word with its option, as its name may begin like a comment.
 fn write_daemon(line: &mut Draft, daemon: &Daemon) {
-    let _ = write!(
-        line,
-        "--start-daemon {} --mcast-interface={} --syncid {}",
-        daemon.role.name(),
-        daemon.interface,
-        daemon.sync_id
-    );
+    let _ = write!(line, "--start-daemon {} --mcast-interface=", daemon.role.name());
+    line.push_bytes(daemon.interface.as_bytes());
+    let _ = write!(line, " --syncid {}", daemon.sync_id);
     if let Some(length) = daemon.maximum_length {
         let _ = write!(line, " --sync-maxlen {length}");
     }
@@ -123,7 +123,7 @@ fn write_daemon(line: &mut Draft, daemon: &Daemon) {
 fn write_service(line: &mut Draft, labels: &mut Labels, service: &Service) {
     write_key(line, labels, &service.key);
     line.push_str(" -s ");
-    line.push_str(&service.scheduler.text());
+    line.push_bytes(service.scheduler.as_bytes());
     if let Some(persistence) = &service.persistence {
         line.push_str(" -p ");
         line.push_number(persistence.timeout);
@@ -133,7 +133,8 @@ fn write_service(line: &mut Draft, labels: &mut Labels, service: &Service) {
         }
     }
     if !service.engine.is_empty() {
-        let _ = write!(line, " --pe {}", service.engine);
+        line.push_str(" --pe ");
+        line.push_bytes(service.engine.as_bytes());
     }
     if service.flags.one_packet() {
         line.push_str(" -o");
@@ -147,7 +148,7 @@ fn write_service(line: &mut Draft, labels: &mut Labels, service: &Service) {
 /// The options that say what a destination is. The service's protocol has names for ports.
 fn write_destination(line: &mut Draft, labels: &mut Labels, protocol: Option<Protocol>, destination: &Destination) {
     line.push_str(" -r ");
-    labels.write(line, destination.key.address, destination.key.port, protocol);
+    labels.write_server(line, destination.key.address, destination.key.port, protocol);
     line.push_str(match destination.forwarding {
         Forwarding::Masquerade => " -m",
         Forwarding::Tunnel(_) => " -i",
@@ -203,7 +204,7 @@ fn write_key(line: &mut Draft, labels: &mut Labels, key: &ServiceKey) {
                 Protocol::Udp => "-u ",
                 Protocol::Sctp => "--sctp-service ",
             });
-            labels.write(line, address, port, Some(protocol));
+            labels.write_service(line, address, port, protocol);
         }
     }
 }

@@ -230,11 +230,11 @@ pub fn timeouts(out: &mut impl Write, timeouts: &Timeouts) -> io::Result<()> {
 /// # Errors
 /// The output fails.
 pub fn daemon(out: &mut impl Write, daemon: &Daemon) -> io::Result<()> {
+    write!(out, "{} sync daemon (mcast=", daemon.role.name())?;
+    out.write_all(daemon.interface.as_bytes())?;
     writeln!(
         out,
-        "{} sync daemon (mcast={}, syncid={}, maxlen={}, group={}, port={}, ttl={})",
-        daemon.role.name(),
-        daemon.interface,
+        ", syncid={}, maxlen={}, group={}, port={}, ttl={})",
         daemon.sync_id,
         daemon.maximum_length.unwrap_or(0),
         daemon.group.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
