@@ -77,7 +77,7 @@ _ipvsadm__rs() {
 
     case "${cmd}" in
         ipvsadm__rs)
-            opts="-A -E -D -C -R -S -a -e -d -l -L -Z -h -v -t -u -f -6 -s -p -M -b -o -r -g -i -m -w -x -y -n -X -j -c --add-service --edit-service --delete-service --clear --restore --save --add-server --edit-server --delete-server --list --zero --set --start-daemon --stop-daemon --help --version --tcp-service --udp-service --sctp-service --fwmark-service --ipv6 --scheduler --persistent --netmask --pe --sched-flags --ops --real-server --gatewaying --ipip --masquerading --weight --u-threshold --l-threshold --tun-type --tun-port --tun-nocsum --tun-csum --tun-remcsum --mcast-interface --syncid --sync-maxlen --mcast-group --mcast-port --mcast-ttl --numeric --timeout --daemon --stats --rate --thresholds --persistent-conn --tun-info --exact --nosort --sort --json --pretty --table --wide --color --connection --client --sort-by --count-by --file --all --check --replace --dry-run --keep-weights --confirm --drain --force --lock-wait --resolve-timeout --netns diff top service doctor realserver"
+            opts="-A -E -D -C -R -S -a -e -d -l -L -Z -h -v -t -u -f -6 -s -p -M -b -o -r -g -i -m -w -x -y -n -X -j -c --add-service --edit-service --delete-service --clear --restore --save --add-server --edit-server --delete-server --list --zero --set --start-daemon --stop-daemon --help --version --tcp-service --udp-service --sctp-service --fwmark-service --ipv6 --scheduler --persistent --netmask --pe --sched-flags --ops --real-server --gatewaying --ipip --masquerading --weight --u-threshold --l-threshold --tun-type --tun-port --tun-nocsum --tun-csum --tun-remcsum --mcast-interface --syncid --sync-maxlen --mcast-group --mcast-port --mcast-ttl --numeric --timeout --daemon --stats --rate --thresholds --persistent-conn --tun-info --exact --nosort --sort --json --pretty --table --wide --color --connection --client --sort-by --count-by --file --all --check --replace --dry-run --keep-weights --max-removals --confirm --drain --force --lock-wait --resolve-timeout --netns diff top service doctor realserver"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -338,6 +338,13 @@ _ipvsadm__rs() {
                     fi
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --max-removals)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
                     fi
                     return 0
                     ;;

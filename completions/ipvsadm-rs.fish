@@ -89,6 +89,7 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l count-by -d 'With
 server\t''
 client\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l file -d 'With -R, read this file; with -S, write it, as a whole or not at all' -r -F
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l max-removals -d 'With --replace, change nothing if more services and servers would be deleted, or more percent of them' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l confirm -d 'With --replace, go back unless you say yes at the terminal within so many seconds' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l drain -d 'With -d, -D and -e -w 0, take weight 0 and wait until connections are gone, so many seconds at most'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l lock-wait -d 'If another ipvsadm-rs is changing the table, wait so long for it, 0 to 2678400; 60 if not given' -r -f

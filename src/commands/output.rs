@@ -5,6 +5,8 @@ use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 
+use crate::host::stdio;
+
 /// Bytes gathered before they are written.
 const SIZE: usize = 64 * 1024;
 
@@ -19,6 +21,11 @@ pub(super) struct Output {
 impl Output {
     pub(super) fn new() -> Self {
         Self { buffer: Vec::new(), stdout: io::stdout(), written: false }
+    }
+
+    /// What is written must get somewhere: an error if standard output was closed when the program was started.
+    pub(super) fn must_be_open(&self) -> io::Result<()> {
+        if stdio::was_closed(&self.stdout) { Err(failed(Errno::EBADF)) } else { Ok(()) }
     }
 
     /// Write what is left, when nothing more will come. Some file systems, NFS above all, tell only at closing that there

@@ -1,8 +1,10 @@
 //! `service VERB`: what boot scripts do for the table, with the settings that distributions have had for it.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -11,7 +13,7 @@ use serde::Serialize;
 use super::list;
 use super::lock::{self, Locked};
 use super::restore::replace::{self, Replacement};
-use super::save::save_with;
+use super::save::save_without;
 use super::source::Source;
 use super::state::read_state;
 use super::{Output, document, status, tell};
@@ -21,10 +23,10 @@ use crate::host::lock::{Lock, LockError};
 use crate::host::module;
 use crate::host::sysconfig::Settings;
 use crate::host::systemd;
-use crate::model::{Change, Daemon};
-use crate::plan::{State, Traced};
-use crate::rules::Desired;
-use crate::view::{Labels, json, rules, text};
+use crate::model::{Change, Daemon, DaemonRole, Limits};
+use crate::plan::{self, Options, State, Step, Traced};
+use crate::rules::{Collector, Desired};
+use crate::view::{json, text};
 
 /// Held by whatever changes the table or the file of rules.
 const LOCK: &str = "/run/ipvsadm-rs/service.lock";
@@ -115,18 +117,25 @@ fn worst(error: &anyhow::Error, failed: u8) -> u8 {
 /// The verbs that change something.
 fn change(verb: &str, matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     let _lock = take_lock()?;
+    // Whatever comes of this: a later start must not be taken for the end of that restart.
+    let restarting = take_mark()?;
     // Not every verb takes the option.
     let lock_wait = matches.try_get_one("lock-wait").ok().flatten().copied().unwrap_or(LOCK_WAIT_DEFAULT);
     let service = Service { settings: Settings::read()?, lock_wait, output };
     for (place, name) in &service.settings.unknown {
         say!("{place}: {name} means nothing here");
     }
+    for place in &service.settings.misplaced {
+        say!(
+            "{place}: looks like rules, and this file is for settings: not loaded; rules are loaded from {}",
+            service.rules()
+        );
+    }
     match verb {
-        // After a stop that was the first half of a restart by systemd.
-        "start" if Path::new(RESTARTING).exists() => service.restart(),
+        "start" if restarting.is_some() => service.restart(restarting),
         "start" | "reload" => service.start(),
         "load" => service.load(),
-        "restart" | "force-reload" => service.restart(),
+        "restart" | "force-reload" => service.restart(None),
         "stop" => service.stop(),
         "save" => service.save(matches.get_flag("force")),
         _ => bail!("{verb}: no such verb"),
@@ -161,38 +170,45 @@ struct Service<'o> {
 
 impl Service<'_> {
     fn start(self) -> Result<u8> {
-        self.start_locked(None)
+        self.start_locked(None, 0)
     }
 
-    /// Start; the lock on the table may be held already.
-    fn start_locked(mut self, locked: Option<Locked>) -> Result<u8> {
+    /// Start; the lock on the table may be held already. So many rules of the table are in no file.
+    fn start_locked(mut self, locked: Option<Locked>, unsaved: usize) -> Result<u8> {
         if let Some(place) = &self.settings.rules_left_alone {
             drop(locked);
             say!("{place}: AUTO says that rules are not loaded: `ipvsadm-rs service load' does it all the same");
-        } else if let failed @ 1.. = self.load_rules(locked)? {
+        } else if let failed @ 1.. = self.load_rules(locked, unsaved)? {
             return Ok(failed);
         }
         self.start_daemons()
     }
 
     fn load(mut self) -> Result<u8> {
-        self.load_rules(None)
+        self.load_rules(None, 0)
     }
 
-    fn restart(self) -> Result<u8> {
+    /// Start, after saving if that is set; `since` is when the first half of a restart by systemd was.
+    fn restart(self, since: Option<SystemTime>) -> Result<u8> {
         let mut locked = None;
-        // If the rules are to be saved and cannot be, nothing may take their place.
-        if self.settings.save_on_restart && module::is_loaded() {
+        let mut unsaved = 0;
+        if module::is_loaded() && (self.settings.save_on_restart || self.settings.rules_left_alone.is_none()) {
             // What comes in between would be neither in the file nor, when that is loaded, in the table.
             locked = Some(lock::take(self.lock_wait)?);
-            self.save_or_warn()?;
+            if !self.settings.save_on_restart {
+                unsaved = self.unsaved()?;
+            } else if since.is_some_and(|since| is_newer(&self.settings.rules, since)) {
+                say!("{}: changed since the service was stopped, so the table is not saved to it", self.rules());
+                unsaved = self.unsaved()?;
+            } else {
+                // If the rules are to be saved and cannot be, nothing may take their place.
+                self.save_or_warn()?;
+            }
         }
-        no_longer_restarting()?;
-        self.start_locked(locked)
+        self.start_locked(locked, unsaved)
     }
 
     fn stop(self) -> Result<u8> {
-        no_longer_restarting()?;
         if !module::is_loaded() {
             return Ok(status::OK);
         }
@@ -202,6 +218,7 @@ impl Service<'_> {
             self.save_or_warn()?;
         }
         let rules_too = self.settings.rules_left_alone.is_none();
+        let unsaved = if rules_too { self.unsaved()? } else { 0 };
         let mut client = module::connect()?;
         for daemon in client.daemons()? {
             if rules_too || self.is_in_settings(&daemon) {
@@ -213,11 +230,23 @@ impl Service<'_> {
             client.change(&Change::Flush)?;
             drop(client);
             drop(locked);
+            report_unsaved(unsaved);
             if self.settings.modules_unload {
                 module::unload()?;
             }
         }
         Ok(status::OK)
+    }
+
+    /// How many rules of the table, services and servers, are not in the file of rules as they are in the table.
+    fn unsaved(&self) -> Result<usize> {
+        let have = read_state(&mut module::connect()?, &State::default())?;
+        // What cannot be read, now or at the next start, holds no rules.
+        let mut file = Collector::default();
+        let _ = Source::of(Some(&self.settings.rules)).read_quietly(|line| file.take(line));
+        let file = State { services: file.finish().state.services, ..State::default() };
+        let is_missing = |step: &Step| !matches!(step.change, Change::DeleteService(_) | Change::DeleteDestination(..));
+        Ok(plan::difference(&file, &have, Options::default()).iter().filter(|step| is_missing(step)).count())
     }
 
     fn save(&self, force: bool) -> Result<u8> {
@@ -250,16 +279,9 @@ impl Service<'_> {
         let mut client = module::connect()?;
         let mut text = Vec::new();
         // Names would make the next boot depend on the name service.
-        save_with(
-            &mut client,
-            &Save { numeric: true, resolve_timeout: RESOLVE_TIMEOUT_DEFAULT, all: false, file: None },
-            &mut text,
-        )?;
-        let mut labels = Labels::numeric();
-        rules::change(&mut text, &mut labels, &Change::SetTimeouts(client.timeouts()?))?;
-        for daemon in client.daemons()?.into_iter().filter(|daemon| !self.is_in_settings(daemon)) {
-            rules::change(&mut text, &mut labels, &Change::StartDaemon(daemon))?;
-        }
+        let save = Save { numeric: true, resolve_timeout: RESOLVE_TIMEOUT_DEFAULT, all: true, file: None };
+        let of_settings: Vec<DaemonRole> = self.settings.daemons.iter().map(|(daemon, _)| daemon.role).collect();
+        save_without(&mut client, &save, &of_settings, &mut text)?;
         let path = &self.settings.rules;
         let new = Worth::of(&text);
         if !force && new < Worth::Rules {
@@ -280,7 +302,7 @@ impl Service<'_> {
     }
 
     /// Make the table what the file says, all or nothing.
-    fn load_rules(&mut self, locked: Option<Locked>) -> Result<u8> {
+    fn load_rules(&mut self, locked: Option<Locked>, unsaved: usize) -> Result<u8> {
         let path = &self.settings.rules;
         if matches!(fs::metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound) {
             say!(
@@ -294,7 +316,13 @@ impl Service<'_> {
         // Of a daemon that is in both, the settings have the last word.
         let daemons = &self.settings.daemons;
         desired.state.daemons.retain(|traced| daemons.iter().all(|(daemon, _)| daemon.role != traced.rule.0));
-        replace::carry_out(&source, desired, grammar::Replace::default(), self.lock_wait, locked, self.output)
+        let limits = Limits { keep_some: !self.settings.allow_empty, removals: self.settings.max_removals };
+        let replace = grammar::Replace { limits, ..grammar::Replace::default() };
+        let outcome = replace::carry_out(&source, desired, replace, self.lock_wait, locked, self.output)?;
+        if outcome == status::OK {
+            report_unsaved(unsaved);
+        }
+        Ok(outcome)
     }
 
     /// Have the daemons of the settings running.
@@ -331,10 +359,35 @@ fn note_restarting() -> Result<()> {
     mark.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(mark, "")).context(RESTARTING)
 }
 
-fn no_longer_restarting() -> Result<()> {
-    match fs::remove_file(RESTARTING) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context(RESTARTING),
-        _ => Ok(()),
+/// When the first half of a restart was, if this is the other one. The mark is used up.
+fn take_mark() -> Result<Option<SystemTime>> {
+    let mark = Path::new(RESTARTING);
+    let since = match fs::symlink_metadata(mark).and_then(|mark| mark.modified()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        since => since.context(RESTARTING)?,
+    };
+    fs::remove_file(mark).context(RESTARTING)?;
+    Ok(Some(since))
+}
+
+/// Whether a file, or the link to it, was changed after this time, whatever its date says.
+fn is_newer(path: &Path, than: SystemTime) -> bool {
+    let changed = |there: io::Result<Metadata>| {
+        let there = there.ok()?;
+        let ctime = Duration::new(there.ctime().try_into().ok()?, there.ctime_nsec().try_into().ok()?);
+        Some(SystemTime::UNIX_EPOCH + ctime)
+    };
+    let times = [fs::metadata(path), fs::symlink_metadata(path)].map(changed);
+    // Of the same moment: then in doubt the file is.
+    times.into_iter().flatten().any(|time| time >= than)
+}
+
+/// Say what is no longer in the table and in no file either.
+fn report_unsaved(rules: usize) {
+    match rules {
+        0 => {}
+        1 => say!("1 rule of the table was in no file"),
+        _ => say!("{rules} rules of the table were in no file"),
     }
 }
 

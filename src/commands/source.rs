@@ -8,8 +8,8 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::{Told, status};
-use crate::host::SystemNames;
-use crate::rules::{self, Collector, Desired, Line, ReadError};
+use crate::host::{SystemNames, stdio};
+use crate::rules::{self, CUT_OFF, Collector, Desired, Line, ReadError};
 
 /// Bytes of a rules file read at once.
 const BUFFER: usize = 64 * 1024;
@@ -36,20 +36,30 @@ impl<'p> Source<'p> {
 
     /// Read and understand every line. All that is wrong is reported.
     pub(super) fn read(&self, take: impl FnMut(Line)) -> Result<()> {
-        let names = SystemNames::default();
-        let outcome = match self.path {
-            None => rules::read(BufReader::with_capacity(BUFFER, io::stdin().lock()), &names, take),
-            Some(path) => File::open(path)
-                .map_err(ReadError::Source)
-                .and_then(|file| rules::read(BufReader::with_capacity(BUFFER, file), &names, take)),
-        };
-        match outcome {
+        match self.read_quietly(take) {
             Ok(()) => Ok(()),
             Err(ReadError::Source(error)) => Err(anyhow::Error::new(error).context(self.to_string())),
+            Err(ReadError::CutOff) => {
+                say!("{self}: {CUT_OFF}");
+                Err(Told(status::USAGE).into())
+            }
             Err(ReadError::Bad(bad)) => {
                 self.report(bad.into_iter().map(|line| (line.number, line.message)));
                 Err(Told(status::USAGE).into())
             }
+        }
+    }
+
+    /// Read and understand every line, and say nothing.
+    pub(super) fn read_quietly(&self, take: impl FnMut(Line)) -> Result<(), ReadError> {
+        let names = SystemNames::default();
+        match self.path {
+            // It would read as empty, and empty the table.
+            None if stdio::was_closed(io::stdin()) => Err(ReadError::Source(io::Error::other("it is closed"))),
+            None => rules::read(BufReader::with_capacity(BUFFER, io::stdin().lock()), &names, take),
+            Some(path) => File::open(path)
+                .map_err(ReadError::Source)
+                .and_then(|file| rules::read(BufReader::with_capacity(BUFFER, file), &names, take)),
         }
     }
 

@@ -18,6 +18,7 @@ pub mod probe;
 mod program;
 pub mod realserver;
 pub mod route;
+pub mod stdio;
 pub mod sysconfig;
 pub mod sysctl;
 pub mod systemd;

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::model::{Daemon, DaemonRole, InterfaceName};
+use crate::model::{Daemon, DaemonRole, InterfaceName, RemovalLimit};
 
 /// The files that may hold settings; a later one has the last word. The first two are those of EL (both spellings are
 /// found in the field), then Debian's and SUSE's, and the last two belong to this program.
@@ -78,6 +78,10 @@ pub struct Settings {
     pub save_on_restart: bool,
     /// Numbers instead of names in `status` (`IPVS_STATUS_NUMERIC`, yes).
     pub status_numeric: bool,
+    /// Let a table that has rules become one without, when rules are loaded (`IPVS_ALLOW_EMPTY`, no).
+    pub allow_empty: bool,
+    /// Refuse to load rules where that deletes more than these (`IPVS_MAX_REMOVALS`, no limit).
+    pub max_removals: Option<RemovalLimit>,
     /// Where it is said that the rules are not the service's affair (`AUTO=false`).
     pub rules_left_alone: Option<Place>,
     /// The synchronisation daemons to run (`DAEMON`, `IFACE`, `SYNCID`; none), and where they are asked for.
@@ -86,6 +90,8 @@ pub struct Settings {
     pub rules: PathBuf,
     /// Assignments that mean nothing here.
     pub unknown: Vec<(Place, String)>,
+    /// Where rules begin in a file of settings. They are not read.
+    pub misplaced: Vec<Place>,
 }
 
 impl Settings {
@@ -110,6 +116,12 @@ impl Settings {
                 el_rules_are_variables = true;
             }
             draft.take(file, &text)?;
+            // Here rules may well be meant to be loaded.
+            if file == Path::new(EL_RULES)
+                && let Some(place) = draft.misplaced.pop_if(|place| place.file == file)
+            {
+                return Err(SettingsError::Bad(place, ONLY_ASSIGNMENTS.to_owned()));
+            }
         }
         let exists = |path: &str| Path::new(path).exists();
         let rules = if !el_rules_are_variables && (exists(EL_RULES) || exists("/etc/sysconfig") && !exists(RULES)) {
@@ -130,6 +142,9 @@ impl Settings {
         draft.finish(RULES)
     }
 }
+
+/// What else there can be in a file of settings.
+const ONLY_ASSIGNMENTS: &str = "only assignments like NAME=VALUE can stand here";
 
 /// Whether this is a file of variables rather than one of rules: the first line that says anything decides.
 #[must_use]
@@ -157,14 +172,18 @@ struct Draft {
     daemon: Option<(&'static [DaemonRole], Place)>,
     interface: Option<InterfaceName>,
     sync_id: Option<u32>,
+    allow_empty: Option<bool>,
+    max_removals: Option<RemovalLimit>,
     rules: Option<PathBuf>,
     unknown: Vec<(Place, String)>,
+    misplaced: Vec<Place>,
 }
 
 impl Draft {
     fn take(&mut self, file: &Path, text: &str) -> Result<(), SettingsError> {
         let place = |line| Place { file: file.to_owned(), line };
-        let assignments = assignments(text).map_err(|(line, what)| SettingsError::Bad(place(line), what))?;
+        let (assignments, rules) = assignments(text).map_err(|(line, what)| SettingsError::Bad(place(line), what))?;
+        self.misplaced.extend(rules.map(place));
         for Assignment { line, name, value } in assignments {
             let place = place(line);
             let taken = self.set(&name, &value, &place);
@@ -180,6 +199,13 @@ impl Draft {
             "IPVS_SAVE_ON_STOP" => self.save_on_stop = yes_or_no(value)?,
             "IPVS_SAVE_ON_RESTART" => self.save_on_restart = yes_or_no(value)?,
             "IPVS_STATUS_NUMERIC" => self.status_numeric = yes_or_no(value)?,
+            "IPVS_ALLOW_EMPTY" => self.allow_empty = yes_or_no(value)?,
+            "IPVS_MAX_REMOVALS" => {
+                self.max_removals = match value {
+                    "" => None,
+                    _ => Some(RemovalLimit::parse(value.as_bytes()).ok_or("a number, or a percentage such as 20%")?),
+                };
+            }
             "AUTO" => self.auto = yes_or_no(value)?.map(|auto| (auto, place.clone())),
             "DAEMON" => {
                 let roles: &[DaemonRole] = match value {
@@ -237,7 +263,10 @@ impl Draft {
             rules_left_alone: self.auto.and_then(|(auto, place)| (!auto).then_some(place)),
             daemons,
             rules: self.rules.unwrap_or_else(|| rules.into()),
+            allow_empty: self.allow_empty.unwrap_or(false),
+            max_removals: self.max_removals,
             unknown: self.unknown,
+            misplaced: self.misplaced,
         })
     }
 }
@@ -261,26 +290,44 @@ struct Assignment {
 
 /// The assignments of a text, as a shell would make them, or the line that is wrong and why. What only a shell can do
 /// (expansions, commands) is an error, not something to guess at.
-fn assignments(text: &str) -> Result<Vec<Assignment>, (u32, String)> {
+///
+/// Rules are left out, and the line of the first one is given: tutorials save them to `/etc/sysconfig/ipvsadm-config`.
+fn assignments(text: &str) -> Result<(Vec<Assignment>, Option<u32>), (u32, String)> {
     let mut reader = Reader { rest: text.chars().peekable(), line: 1 };
-    let mut found = Vec::new();
+    let (mut found, mut rules) = (Vec::new(), None);
+    // Whether this line has an assignment already.
+    let mut begun = false;
     loop {
         reader.skip_blanks();
         let line = reader.line;
         match reader.rest.peek() {
-            None => return Ok(found),
-            Some('\n' | ';') => drop(reader.next()),
-            Some('#') => while reader.rest.next_if(|c| *c != '\n').is_some() {},
+            None => return Ok((found, rules)),
+            Some('\n') => {
+                begun = false;
+                reader.next();
+            }
+            Some(';') => drop(reader.next()),
+            Some('#') => reader.skip_line(),
+            Some('-') if !begun => {
+                rules.get_or_insert(line);
+                reader.skip_line();
+            }
             Some(_) => {
                 let name = reader.name();
                 let followed = reader.rest.peek().copied();
                 if name == "export" && followed.is_some_and(is_blank) {
                     continue;
                 }
+                if name == "ipvsadm" && followed.is_some_and(is_blank) && !begun {
+                    rules.get_or_insert(line);
+                    reader.skip_line();
+                    continue;
+                }
                 if !is_name(&name) || followed != Some('=') {
-                    return Err((line, "only assignments like NAME=VALUE can stand here".to_owned()));
+                    return Err((line, ONLY_ASSIGNMENTS.to_owned()));
                 }
                 reader.next();
+                begun = true;
                 found.push(Assignment { line, name, value: reader.value()? });
             }
         }
@@ -315,6 +362,11 @@ impl Reader<'_> {
             self.next();
             self.next();
         }
+    }
+
+    /// Up to the end of the line.
+    fn skip_line(&mut self) {
+        while self.rest.next_if(|c| *c != '\n').is_some() {}
     }
 
     fn name(&mut self) -> String {
@@ -396,7 +448,7 @@ mod tests {
     use super::*;
 
     fn values(text: &str) -> Vec<(u32, String, String)> {
-        assignments(text).unwrap().into_iter().map(|found| (found.line, found.name, found.value)).collect()
+        assignments(text).unwrap().0.into_iter().map(|found| (found.line, found.name, found.value)).collect()
     }
 
     fn one(text: &str) -> String {
@@ -433,6 +485,15 @@ mod tests {
     }
 
     #[test]
+    fn rules_are_left_out_and_the_first_is_noted() {
+        let text = "# mine\nA=1\n\n -A -t 1.2.3.4:80\nipvsadm -C # 'all\nB=2\n--set 1 2 3";
+        let (found, rules) = assignments(text).unwrap();
+        let found: Vec<_> = found.iter().map(|found| (found.line, found.name.as_str(), found.value.as_str())).collect();
+        assert_eq!((&found[..], rules), (&[(2, "A", "1"), (6, "B", "2")][..], Some(4)));
+        assert_eq!(assignments("A=1\n").unwrap().1, None);
+    }
+
+    #[test]
     fn what_only_a_shell_can_do_is_an_error_with_its_line() {
         for (text, line) in [
             ("\nA=$(touch /tmp/x)", 2),
@@ -445,7 +506,8 @@ mod tests {
             ("A=1\nB=\"", 2),
             ("A=1 & B=2", 1),
             ("A=a|b", 1),
-            ("-A -t 1.2.3.4:80", 1),
+            ("A=1 -A -t 1.2.3.4:80", 1),
+            ("ipvsadm", 1),
             ("A+=1", 1),
         ] {
             let failed = assignments(text).map_err(|(line, _)| line);
@@ -469,6 +531,7 @@ mod tests {
         assert!(settings.modules_unload && settings.status_numeric);
         assert!(!settings.save_on_stop && !settings.save_on_restart);
         assert_eq!(settings.rules_left_alone, None);
+        assert!(!settings.allow_empty && settings.max_removals.is_none());
         assert!(settings.daemons.is_empty());
         assert_eq!(settings.rules, Path::new(RULES));
     }
@@ -493,6 +556,7 @@ mod tests {
     fn unknown_values_are_errors_with_their_place() {
         for (text, message) in [
             ("\nIPVS_SAVE_ON_STOP=maybe", "/f:2: IPVS_SAVE_ON_STOP=maybe: it must be yes or no"),
+            ("IPVS_MAX_REMOVALS=-1", "/f:1: IPVS_MAX_REMOVALS=-1: it must be a number, or a percentage such as 20%"),
             ("AUTO=2", "/f:1: AUTO=2: it must be yes or no"),
             ("DAEMON=all", "/f:1: DAEMON=all: it must be none, master, backup or both"),
             ("DAEMON=master", "/f:1: a daemon needs an interface: IFACE=NAME"),

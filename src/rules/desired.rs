@@ -13,6 +13,8 @@ pub struct Desired {
     pub state: State,
     /// What the kernel would refuse, by line.
     pub refused: Vec<(u32, Finding)>,
+    /// Rules that are there twice: the line, and the line of the same rule before it.
+    pub repeated: Vec<(u32, u32)>,
     /// What the kernel would change without a word, or might not know, by line.
     pub doubtful: Vec<(u32, String)>,
     /// What they ask for besides rules.
@@ -50,7 +52,10 @@ impl Collector {
             Request::Change(Change::StopDaemon(daemon)) => desired.daemon(daemon.role, None, number),
             Request::Change(change) => {
                 if let Err(finding) = self.set.apply(change, number) {
-                    desired.refused.push((number, finding));
+                    match self.set.line_of(change) {
+                        Some(same) => desired.repeated.push((number, same)),
+                        None => desired.refused.push((number, finding)),
+                    }
                 } else if let Change::AddService(service) | Change::EditService(service) = change
                     && !is_known(service.scheduler)
                 {
@@ -74,6 +79,11 @@ impl Collector {
 }
 
 impl Desired {
+    /// The rules that are there twice, in words, by line.
+    pub fn repetitions(&self) -> impl Iterator<Item = (u32, String)> {
+        self.repeated.iter().map(|(line, same)| (*line, format!("the same rule as on line {same}, which counts once")))
+    }
+
     /// The last line about a role counts.
     fn daemon(&mut self, role: DaemonRole, daemon: Option<Daemon>, line: u32) {
         self.state.daemons.retain(|traced| traced.rule.0 != role);
@@ -114,10 +124,12 @@ mod tests {
 
     #[test]
     fn what_is_refused_and_what_is_doubtful_is_kept_by_line() {
-        let desired = desired("-A -t 1.2.3.4:80\n-A -t 1.2.3.4:80\n-A -t 1.2.3.4:81 -s rrr\n-Z\n-L\n");
-        assert_eq!(desired.refused, [(2, Finding::ServiceExists)]);
-        assert_eq!(desired.doubtful, [(3, "unknown scheduler `rrr'".to_owned())]);
-        assert_eq!(desired.rest.iter().map(|line| line.number).collect::<Vec<_>>(), [4, 5]);
+        let desired = desired(
+            "-A -t 1.2.3.4:80\n-A -t 1.2.3.4:80 -s wlc\n-A -t 1.2.3.4:80 -p\n-A -t 1.2.3.4:81 -s rrr\n-Z\n-L\n",
+        );
+        assert_eq!((&desired.repeated[..], &desired.refused[..]), (&[(2, 1)][..], &[(3, Finding::ServiceExists)][..]));
+        assert_eq!(desired.doubtful, [(4, "unknown scheduler `rrr'".to_owned())]);
+        assert_eq!(desired.rest.iter().map(|line| line.number).collect::<Vec<_>>(), [5, 6]);
         assert_eq!(desired.state.services.len(), 2);
     }
 }

@@ -37,7 +37,9 @@
 //! ```
 
 mod desired;
+mod frame;
 mod read;
 
 pub use desired::{Collector, Desired};
-pub use read::{BadLine, Line, ReadError, read};
+pub use frame::{first as first_line, last as last_line};
+pub use read::{BadLine, CUT_OFF, Line, ReadError, read, read_good};

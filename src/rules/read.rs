@@ -3,8 +3,9 @@
 use std::fmt;
 use std::io::{self, BufRead};
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
+use super::frame::Frame;
 use crate::grammar::{self, Names, Parsed, Request};
 use crate::model::Change;
 
@@ -52,7 +53,13 @@ pub enum ReadError {
     Source(io::Error),
     /// These lines are not right; there is at least one.
     Bad(Vec<BadLine>),
+    /// The rules begin as saved ones do, and their last line is missing.
+    CutOff,
 }
+
+/// What is to be said of rules that are cut off.
+pub const CUT_OFF: &str = "it is cut off: it begins as saved rules do, and their last line is missing. To use what is there, \
+                           delete the first line";
 
 /// Read all lines, and give each that asks for something to `take`. After a line that is not right no more are given, as
 /// then none of them counts.
@@ -61,18 +68,49 @@ pub enum ReadError {
 /// `ipvsadm` is passed over; there is no quoting. Lines and words may have any length, and the last line need not end.
 ///
 /// # Errors
-/// The source fails, or some lines are not right, and then all of them are told.
-pub fn read(mut source: impl BufRead, names: &impl Names, mut take: impl FnMut(Line)) -> Result<(), ReadError> {
+/// The source fails, the rules are cut off, or some lines are not right, and then all of them are told.
+pub fn read(source: impl BufRead, names: &impl Names, mut take: impl FnMut(Line)) -> Result<(), ReadError> {
     let mut bad = Vec::new();
+    read_each(source, names, |line| match line {
+        Ok(line) if bad.is_empty() => take(line),
+        Ok(_) => {}
+        Err(line) => bad.push(line),
+    })?;
+    if bad.is_empty() { Ok(()) } else { Err(ReadError::Bad(bad)) }
+}
+
+/// As [`read`], but a line that is not right keeps no other from being given. Returns those that are not right.
+///
+/// # Errors
+/// The source fails, or the rules are cut off.
+pub fn read_good(
+    source: impl BufRead,
+    names: &impl Names,
+    mut take: impl FnMut(Line),
+) -> Result<Vec<BadLine>, ReadError> {
+    let mut bad = Vec::new();
+    read_each(source, names, |line| match line {
+        Ok(line) => take(line),
+        Err(line) => bad.push(line),
+    })?;
+    Ok(bad)
+}
+
+/// Give each line that asks for something, or is not right.
+fn read_each(
+    mut source: impl BufRead,
+    names: &impl Names,
+    mut take: impl FnMut(Result<Line, BadLine>),
+) -> Result<(), ReadError> {
     let mut number = 0;
+    let mut frame = Frame::default();
     let mut line = |text: &[u8]| {
         number += 1;
+        frame.line(text);
         match request(text, names) {
-            Ok(Some(Parsed { request, replaced_port, .. })) if bad.is_empty() => {
-                take(Line { number, replaced_port, request });
-            }
-            Ok(_) => {}
-            Err(message) => bad.push(BadLine { number, message }),
+            Ok(Some(Parsed { request, replaced_port, .. })) => take(Ok(Line { number, replaced_port, request })),
+            Ok(None) => {}
+            Err(message) => take(Err(BadLine { number, message })),
         }
     };
     // The beginning of a line whose end was not read yet.
@@ -104,7 +142,7 @@ pub fn read(mut source: impl BufRead, names: &impl Names, mut take: impl FnMut(L
     if !begun.is_empty() {
         line(&begun);
     }
-    if bad.is_empty() { Ok(()) } else { Err(ReadError::Bad(bad)) }
+    if frame.is_cut_off() { Err(ReadError::CutOff) } else { Ok(()) }
 }
 
 /// The words of a line, up to a comment.
@@ -134,10 +172,36 @@ impl<'l> Iterator for Words<'l> {
     }
 }
 
-/// The request of one line, if it holds any.
-fn request(line: &[u8], names: &impl Names) -> Result<Option<Parsed>, String> {
+/// What is wrong with a line that has a comment or a NUL, whatever its words are.
+///
+/// Carriage returns are blanks, as for the original, and end no line. A file that has nothing else at the ends of its lines
+/// would be one long comment.
+fn look_closer(line: &[u8]) -> Result<(), String> {
     if memchr(0, line).is_some() {
         return Err("a NUL byte".to_owned());
+    }
+    let is_blank = |byte: u8| matches!(byte, b' ' | b'\t' | b'\r');
+    let begins = |&at: &usize| line[at] == b'#' && (at == 0 || is_blank(line[at - 1]));
+    let Some(comment) = (0..line.len()).find(begins) else { return Ok(()) };
+    let mut behind = line[comment..].split(|&byte| byte == b'\r').skip(1);
+    let is_rule = |text: &[u8]| {
+        let text = text.trim_ascii_start();
+        matches!(text, [b'-', b'a'..=b'z' | b'A'..=b'Z', ..] | [b'-', b'-', b'a'..=b'z', ..])
+            || text.starts_with(b"ipvsadm ")
+    };
+    match behind.any(is_rule) {
+        true => {
+            Err("a rule behind a comment and a carriage return would be ignored: a newline must end each line"
+                .to_owned())
+        }
+        false => Ok(()),
+    }
+}
+
+/// The request of one line, if it holds any.
+fn request(line: &[u8], names: &impl Names) -> Result<Option<Parsed>, String> {
+    if memchr2(0, b'#', line).is_some() {
+        look_closer(line)?;
     }
     let mut words = Words(line);
     let mut behind = words.clone();
@@ -167,6 +231,7 @@ fn request(line: &[u8], names: &impl Names) -> Result<Option<Parsed>, String> {
 mod tests {
     use super::*;
     use crate::host::SystemNames;
+    use crate::rules::frame;
 
     fn lines(text: &[u8]) -> Result<Vec<Line>, ReadError> {
         let mut lines = Vec::new();
@@ -209,6 +274,35 @@ mod tests {
                 "10: --lock-wait has no place in a rules file",
             ]
         );
+    }
+
+    #[test]
+    fn carriage_returns_end_no_line() {
+        let hidden = "a rule behind a comment and a carriage return would be ignored: a newline must end each line";
+        assert_eq!(bad(b"# mine\r-A -t 1.2.3.4:80\r-C\r"), [format!("1: {hidden}")]);
+        assert_eq!(bad(b"-C\n-C # mine\r# more\r --set 1 2 3\n"), [format!("2: {hidden}")]);
+        assert_eq!(bad(b"#\ripvsadm -C"), [format!("1: {hidden}")]);
+        assert_eq!(bad(b"-C\r-C\n"), ["1: invalid option `-C'"]);
+        assert_eq!(
+            numbers(b"# a\r# b\r\r\n\r-C\r\n# ----\r ----\r\n-C a#b\r-n\n".strip_suffix(b" a#b\r-n\n").unwrap()),
+            [2, 4]
+        );
+    }
+
+    #[test]
+    fn saved_rules_that_do_not_end_are_cut_off() {
+        let saved = format!("{}\n-C\n{}\n", frame::first(), frame::last(1));
+        assert_eq!(numbers(saved.as_bytes()), [2]);
+        assert_eq!(numbers(format!("# mine\n{saved}-C\n").as_bytes()), [3, 5]);
+        let first = frame::first().len();
+        for length in first..saved.len() - " 1 lines\n".len() {
+            assert!(matches!(lines(&saved.as_bytes()[..length]), Err(ReadError::CutOff)), "{length}");
+        }
+        let two = format!("{}\n-C\n{saved}", frame::first());
+        assert!(matches!(lines(two.as_bytes()), Err(ReadError::CutOff)));
+        // More is said there one day.
+        let more = saved.replacen("the last", "servers in order; the last", 1);
+        assert!(matches!(lines(&more.as_bytes()[..more.len() - 20]), Err(ReadError::CutOff)));
     }
 
     #[test]

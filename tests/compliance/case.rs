@@ -28,6 +28,8 @@ pub(crate) struct Case {
     pub(crate) uid: Option<u32>,
     /// Where standard output goes.
     pub(crate) stdout: Option<PathBuf>,
+    /// What a shell says to close a standard stream.
+    pub(crate) closed: Option<&'static str>,
 }
 
 /// A step on the way to where a case begins.
@@ -162,6 +164,13 @@ fn read_block(topic: &str, block: &str) -> Result<Vec<Case>> {
             "sleep" => case.preparations.push(Preparation::Sleep(rest.parse()?)),
             "live" => case.live = true,
             "as" => case.uid = Some(rest.parse()?),
+            "closed" => {
+                case.closed = Some(match rest {
+                    "stdin" => "<&-",
+                    "stdout" => ">&-",
+                    _ => bail!("closed stdin, or closed stdout"),
+                });
+            }
             "stdout" => case.stdout = Some(PathBuf::from(rest)),
             "deviation" => case.deviation = Some(rest.to_owned()),
             "t>" => add_to_table(&mut case.table, rest),

@@ -7,6 +7,7 @@
 //! the original itself, all cases pass but those that expect a deviation.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, thread, time};
@@ -163,7 +164,15 @@ fn side_by_side(case: &Case, original: &Path, ours: &Path) -> Result<(Outcome, O
 }
 
 fn invoke(case: &Case, run: &Run, program: &Path) -> Result<Output> {
-    let words = support::as_words(&run.words);
+    let mut words = support::as_words(&run.words);
+    let script = case.closed.map(|close| format!("exec -a ipvsadm \"$0\" \"$@\" {close}"));
+    let program = match &script {
+        Some(script) => {
+            words.splice(..0, ["-c".as_ref(), OsStr::new(script), program.as_os_str()]);
+            Path::new("/bin/bash")
+        }
+        None => program,
+    };
     Invocation { words, stdin: &run.stdin, stdout: case.stdout.as_deref(), uid: case.uid }.run(program)
 }
 

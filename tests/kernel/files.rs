@@ -49,7 +49,8 @@ const OLD: &str = "-A -f 9 -s rr\n";
 /// The table.
 const NEW: &str = "-A -f 1 -s rr\n-a -f 1 -r 10.0.0.1:0 -g -w 1\n";
 /// What `service save` makes of it.
-const NEW_OF_SERVICE: &str = "-A -f 1 -s rr\n-a -f 1 -r 10.0.0.1:0 -g -w 1\n--set 900 120 300\n";
+const NEW_OF_SERVICE: &str = "# Saved by ipvsadm-rs; the last line counts the rules\n\
+    -A -f 1 -s rr\n-a -f 1 -r 10.0.0.1:0 -g -w 1\n--set 900 120 300\n# End of saved rules: 3 lines\n";
 /// What the names of temporary files begin with, as the manual page says.
 const TEMPORARY: &str = ".ipvsadm-rs.";
 

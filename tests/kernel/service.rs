@@ -27,15 +27,23 @@ fn trials() -> Result<Vec<Trial>> {
         ("every verb under every setting", every_verb_under_every_setting),
         ("restart: rules added by hand", rules_added_by_hand_and_a_restart),
         ("restart: by systemd, in two halves", a_restart_by_systemd),
+        ("restart: a mark is used once", a_mark_is_used_once),
         ("start: no file of rules", no_file_of_rules),
         ("start: a bad file of rules", a_bad_file_of_rules),
         ("reload: what is the same is left alone", a_reload_leaves_the_rest_alone),
+        ("load: from rules to none", from_rules_to_none),
+        ("load: more removals than allowed", more_removals_than_allowed),
+        ("load: rules that are cut off", rules_that_are_cut_off),
+        ("load: a rule that is there twice", a_rule_that_is_there_twice),
+        ("settings: rules in their place", rules_in_place_of_settings),
         ("settings: bad ones", bad_settings),
         ("settings: which file is which", which_file_is_which),
         ("daemons: of the settings", daemons_of_the_settings),
         ("save: timeouts and daemons come back", timeouts_and_daemons_come_back),
         ("save: never an empty table over rules", an_empty_table_over_rules),
         ("save: mode of the file", the_mode_of_the_file),
+        ("save: names that are alike", names_that_are_alike),
+        ("stop: rules in no file", rules_in_no_file),
         ("save: full disk", a_full_disk),
         ("stop: modules in use", modules_in_use),
         ("status: nothing there", status_without_ipvs),
@@ -56,6 +64,7 @@ const EL_RULES: &str = "/etc/sysconfig/ipvsadm";
 const DEBIAN_SETTINGS: &str = "/etc/default/ipvsadm";
 const RULES: &str = "/etc/ipvsadm.rules";
 const LOCK: &str = "/run/ipvsadm-rs/service.lock";
+const MARK: &str = "/run/ipvsadm-rs/restarting";
 
 /// The rules in the file, as `save` writes them.
 const FILED: &str = "\
@@ -66,6 +75,12 @@ const FILED: &str = "\
 const BY_HAND: &str = "-A -t 10.0.0.2:80 -s rr\n";
 /// The kernel's timeouts at the beginning.
 const TIMEOUTS: &str = "--set 900 120 300\n";
+
+/// A file as `save` writes it.
+fn saved(rules: &str) -> String {
+    let lines = rules.lines().count();
+    format!("# Saved by ipvsadm-rs; the last line counts the rules\n{rules}# End of saved rules: {lines} lines\n")
+}
 
 /// Runs a trial by itself, with an empty table, folders of its own, and a name service that knows two names.
 fn alone(run: Run) -> Result<()> {
@@ -246,10 +261,11 @@ fn try_case(case: Case) -> Result<()> {
         || matches!(verb, "restart" | "force-reload") && save_on_restart;
     let starts = matches!(verb, "start" | "reload" | "restart" | "force-reload");
     // An empty table is never saved over rules.
-    let file_after = if saves && filled { format!("{before}{TIMEOUTS}") } else { filed };
+    let file_after = if saves && filled { saved(&format!("{before}{TIMEOUTS}")) } else { filed };
+    let rules_after = if saves && filled { before } else { FILED };
     let table_after = match verb {
-        "load" => file_after.strip_suffix(TIMEOUTS).unwrap_or_default(),
-        _ if starts && auto => file_after.strip_suffix(TIMEOUTS).unwrap_or_default(),
+        "load" => rules_after,
+        _ if starts && auto => rules_after,
         "stop" if auto => "",
         "panic" => "",
         _ => before,
@@ -278,7 +294,9 @@ fn try_case(case: Case) -> Result<()> {
     if starts && !auto {
         ensure!(output.stderr.contains("/etc/default/ipvsadm:1: AUTO"), "{output:?}");
     } else {
-        ensure!(output.stderr.is_empty() == (filled || !saves), "{output:?}");
+        let lost = filled && auto && !saves && matches!(verb, "stop" | "restart" | "force-reload");
+        ensure!(output.stderr.contains("1 rule of the table was in no file") == lost, "{output:?}");
+        ensure!(output.stderr.is_empty() == (!lost && (filled || !saves)), "{output:?}");
     }
     Ok(())
 }
@@ -290,24 +308,31 @@ fn rules_added_by_hand_and_a_restart() -> Result<()> {
         fs::write(EL_SETTINGS, "IPVS_SAVE_ON_RESTART=\"yes\"\n")?;
         done(&[verb])?;
         ensure_table(&both)?;
-        ensure_file(EL_RULES, &format!("{both}{TIMEOUTS}"))?;
+        ensure_file(EL_RULES, &saved(&format!("{both}{TIMEOUTS}")))?;
         fs::write(EL_RULES, FILED)?;
         fs::write(EL_SETTINGS, "IPVS_SAVE_ON_RESTART=\"no\"\n")?;
-        done(&[verb])?;
+        tells(&[verb], "0", "1 rule of the table was in no file")?;
         ensure_table(FILED)?;
         ensure_file(EL_RULES, FILED)?;
     }
     Ok(())
 }
 
+/// Has systemctl say that these jobs run.
+fn systemctl(jobs: &str) -> Result<()> {
+    fs::write("/run/systemctl", format!("#!/bin/sh\necho '{jobs}'\n"))?;
+    fs::set_permissions("/run/systemctl", fs::Permissions::from_mode(0o755))?;
+    Ok(())
+}
+
+/// The first half of a restart by systemd.
+fn first_half() -> Result<()> {
+    done(&["stop", "--unit", "ipvsadm-rs.service"]).map(drop)
+}
+
 /// systemd calls stop and start, and tells neither that together they are a restart.
 fn a_restart_by_systemd() -> Result<()> {
     let both = changed_by_hand()?;
-    let systemctl = |jobs: &str| -> Result<()> {
-        fs::write("/run/systemctl", format!("#!/bin/sh\necho '{jobs}'\n"))?;
-        fs::set_permissions("/run/systemctl", fs::Permissions::from_mode(0o755))?;
-        Ok(())
-    };
     systemctl("12 ipvsadm-rs.service restart running")?;
     // In place of the machine's own, which a small system does not have.
     shell(
@@ -316,27 +341,18 @@ fn a_restart_by_systemd() -> Result<()> {
     )?;
     fs::write(EL_SETTINGS, "IPVS_SAVE_ON_STOP=yes\nIPVS_SAVE_ON_RESTART=no\n")?;
 
-    done(&["stop", "--unit", "ipvsadm-rs.service"])?;
+    first_half()?;
     ensure_table(&both)?;
     ensure_file(EL_RULES, FILED)?;
-    done(&["start"])?;
+    tells(&["start"], "0", "1 rule of the table was in no file")?;
     ensure_table(FILED)?;
 
     add(BY_HAND)?;
     fs::write(EL_SETTINGS, "IPVS_SAVE_ON_RESTART=yes\n")?;
-    done(&["stop", "--unit", "ipvsadm-rs.service"])?;
+    first_half()?;
     done(&["start"])?;
     ensure_table(&both)?;
-    ensure_file(EL_RULES, &format!("{both}{TIMEOUTS}"))?;
-    // Bad settings in between are no way around it.
-    add("-A -t 10.0.0.3:80 -s rr")?;
-    let both = table()?;
-    fs::write(EL_SETTINGS, "IPVS_SAVE_ON_RESTART=maybe\n")?;
-    done(&["stop", "--unit", "ipvsadm-rs.service"])?;
-    tells(&["start"], "1", "maybe")?;
-    fs::write(EL_SETTINGS, "IPVS_SAVE_ON_RESTART=yes\n")?;
-    done(&["start"])?;
-    ensure_table(&both)?;
+    ensure_file(EL_RULES, &saved(&format!("{both}{TIMEOUTS}")))?;
     // Only the first start after it is a restart.
     fs::write(EL_RULES, FILED)?;
     done(&["start"])?;
@@ -353,6 +369,50 @@ fn a_restart_by_systemd() -> Result<()> {
     Ok(())
 }
 
+/// What the administrator wrote after a restart that failed, or while one goes on, is not lost.
+fn a_mark_is_used_once() -> Result<()> {
+    let both = changed_by_hand()?;
+    systemctl("12 ipvsadm-rs.service restart running")?;
+    support::lay_over(Path::new("/run/systemctl"), "/usr/bin/systemctl")?;
+    let edited = format!("# mine\n{FILED}-A -t 10.0.0.9:80 -s rr\n");
+    let in_table = edited.strip_prefix("# mine\n").unwrap_or_default();
+
+    // Whatever the start fails for.
+    fs::write(EL_SETTINGS, "IPVS_SAVE_ON_RESTART=maybe\n")?;
+    first_half()?;
+    tells(&["start"], "1", "maybe")?;
+    ensure_table(&both)?;
+    ensure!(!Path::new(MARK).exists(), "the mark of a restart that failed is there");
+    fs::write(EL_SETTINGS, "IPVS_SAVE_ON_RESTART=yes\n")?;
+    fs::write(EL_RULES, &edited)?;
+    // An editor can keep the date.
+    shell(&format!("touch -d '2001-01-01' {EL_RULES}"))?;
+    done(&["start"])?;
+    ensure_file(EL_RULES, &edited)?;
+    ensure_table(in_table)?;
+
+    // Other verbs use it up as well.
+    first_half()?;
+    done(&["reload"])?;
+    ensure!(!Path::new(MARK).exists(), "the mark outlives a reload");
+
+    // A file that was changed between the halves.
+    fs::write(EL_RULES, FILED)?;
+    done(&["reload"])?;
+    add(BY_HAND)?;
+    first_half()?;
+    fs::write(EL_RULES, &edited)?;
+    shell(&format!("touch -d '2001-01-01' {EL_RULES}"))?;
+    let output = service(&["start"])?;
+    let said = format!(
+        "{EL_RULES}: changed since the service was stopped, so the table is not saved to it\n\
+         1 rule of the table was in no file\n"
+    );
+    ensure!(output.status == "0" && output.stderr == said, "{output:?}");
+    ensure_file(EL_RULES, &edited)?;
+    ensure_table(in_table)
+}
+
 fn no_file_of_rules() -> Result<()> {
     add(BY_HAND)?;
     for verb in ["start", "reload", "restart", "force-reload", "load"] {
@@ -362,7 +422,7 @@ fn no_file_of_rules() -> Result<()> {
     fs::remove_dir("/etc/sysconfig")?;
     tells(&["start"], "0", "/etc/ipvsadm.rules: there is no such file")?;
     done(&["save"])?;
-    ensure_file(RULES, &format!("{BY_HAND}{TIMEOUTS}"))
+    ensure_file(RULES, &saved(&format!("{BY_HAND}{TIMEOUTS}")))
 }
 
 fn a_bad_file_of_rules() -> Result<()> {
@@ -418,6 +478,103 @@ fn a_reload_leaves_the_rest_alone() -> Result<()> {
     Ok(())
 }
 
+fn from_rules_to_none() -> Result<()> {
+    add(FILED)?;
+    for none in ["", "# -A -t 10.0.0.1:80\n", "--set 1 2 3\n", "-A -f 1\n-D -f 1\n"] {
+        fs::write(EL_RULES, none)?;
+        fs::write(EL_SETTINGS, "IPVS_ALLOW_EMPTY=no\n")?;
+        for verb in ["reload", "start", "load", "restart", "force-reload"] {
+            tells(&[verb], "1", "/etc/sysconfig/ipvsadm: no virtual service is in it, and the table has 1")?;
+            tells(&[verb], "1", "IPVS_ALLOW_EMPTY=yes allows")?;
+            ensure_table(FILED)?;
+        }
+    }
+    fs::write(EL_RULES, "")?;
+    fs::write(EL_SETTINGS, "IPVS_ALLOW_EMPTY=yes\n")?;
+    done(&["reload"])?;
+    ensure_table("")?;
+    // From none to none, as at boot.
+    fs::write(EL_SETTINGS, "")?;
+    for verb in ["start", "reload", "restart"] {
+        done(&[verb])?;
+    }
+    ensure_table("")
+}
+
+fn more_removals_than_allowed() -> Result<()> {
+    let four = format!("{FILED}{BY_HAND}");
+    fs::write(EL_RULES, BY_HAND)?;
+    for limit in ["0", "2", "0%", "74%"] {
+        add(&format!("-C\n{four}"))?;
+        fs::write(EL_SETTINGS, format!("IPVS_MAX_REMOVALS=\"{limit}\"\n"))?;
+        for verb in ["reload", "start", "load", "restart", "force-reload"] {
+            let said = format!(
+                "{EL_RULES}: it would delete 3 of the 4 rules in the table, more than the limit of {limit} \
+                 (--max-removals, IPVS_MAX_REMOVALS): nothing was changed"
+            );
+            tells(&[verb], "1", &said)?;
+            ensure_table(&four)?;
+        }
+    }
+    for limit in ["3", "75%", "100%", ""] {
+        add(&format!("-C\n{four}"))?;
+        fs::write(EL_SETTINGS, format!("IPVS_MAX_REMOVALS={limit}\n"))?;
+        done(&["reload"])?;
+        ensure_table(BY_HAND)?;
+    }
+    Ok(())
+}
+
+fn rules_that_are_cut_off() -> Result<()> {
+    add(FILED)?;
+    done(&["save"])?;
+    let whole = fs::read_to_string(EL_RULES)?;
+    add(&format!("-C\n{BY_HAND}"))?;
+    // After a whole line, in a line, and after the last rule.
+    for length in [whole.find("-a").context("no server")?, whole.len() - 40, whole.len() - 10] {
+        fs::write(EL_RULES, &whole[..length])?;
+        for verb in ["reload", "start", "restart"] {
+            tells(&[verb], "1", "/etc/sysconfig/ipvsadm: it is cut off")?;
+        }
+        let check = run(&["-R", "--check", "--file", EL_RULES])?;
+        ensure!(check.status == "2" && check.stderr.contains("it is cut off"), "{check:?}");
+        ensure_table(BY_HAND)?;
+    }
+    // Without the first line it is a file like any other; and what was added by hand does no harm.
+    let (_, rules) = whole.split_once('\n').context("no line")?;
+    for text in
+        [rules[..rules.len() - 10].to_owned(), whole.clone(), format!("# mine\n{whole}\n# mine\n-A -f 7\n-D -f 7\n")]
+    {
+        fs::write(EL_RULES, text)?;
+        done(&["reload"])?;
+        ensure_table(FILED)?;
+    }
+    Ok(())
+}
+
+fn a_rule_that_is_there_twice() -> Result<()> {
+    // The same after parsing.
+    let twice = "-A -t 10.0.0.1:http -s wrr\n-a -t 10.0.0.1:80 -r 10.0.0.12 -w 3\n";
+    let said = "/etc/sysconfig/ipvsadm:4: the same rule as on line 1, which counts once\n\
+                /etc/sysconfig/ipvsadm:5: the same rule as on line 3, which counts once\n";
+    fs::write(EL_RULES, format!("{FILED}{twice}"))?;
+    for verb in ["start", "reload", "restart", "load"] {
+        add("-C")?;
+        let output = service(&[verb])?;
+        ensure!(output.status == "0" && output.stderr == said, "{output:?}");
+        ensure_table(FILED)?;
+    }
+    let check = run(&["-R", "--check", "--file", EL_RULES])?;
+    ensure!(check.status == "1" && check.stderr == said, "{check:?}");
+    add("-C")?;
+    let replace = run(&["-R", "--replace", "--file", EL_RULES])?;
+    ensure!(replace.status == "0" && replace.stderr == said, "{replace:?}");
+    ensure_table(FILED)?;
+    // Not the same: another weight.
+    fs::write(EL_RULES, format!("{FILED}-a -t 10.0.0.1:80 -r 10.0.0.12 -w 4\n"))?;
+    tells(&["reload"], "1", "/etc/sysconfig/ipvsadm:4: Destination already exists")
+}
+
 // ---- settings -------------------------------------------------------------------------------------------------------
 
 fn bad_settings() -> Result<()> {
@@ -447,6 +604,37 @@ fn bad_settings() -> Result<()> {
     fs::remove_file(EL_SETTINGS)?;
     fs::create_dir(EL_SETTINGS)?;
     tells(&["start"], "1", &format!("{EL_SETTINGS}: Is a directory"))
+}
+
+/// Tutorials save rules to the file of settings.
+fn rules_in_place_of_settings() -> Result<()> {
+    fs::write(EL_RULES, FILED)?;
+    for (text, line) in [
+        (format!("{BY_HAND}-a -t 10.0.0.2:80 -r 10.0.0.3:80 -g -w 1\n"), 1),
+        (format!("# mine\nIPVS_SAVE_ON_STOP=yes\n\n{BY_HAND}"), 4),
+        (format!("ipvsadm {BY_HAND}IPVS_SAVE_ON_STOP=yes\n"), 1),
+    ] {
+        fs::write(EL_SETTINGS, text)?;
+        for verb in ["start", "reload", "restart", "save"] {
+            let output = service(&[verb])?;
+            let said = format!(
+                "{EL_SETTINGS}:{line}: looks like rules, and this file is for settings: not loaded; rules are loaded from \
+                 {EL_RULES}\n"
+            );
+            ensure!(output.status == "0" && output.stderr == said, "{verb}: {output:?}");
+            ensure_table(FILED)?;
+        }
+    }
+    // The settings beside them count.
+    add(BY_HAND)?;
+    tells(&["stop"], "0", "looks like rules")?;
+    ensure_file(EL_RULES, &saved(&format!("{FILED}{BY_HAND}{TIMEOUTS}")))?;
+    // What is neither is still an error; and so are rules in SUSE's file of settings, which is EL's file of rules.
+    fs::write(EL_SETTINGS, "rules\n")?;
+    tells(&["start"], "1", "only assignments like NAME=VALUE can stand here")?;
+    fs::write(EL_SETTINGS, "")?;
+    fs::write(EL_RULES, format!("IPVSADM_CONFIG=/etc/rules\n{FILED}"))?;
+    tells(&["start"], "1", "/etc/sysconfig/ipvsadm:2: only assignments like NAME=VALUE can stand here")
 }
 
 fn which_file_is_which() -> Result<()> {
@@ -495,7 +683,7 @@ fn daemons_of_the_settings() -> Result<()> {
     }
     // They need not be in the file then.
     done(&["save"])?;
-    ensure_file(EL_RULES, &format!("{FILED}{TIMEOUTS}"))?;
+    ensure_file(EL_RULES, &saved(&format!("{FILED}{TIMEOUTS}")))?;
     // Debian's AUTO=false: the daemons are the service's affair and the rules are not.
     fs::write(DEBIAN_SETTINGS, "AUTO=false\nDAEMON=master\nIFACE=lo\nSYNCID=7\n")?;
     done(&["stop"])?;
@@ -547,11 +735,11 @@ fn an_empty_table_over_rules() -> Result<()> {
     ensure_table(FILED)?;
     add("-C")?;
     done(&["save", "--force"])?;
-    ensure_file(EL_RULES, TIMEOUTS)?;
+    ensure_file(EL_RULES, &saved(TIMEOUTS))?;
     // What has no rules may be replaced.
     fs::write(EL_RULES, "# nothing\n\n--set 1 2 3\n")?;
     done(&["save"])?;
-    ensure_file(EL_RULES, TIMEOUTS)
+    ensure_file(EL_RULES, &saved(TIMEOUTS))
 }
 
 fn the_mode_of_the_file() -> Result<()> {
@@ -563,7 +751,70 @@ fn the_mode_of_the_file() -> Result<()> {
     add(BY_HAND)?;
     done(&["save"])?;
     ensure!(mode()? == 0o640, "the mode is now {:o}", mode()?);
-    ensure_file(EL_RULES, &format!("{FILED}{BY_HAND}{TIMEOUTS}"))
+    ensure_file(EL_RULES, &saved(&format!("{FILED}{BY_HAND}{TIMEOUTS}")))
+}
+
+/// What is saved with names is read back, though two addresses have one name, or two ports.
+fn names_that_are_alike() -> Result<()> {
+    fs::write(
+        "/etc/hosts",
+        "127.0.0.1 localhost\n10.0.0.1 www\n10.0.0.2 www\n10.0.0.3 one\n10.0.0.11 web\n10.0.0.12 web\n",
+    )?;
+    fs::write("/etc/services", "http 80/tcp\nhttp 8008/tcp\n")?;
+    let rules = "-A -t 10.0.0.1:80 -s rr\n\
+                 -a -t 10.0.0.1:80 -r 10.0.0.3:80 -g -w 1\n\
+                 -a -t 10.0.0.1:80 -r 10.0.0.11:80 -g -w 1\n\
+                 -a -t 10.0.0.1:80 -r 10.0.0.12:80 -g -w 2\n\
+                 -A -t 10.0.0.2:80 -s wrr\n\
+                 -a -t 10.0.0.2:80 -r 10.0.0.11:80 -g -w 1\n\
+                 -A -t 10.0.0.3:80 -s rr\n\
+                 -a -t 10.0.0.3:80 -r 10.0.0.11:80 -m -w 1\n\
+                 -a -t 10.0.0.3:80 -r 10.0.0.11:8008 -m -w 1\n\
+                 -A -u 10.0.0.1:80 -s rr\n";
+    let named = "-A -t 10.0.0.1:80 -s rr\n\
+                 -a -t 10.0.0.1:80 -r one:http -g -w 1\n\
+                 -a -t 10.0.0.1:80 -r 10.0.0.11:80 -g -w 1\n\
+                 -a -t 10.0.0.1:80 -r 10.0.0.12:80 -g -w 2\n\
+                 -A -t 10.0.0.2:80 -s wrr\n\
+                 -a -t 10.0.0.2:80 -r web:http -g -w 1\n\
+                 -A -t one:http -s rr\n\
+                 -a -t one:http -r 10.0.0.11:80 -m -w 1\n\
+                 -a -t one:http -r 10.0.0.11:8008 -m -w 1\n\
+                 -A -u www:80 -s rr\n";
+    add(rules)?;
+    ensure_table(rules)?;
+    let saved = succeed(&["-S"])?;
+    ensure!(saved == named, "{}", support::difference(named, &saved));
+    for mode in [&["-R"][..], &["-R", "--replace"]] {
+        add("-C")?;
+        let output = Invocation { stdin: saved.as_bytes(), ..Invocation::of(mode) }.run(&support::ours())?;
+        ensure!(output.status == "0" && output.stderr.is_empty(), "{output:?}");
+        ensure_table(rules)?;
+    }
+    Ok(())
+}
+
+/// The services of EL 7 and later save on every stop, so people expect that.
+fn rules_in_no_file() -> Result<()> {
+    for (file, stderr) in [
+        (None, "4 rules of the table were in no file\n"),
+        (Some(String::new()), "4 rules of the table were in no file\n"),
+        (Some("-A -t 10.0.0.2:80 -s rr\n".to_owned()), "3 rules of the table were in no file\n"),
+        (Some(FILED.to_owned()), "1 rule of the table was in no file\n"),
+        // Another weight.
+        (Some(format!("{FILED}{BY_HAND}").replace("-w 3", "-w 2")), "1 rule of the table was in no file\n"),
+        (Some(format!("{FILED}{BY_HAND}-A -f 1\n")), ""),
+    ] {
+        drop(fs::remove_file(EL_RULES));
+        if let Some(file) = file {
+            fs::write(EL_RULES, file)?;
+        }
+        add(&format!("{FILED}{BY_HAND}"))?;
+        let output = service(&["stop"])?;
+        ensure!(output.status == "0" && output.stderr == stderr, "{stderr:?}: {output:?}");
+        ensure_table("")?;
+    }
+    Ok(())
 }
 
 fn a_full_disk() -> Result<()> {
@@ -581,12 +832,9 @@ fn a_full_disk() -> Result<()> {
     }
     // systemd starts again after a stop that failed or not: the rules that could not be saved must live.
     fs::create_dir_all("/run/ipvsadm-rs")?;
-    fs::write("/run/ipvsadm-rs/restarting", "")?;
-    for _ in 0..2 {
-        tells(&["start"], "1", "the rules are not saved")?;
-        ensure_table(&many)?;
-    }
-    Ok(())
+    fs::write(MARK, "")?;
+    tells(&["start"], "1", "the rules are not saved")?;
+    ensure_table(&many)
 }
 
 // ---- trouble --------------------------------------------------------------------------------------------------------
@@ -610,7 +858,7 @@ fn modules_in_use() -> Result<()> {
     ensure_table("")?;
     fs::write(EL_SETTINGS, "IPVS_MODULES_UNLOAD=no")?;
     add(FILED)?;
-    done(&["stop"])?;
+    tells(&["stop"], "0", "3 rules of the table were in no file")?;
     ensure!(is_loaded(), "it was unloaded");
     ensure_table("")
 }
@@ -638,7 +886,7 @@ fn status_as_json() -> Result<()> {
         output.stdout == format!("{{\"schema\":1,\"service_status\":{{\"running\":true,{body}}}}}\n"),
         "{output:?}"
     );
-    done(&["stop"])?;
+    tells(&["stop"], "0", "3 rules of the table were in no file")?;
     let output = service(&["status", "--json"])?;
     ensure!(output.status == "3" && output.stdout.contains("\"running\":false,\"ipvs_loaded\":false"), "{output:?}");
     table().map(drop)
@@ -666,7 +914,7 @@ fn two_at_once() -> Result<()> {
     ensure!(status.success(), "{status}");
     ensure_table(FILED)?;
     done(&["save"])?;
-    ensure_file(EL_RULES, &format!("{FILED}{TIMEOUTS}"))
+    ensure_file(EL_RULES, &saved(&format!("{FILED}{TIMEOUTS}")))
 }
 
 /// The lock that other commands take as well: it is waited for, and nothing is done without it.
@@ -688,7 +936,7 @@ fn the_tables_lock() -> Result<()> {
     for verb in ["start", "restart", "reload", "force-reload", "load", "stop"] {
         done(&[verb, "--lock-wait", "0"])?;
     }
-    ensure_file(EL_RULES, &format!("{BY_HAND}{TIMEOUTS}"))
+    ensure_file(EL_RULES, &saved(&format!("{BY_HAND}{TIMEOUTS}")))
 }
 
 fn panic_always_works() -> Result<()> {

@@ -3,10 +3,12 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -46,6 +48,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("rules: batch tells every refusal", a_batch_tells_every_refusal),
         ("save: restored in another namespace", saved_is_restored),
         ("save: --all, restored in another namespace", all_saved_is_restored),
+        ("save: --all, an interface that is not UTF-8", an_interface_that_is_not_utf8),
         ("save: read by the original", the_original_reads_what_is_saved),
         ("one service: a thousand servers", a_thousand_servers_of_one_service),
         ("save: --file, killed at any time", a_saved_file_is_whole_whenever_killed),
@@ -55,6 +58,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("replace: --keep-weights", weights_are_kept),
         ("replace: timeouts and daemons", timeouts_and_daemons_are_replaced),
         ("replace: another program's changes are noticed", changes_of_others_are_noticed),
+        ("replace: by nothing", replaced_by_nothing),
         ("restore: files that cannot be read", files_that_cannot_be_read),
         ("restore: bad lines", bad_lines_change_nothing),
         ("restore: lines of all kinds", lines_of_all_kinds_are_read),
@@ -66,6 +70,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("program: full disk", a_full_disk_is_an_error),
         ("program: called by its other names", the_other_names),
         ("program: words that the original scripts ignore", words_that_the_scripts_ignore),
+        ("program: closed standard streams", closed_standard_streams),
         ("program: --netns", another_namespace),
         ("doctor: JSON, statuses, and nothing changed", the_doctor_tells_and_changes_nothing),
         ("doctor: judges a rules file as diff does", the_doctor_agrees_with_diff),
@@ -374,6 +379,33 @@ fn all_saved_is_restored() -> Result<()> {
             ensure!(again == saved, "{}", support::difference(&saved, &again));
             Ok(())
         })
+    })
+}
+
+/// The name of an interface is bytes.
+fn an_interface_that_is_not_utf8() -> Result<()> {
+    const NAME: &[u8] = b"v\xff\xe4#";
+    let (_folder, saved) = rules_file("")?;
+    in_fresh_namespace(|| {
+        let name = OsStr::from_bytes(NAME);
+        let status = Command::new("ip").args(["link", "add"]).arg(name).args(["up", "type", "dummy"]).status()?;
+        ensure!(status.success(), "no interface of this name");
+        let daemon = Daemon::new(DaemonRole::Master, InterfaceName::cut(NAME), 7);
+        let mut client = Client::connect()?;
+        client.change(&Change::StartDaemon(daemon))?;
+        succeed(&["-S", "-n", "--all", "--file", &saved], b"")?;
+        let text = fs::read(&saved)?;
+        let word = [b"--mcast-interface=", NAME, b" "].concat();
+        ensure!(text.windows(word.len()).any(|found| found == word), "{}", text.escape_ascii());
+        let listed = Command::new(support::ours()).args(["-L", "--daemon"]).output()?.stdout;
+        ensure!(listed.starts_with(&[b"master sync daemon (mcast=", NAME, b","].concat()), "{}", listed.escape_ascii());
+        for mode in [&["-R"][..], &["-R", "--replace"]] {
+            client.change(&Change::StopDaemon(daemon))?;
+            let output = run(&[mode, &["--file", &saved]].concat(), b"")?;
+            ensure!(output.status == "0", "{output:?}");
+            ensure!(client.daemons()?.iter().any(|runs| runs.interface.as_bytes() == NAME), "{:?}", client.daemons()?);
+        }
+        Ok(())
     })
 }
 
@@ -816,6 +848,34 @@ fn changes_of_others_are_noticed() -> Result<()> {
     })
 }
 
+/// From nothing, as from an empty file, comes an empty table, with a message.
+fn replaced_by_nothing() -> Result<()> {
+    for nothing in ["", "\n", "# none\r\n", "-C\n", "--set 900 120 300\n"] {
+        in_fresh_namespace(|| {
+            fill(&mut Client::connect()?, &by_marks(2, 1))?;
+            let dry = run(&["-R", "--replace", "--dry-run"], nothing.as_bytes())?;
+            ensure!(dry.status == "1" && dry.stderr.is_empty(), "{dry:?}");
+            let output = run(&["-R", "--replace"], nothing.as_bytes())?;
+            let said = "<stdin>: no virtual service is in it: the table is empty now\n";
+            ensure!(output.status == "0" && output.stderr == said, "{nothing:?}: {output:?}");
+            ensure_table(&Rules::default())
+        })?;
+    }
+    // With the ends of lines of another kind, these are comments, too.
+    in_fresh_namespace(|| {
+        let rules = by_marks(2, 1);
+        fill(&mut Client::connect()?, &rules)?;
+        let text = format!("# mine\r{}", file(&rules).replace('\n', "\r"));
+        for mode in [&["-R"][..], &["-R", "--replace"], &["-R", "--check"]] {
+            let output = run(mode, text.as_bytes())?;
+            let said = "<stdin>:1: a rule behind a comment and a carriage return would be ignored: a newline must end each \
+                        line\n";
+            ensure!(output.status == "2" && output.stderr == said, "{output:?}");
+        }
+        ensure_table(&rules)
+    })
+}
+
 // ---- reading rules --------------------------------------------------------------------------------------------------
 
 /// In every way of reading rules, this file is refused with this status and these words, and nothing changes.
@@ -1099,7 +1159,9 @@ fn the_other_names() -> Result<()> {
         let (status, _, told) = restore(&[], "-A -f 1\nnonsense\n")?;
         ensure!(status == Some(2) && told.starts_with("<stdin>:2: "), "{told}");
         ensure_table(&rules).context("after a bad file")?;
-        ensure!(restore(&[], "# nothing\n")? == well(""), "an empty file");
+        let empty = restore(&[], "# nothing\n")?;
+        let said = "<stdin>: no virtual service is in it: the table is empty now\n";
+        ensure!(empty == (Some(0), String::new(), said.to_owned()), "{empty:?}");
         ensure_table(&Rules::new())
     })
 }
@@ -1186,6 +1248,8 @@ fn words_that_the_scripts_ignore() -> Result<()> {
         ("--confirm=5", "confirm"),
         ("--confrm=5", "confirm"),
         ("--file=/dev/null", "file"),
+        ("--max-removals=5%", "max-removals"),
+        ("--max-removal=5%", "max-removals"),
     ] {
         let mine = changed(&restore, &["-p", word])?;
         let said = format!(
@@ -1198,6 +1262,34 @@ fn words_that_the_scripts_ignore() -> Result<()> {
     ensure!(help.0 == Some(1) && help.1.is_empty() && help.3.starts_with("Usage: "), "{help:?}");
     ensure!(help.2 == "-A -f 9 -s rr\n", "{help:?}");
     Ok(())
+}
+
+/// A stream that is closed is not one that holds nothing, and takes nothing.
+fn closed_standard_streams() -> Result<()> {
+    let rules = by_marks(2, 1);
+    let shell = |script: &str| -> Result<(Option<i32>, String)> {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script, "sh"]).arg(support::ours()).stdin(Stdio::null()).stdout(Stdio::null());
+        let output = command.stderr(Stdio::piped()).output()?;
+        Ok((output.status.code(), String::from_utf8(output.stderr)?))
+    };
+    in_fresh_namespace(|| {
+        fill(&mut Client::connect()?, &rules)?;
+        let closed = "<stdin>: it is closed\n".to_owned();
+        for words in ["-R", "-R --replace", "-R --check", "-R --replace --dry-run"] {
+            let outcome = shell(&format!("\"$1\" {words} <&-"))?;
+            ensure!(outcome == (Some(1), closed.clone()), "{words}: {outcome:?}");
+            ensure_table(&rules)?;
+        }
+        let outcome = shell("\"$1\" -S >&-")?;
+        ensure!(outcome == (Some(1), "standard output: Bad file descriptor\n".to_owned()), "{outcome:?}");
+        // What goes elsewhere, or is not asked for, needs no standard output.
+        for well in ["-S >/dev/null", "-S --file /run/saved >&-", "-A -f 7 >&-", "-D -f 7 <&-"] {
+            let outcome = shell(&format!("\"$1\" {well}"))?;
+            ensure!(outcome == (Some(0), String::new()), "{well}: {outcome:?}");
+        }
+        ensure_table(&rules)
+    })
 }
 
 /// Every way to name another namespace, and every way in which that fails.

@@ -236,6 +236,7 @@ proptest! {
             Err(ReadError::Bad(bad)) => {
                 prop_assert!(!bad.is_empty() && bad.iter().all(|bad| bad.number > 0 && !bad.message.is_empty()));
             }
+            Err(ReadError::CutOff) => {}
             Err(ReadError::Source(error)) => prop_assert!(false, "{}", error),
         }
     }

@@ -21,7 +21,7 @@ use crate::host::{self, SystemNames, boot, ethtool, module, sysctl};
 use crate::kernel::{self, Client};
 use crate::model::{Change, DestinationEntry, ServiceKey, Table};
 use crate::plan::{self, Options};
-use crate::rules::{self, Collector, ReadError};
+use crate::rules::{self, CUT_OFF, Collector, ReadError};
 
 /// Where rules are saved: by Debian and the original's own script, by Red Hat, by Gentoo and Alpine.
 const RULES: &[&str] = &["/etc/ipvsadm.rules", "/etc/sysconfig/ipvsadm", "/var/lib/ipvsadm/rules-save"];
@@ -326,6 +326,10 @@ fn saved(named: Option<&Path>, client: &mut Result<Option<Client>, kernel::Error
     match outcome {
         Ok(()) => {}
         Err(ReadError::Source(error)) => return Fact::unreadable(error, from),
+        Err(ReadError::CutOff) => {
+            file.bad = vec![CUT_OFF.to_owned()];
+            return Fact::known(Some(file), from);
+        }
         Err(ReadError::Bad(bad)) => {
             file.bad = bad.iter().map(ToString::to_string).collect();
             return Fact::known(Some(file), from);

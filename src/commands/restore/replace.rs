@@ -16,13 +16,19 @@ use crate::commands::{Output, status};
 use crate::grammar;
 use crate::host::module;
 use crate::kernel::{Client, Error, Refusal};
-use crate::model::{Change, ServiceKey};
-use crate::plan::{self, Options, RuleService, State, Step, Traced};
+use crate::model::{Change, Limits, ServiceKey};
+use crate::plan::{self, Excess, Options, RuleService, State, Step, Traced};
 use crate::rules::Desired;
 use crate::view::{Labels, rules};
 
 pub(super) fn run(source: &Source<'_>, replace: grammar::Replace, lock_wait: u32, output: &mut Output) -> Result<u8> {
-    carry_out(source, source.desired()?, replace, lock_wait, None, output)
+    let desired = source.desired()?;
+    let empties = desired.state.services.is_empty() && !replace.dry_run;
+    let outcome = carry_out(source, desired, replace, lock_wait, None, output)?;
+    if empties && outcome == status::OK {
+        say!("{source}: no virtual service is in it: the table is empty now");
+    }
+    Ok(outcome)
 }
 
 /// Make the table what is desired; `source` is where messages say that this comes from. The lock is taken if it is not yet.
@@ -39,12 +45,16 @@ pub(in crate::commands) fn carry_out(
         say!("{source}: nothing was changed");
         return Ok(status::FAILED);
     }
+    source.report(desired.repetitions());
     let terminal = replace.confirm.map(Terminal::open).transpose()?;
     let mut client = module::connect()?;
     let options = Options { keep_weights: replace.keep_weights };
     if replace.dry_run {
         let have = read_state(&mut client, &desired.state)?;
         let steps = plan::difference(&have, &desired.state, options);
+        if let Err(excess) = plan::check_limits(replace.limits, &have, &desired.state, &steps) {
+            say!("{source}: {}", in_words(excess));
+        }
         let mut labels = Labels::numeric();
         for step in &steps {
             rules::change(output, &mut labels, &step.change)?;
@@ -54,13 +64,32 @@ pub(in crate::commands) fn carry_out(
     let locked = locked.map_or_else(|| lock::take(lock_wait), Ok)?;
     // Only now: a signal while waiting just ends the program.
     let question = terminal.map(Terminal::keep_signals).transpose()?;
-    Replacement { source, options, lock_wait, question }.carry_out(&mut client, locked, desired, output)
+    Replacement { source, options, limits: replace.limits, lock_wait, question }.carry_out(
+        &mut client,
+        locked,
+        desired,
+        output,
+    )
+}
+
+/// A limit that a change would exceed.
+fn in_words(excess: Excess) -> String {
+    match excess {
+        Excess::Empty { services } => {
+            format!("no virtual service is in it, and the table has {services} (IPVS_ALLOW_EMPTY=yes allows that)")
+        }
+        Excess::Removals { removed, of, limit } => format!(
+            "it would delete {removed} of the {of} rules in the table, more than the limit of {limit} (--max-removals, \
+             IPVS_MAX_REMOVALS)"
+        ),
+    }
 }
 
 /// How a table is replaced.
 pub(in crate::commands) struct Replacement<'r> {
     source: &'r Source<'r>,
     options: Options,
+    limits: Limits,
     lock_wait: u32,
     question: Option<Question>,
 }
@@ -68,7 +97,7 @@ pub(in crate::commands) struct Replacement<'r> {
 impl<'r> Replacement<'r> {
     /// Without further ado; `source` is where messages say that the rules come from.
     pub(in crate::commands) fn plain(source: &'r Source<'r>, lock_wait: u32) -> Self {
-        Self { source, options: Options::default(), lock_wait, question: None }
+        Self { source, options: Options::default(), limits: Limits::default(), lock_wait, question: None }
     }
 
     /// Make the table, which is locked, what is desired.
@@ -79,10 +108,14 @@ impl<'r> Replacement<'r> {
         desired: Desired,
         output: &mut Output,
     ) -> Result<u8> {
-        let Self { source, options, lock_wait, question } = self;
+        let Self { source, options, limits, lock_wait, question } = self;
         let Desired { state: want, rest, .. } = desired;
         let have = read_state(client, &want)?;
         let steps = plan::difference(&have, &want, options);
+        if let Err(excess) = plan::check_limits(limits, &have, &want, &steps) {
+            say!("{source}: {}: nothing was changed", in_words(excess));
+            return Ok(status::FAILED);
+        }
         let mut work = Work { client, source, have: &have, steps: &steps };
         if !steps.is_empty() {
             if let Some(failure) = work.forth()? {

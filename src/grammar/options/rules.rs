@@ -4,11 +4,12 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use crate::grammar::error::Error;
+use crate::grammar::error::{Error, usage};
 use crate::grammar::line::{Line, set};
 use crate::grammar::options::common::TIMEOUT_MAXIMUM;
 use crate::grammar::request::Request;
 use crate::grammar::table::{Command, Completion, OptionSpec, Value};
+use crate::model::{Limits, RemovalLimit};
 
 const RESTORE: &[Command] = &[Command::Restore];
 
@@ -58,6 +59,19 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         needs: Some("replace"),
         help: "With --replace, leave the weights of the real servers that are there",
         set: |line, _| set(&mut line.rules.replace.keep_weights, true),
+        ..OptionSpec::PLAIN
+    },
+    OptionSpec {
+        long: "max-removals",
+        value: Value::Required("N|P%"),
+        with: RESTORE,
+        needs: Some("replace"),
+        help: "With --replace, change nothing if more services and servers would be deleted, or more percent of them",
+        set: |line, value| {
+            let limit = RemovalLimit::parse(value.text());
+            let limit = limit.ok_or_else(|| usage("illegal number of rules specified for --max-removals"))?;
+            set(&mut line.rules.replace.limits.removals, Some(limit))
+        },
         ..OptionSpec::PLAIN
     },
     OptionSpec {
@@ -114,6 +128,8 @@ pub struct Replace {
     pub keep_weights: bool,
     /// Go back unless confirmed within so many seconds.
     pub confirm: Option<u32>,
+    /// Refuse to take more than this out of the table.
+    pub limits: Limits,
 }
 
 /// What the options of saving and restoring said.
@@ -136,7 +152,12 @@ impl RulesOptions<'_> {
         file: None,
         all: false,
         mode: Mode::Apply,
-        replace: Replace { dry_run: false, keep_weights: false, confirm: None },
+        replace: Replace {
+            dry_run: false,
+            keep_weights: false,
+            confirm: None,
+            limits: Limits { keep_some: false, removals: None },
+        },
     };
 
     fn file(&self) -> Option<PathBuf> {

@@ -7,12 +7,14 @@
 //! [`Change`] is what can be asked of the kernel; a [`Table`] is what it reports, with counters.
 
 mod change;
+mod limits;
 mod name;
 mod service;
 mod state;
 mod text;
 
 pub use change::Change;
+pub use limits::{Limits, RemovalLimit};
 pub use name::{BadName, InterfaceName, Name, SchedulerName, scheduler};
 pub use service::{
     Checksum, Destination, DestinationKey, Family, Forwarding, Netmask, Persistence, Protocol, Service, ServiceFlags,

@@ -143,7 +143,7 @@ pub fn undo(have: &State, done: impl DoubleEndedIterator<Item = Change>) -> Vec<
     back
 }
 
-fn find<'h>(have: &'h [RuleService], key: &ServiceKey) -> Option<&'h RuleService> {
+pub(super) fn find<'h>(have: &'h [RuleService], key: &ServiceKey) -> Option<&'h RuleService> {
     let at = have.binary_search_by(|service| service.service.rule.key.cmp(key)).ok()?;
     have.get(at)
 }

@@ -5,7 +5,9 @@
 
 mod difference;
 pub mod drain;
+mod limits;
 mod ruleset;
 
 pub use difference::{Options, State, Step, difference, undo};
+pub use limits::{Excess, check_limits};
 pub use ruleset::{Finding, RuleService, RuleSet, Traced};

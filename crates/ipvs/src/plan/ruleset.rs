@@ -138,6 +138,24 @@ impl RuleSet {
         Ok(())
     }
 
+    /// The line of the rule that is this very addition, if there is one.
+    pub fn line_of(&mut self, addition: &Change) -> Option<u32> {
+        match addition {
+            Change::AddService(service) => {
+                let index = self.find(&service.key)?;
+                let same = &self.services[index as usize].service;
+                (same.rule == *service).then_some(same.line)
+            }
+            Change::AddDestination(key, destination) => {
+                let index = self.find(key)?;
+                let at = self.find_destination(index, &destination.key)?;
+                let same = &self.services[index as usize].destinations[at as usize];
+                (same.rule == *destination).then_some(same.line)
+            }
+            _ => None,
+        }
+    }
+
     fn find(&mut self, key: &ServiceKey) -> Option<u32> {
         if let Some((recent, index)) = &self.recent
             && recent == key
