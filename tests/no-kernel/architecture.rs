@@ -69,6 +69,13 @@ const ROOMS: &[Room] = &[
         not: "netlink, files other than `/proc/net/ip_vs*`",
     },
     Room {
+        name: "hash_tables",
+        modules: &["ipvs_client::hash_tables"],
+        holds: "in `crates/ipvs`: how full the kernel's tables are",
+        uses: &["files"],
+        not: "netlink, files other than `/proc/net/ip_vs*` and the settings of IPVS",
+    },
+    Room {
         name: "grammar",
         modules: &["ipvsadm_rs::grammar"],
         holds: "one table of commands and options; the parser; `clap`'s description for help and completions",
@@ -107,7 +114,7 @@ const ROOMS: &[Room] = &[
         name: "doctor",
         modules: &["ipvsadm_rs::doctor"],
         holds: "checks of a machine of the cluster, each a pure function over facts; how to add one stands in `doctor/mod.rs`",
-        uses: &["host", "model"],
+        uses: &["host", "model", "hash_tables"],
         not: "input and output",
     },
     Room {
@@ -134,6 +141,7 @@ const ROOMS: &[Room] = &[
             "serde",
             "serde_json",
             "connections",
+            "hash_tables",
             "clock",
         ],
         not: "netlink, `/proc`, other programs, the clock",
@@ -166,6 +174,7 @@ const ROOMS: &[Room] = &[
             "environment",
             "terminal",
             "connections",
+            "hash_tables",
         ],
         not: "",
     },
