@@ -29,6 +29,7 @@ fn main() -> ExitCode {
     }
     support::run_in_kernel(&[
         // What takes longest comes first.
+        firewall::director::subject(),
         firewall::subject(),
         service::subject(),
         faults::subject(),

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::bits::{Bits, Truth};
 use crate::expression::{Base, REGISTERS};
 use crate::numbers::{family as nfproto, meta};
-use crate::packet::{Interface, Packet, Protocol, State};
+use crate::packet::{Interface, Packet, Phase, Protocol, State};
 use crate::ruleset::{Hook, TableFamily};
 
 /// Bytes of a name of an interface as rules compare it: `IFNAMSIZ`.
@@ -274,8 +274,10 @@ fn network(packet: &Packet) -> (u8, Bits) {
     (family, header)
 }
 
-/// The transport header: ports, and what makes a packet the first.
+/// The transport header: ports, and which packet of a connection it is.
 fn transport(packet: &Packet) -> Bits {
+    const SYN: u8 = 0x02;
+    const ACK: u8 = 0x10;
     /// FIN, SYN, RST and ACK.
     const DECISIVE: u8 = 0x17;
     /// All but those of congestion notification, which a first packet may have.
@@ -290,11 +292,12 @@ fn transport(packet: &Packet) -> Bits {
             header.put(offset, &Bits::known(&port.to_be_bytes()));
         }
     }
-    match (packet.protocol, packet.state) {
-        (Protocol::TCP, State::New) => header.put(13, &Bits::partly(&[0x02], &[ALL])),
-        (Protocol::TCP, State::Invalid) => header.put(13, &Bits::partly(&[0x10], &[DECISIVE])),
+    match (packet.protocol, packet.phase) {
+        (Protocol::TCP, Phase::First) => header.put(13, &Bits::partly(&[SYN], &[ALL])),
+        (Protocol::TCP, Phase::Answer) => header.put(13, &Bits::partly(&[SYN | ACK], &[ALL])),
+        (Protocol::TCP, Phase::Later) => header.put(13, &Bits::partly(&[ACK], &[DECISIVE])),
         // The tag of an INIT chunk is 0 (RFC 9260, 8.5.1).
-        (Protocol::SCTP, State::New) => header.put(4, &Bits::known(&[0; 4])),
+        (Protocol::SCTP, Phase::First) => header.put(4, &Bits::known(&[0; 4])),
         _ => {}
     }
     header

@@ -12,6 +12,8 @@ pub struct Protocol(pub u8);
 impl Protocol {
     /// ICMP.
     pub const ICMP: Self = Self(1);
+    /// IPv4 in IP: a tunnel's packets.
+    pub const IPIP: Self = Self(4);
     /// TCP.
     pub const TCP: Self = Self(6);
     /// UDP.
@@ -33,6 +35,7 @@ impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::ICMP => f.pad("icmp"),
+            Self::IPIP => f.pad("ipencap"),
             Self::TCP => f.pad("tcp"),
             Self::UDP => f.pad("udp"),
             Self::ICMPV6 => f.pad("icmpv6"),
@@ -93,6 +96,14 @@ impl fmt::Display for State {
     }
 }
 
+/// Which packet of a connection it is. Of TCP it shows in the flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    First,
+    Answer,
+    Later,
+}
+
 /// A packet. What is left open may be anything; if it makes a difference, the answer is
 /// [`Outcome::Unknown`](crate::Outcome::Unknown) and names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +116,7 @@ pub struct Packet {
     pub(super) input: Option<Interface>,
     pub(super) output: Option<Interface>,
     pub(super) mark: u32,
+    pub(super) phase: Phase,
     pub(super) state: State,
     pub(super) tracked: bool,
     pub(super) local: bool,
@@ -129,6 +141,7 @@ impl Packet {
             input: None,
             output: None,
             mark: 0,
+            phase: Phase::First,
             state: State::New,
             tracked: false,
             local: false,
@@ -164,6 +177,18 @@ impl Packet {
     #[must_use]
     pub fn marked(self, mark: u32) -> Self {
         Self { mark, ..self }
+    }
+
+    /// It is the answer to the first packet of a connection: of TCP, SYN and ACK.
+    #[must_use]
+    pub fn answer(self) -> Self {
+        Self { phase: Phase::Answer, ..self }
+    }
+
+    /// It is a packet after the first two of a connection, and not its last: of TCP, ACK without SYN, FIN and RST.
+    #[must_use]
+    pub fn later(self) -> Self {
+        Self { phase: Phase::Later, ..self }
     }
 
     /// Connection tracking gives it this state, as soon as it has seen it: after priority -200 of prerouting or output. Up to

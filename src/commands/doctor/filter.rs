@@ -60,7 +60,7 @@ impl Filter {
             // Of direct routing and tunnels only the client's half of a connection is seen here, so that connection
             // tracking may take all but the first packet for invalid.
             let half = service.destinations.iter().any(|entry| entry.destination.forwarding != Forwarding::Masquerade);
-            let invalid = firewall.outcome(&packet.in_state(State::Invalid), &way);
+            let invalid = firewall.outcome(&packet.later().in_state(State::Invalid), &way);
             if let (true, false, Outcome::Dropped(place)) = (half, matches!(first, Outcome::Dropped(_)), invalid) {
                 let fate = stopped("dropped".to_owned(), &place, &mut self.listings);
                 let packet = format!("{words}, when only the client's half is seen (state invalid),");

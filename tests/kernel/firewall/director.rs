@@ -1,0 +1,324 @@
+//! The ways of IPVS's packets through a director's rules: what is said of each part of a way, against real packets through a
+//! real IPVS, on Debian's stock kernel.
+//!
+//! IPVS takes requests in input at priority 99, and sends them on through output and postrouting; answers of masqueraded
+//! servers it translates in forward at priority 100. Without `net.ipv4.vs.conntrack` no connection is ever known to connection
+//! tracking: every packet that could be the first of one is "new" (with `nf_conntrack_tcp_loose` any with ACK), the others, and
+//! so the SYN and ACK of a server, are "invalid"; where IPVS has sent it on, what was new is "untracked". A tunnel's outer
+//! packets are new ones. Postrouting sees the interface that a request came in on.
+
+use std::fs;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+
+use anyhow::{Context as _, Result, ensure};
+use ipvs_client::{Client, Destination, Forwarding, Service, Tunnel, scheduler};
+use packet_filter::{Doubt, Firewall, Hook, Outcome, Packet, Property, Protocol, State, Way};
+
+use super::cable::{Beyond, Cable, PORTS, TRACKING, arrived, client, command, ensure_so, find, nft, vip, with_cable};
+use crate::support::{Guest, Subject, trial};
+
+/// What is tried, and where: other kernels for tests have no tables of nftables for IPv4, or no IPVS.
+pub fn subject() -> Subject {
+    Subject {
+        guest: || Guest { memory: 1024, kernel: Some("stock"), ..Guest::default() },
+        trials: || {
+            Ok(vec![
+                trial("connections unknown to connection tracking", || through_a_director(false)),
+                trial("connections known to connection tracking", || through_a_director(true)),
+            ])
+        },
+        ..Subject::named("director")
+    }
+}
+
+/// Where IPVS takes requests, in input.
+const REQUESTS: i32 = 99;
+/// Where IPVS translates answers, in forward.
+const ANSWERS: i32 = 100;
+/// Its services, by port: masquerading over UDP and TCP, direct routing and a tunnel over UDP.
+const MASQUERADED: u16 = PORTS[0];
+const DIRECT: u16 = PORTS[1];
+const TUNNELLED: u16 = PORTS[2];
+
+/// Chains, each with its hook, priority and rules; `;` ends a rule. The sentinel is let through before.
+const CASES: &[(&str, i32, &str)] = &[
+    ("prerouting", -300, "ct state invalid accept; drop"),
+    ("prerouting", 0, "ct state invalid drop"),
+    ("prerouting", 0, "tcp flags & (fin|syn|rst|ack) != syn ct state new drop"),
+    ("prerouting", 0, "ct state established,related accept; ct state new udp dport { 1000-1002 } accept; drop"),
+    ("input", 0, "ct state new accept; drop"),
+    ("input", 0, "fib daddr type local accept; drop"),
+    ("input", 150, "drop"),
+    ("forward", 0, "drop"),
+    ("forward", 0, "ct state invalid drop"),
+    ("forward", 0, "ct state established,related accept; drop"),
+    ("forward", 0, "ct state untracked drop"),
+    ("forward", 0, "ip saddr 10.9.0.1 drop"),
+    ("forward", 0, "iifname fw1 oifname fw0 ip saddr 10.8.0.1 accept; drop"),
+    ("forward", 150, "ct state untracked drop"),
+    ("forward", 150, "ip saddr 10.9.0.1 drop"),
+    ("forward", 150, "ct state invalid drop"),
+    ("output", -300, "ct state untracked accept; drop"),
+    ("output", -300, "ct state new,established accept; drop"),
+    ("output", 0, "ct state untracked drop"),
+    ("output", 0, "ct state new,established drop"),
+    ("output", 0, "ip daddr 10.9.0.1 drop"),
+    ("output", 0, "ip daddr 10.8.0.1 drop"),
+    ("output", 0, "ip protocol ipencap drop"),
+    ("output", 0, "fib daddr type local drop"),
+    ("output", 0, "iifname fw0 drop"),
+    ("output", 0, "oifname != fw1 drop"),
+    ("postrouting", 0, "iifname fw0 oifname fw1 drop"),
+    ("postrouting", 0, "iifname fw1 drop"),
+    ("postrouting", 0, "ct state untracked drop"),
+    ("postrouting", 0, "ct state != untracked drop"),
+];
+
+/// One part of a way, and the packet as it is there.
+type Leg = (Packet, Way);
+
+/// A client's connection by IPVS.
+struct Connection {
+    protocol: Protocol,
+    forwarding: Forwarding,
+    port: u16,
+    client: SocketAddr,
+    /// Whether connection tracking knows IPVS's connections (`net.ipv4.vs.conntrack`).
+    known: bool,
+}
+
+/// Which packet of a connection it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    First,
+    Later,
+}
+
+impl Connection {
+    /// The way of a client's packet: to IPVS, and on to the server.
+    fn request(&self, which: Which, cable: &Cable, beyond: &Beyond) -> Vec<Leg> {
+        let before = match which {
+            Which::Later if self.known => State::Established,
+            _ => State::New,
+        };
+        let incoming = self.packet(which, vip(false)).on(cable.input.clone()).in_state(before);
+        let outgoing = match self.forwarding {
+            Forwarding::Tunnel(_) => Packet::to(Protocol::IPIP, Beyond::ADDRESS.into()).from(Beyond::GATEWAY.into()),
+            Forwarding::Masquerade => self.sent_on(self.packet(which, Beyond::ADDRESS.into()), before),
+            _ => self.sent_on(self.packet(which, vip(false)).to_own_address(), before),
+        };
+        vec![
+            (incoming, Way::delivered().up_to(Hook::Input, REQUESTS)),
+            (outgoing.on(cable.input.clone()).out(beyond.output.clone()), Way::sent()),
+        ]
+    }
+
+    /// The way of a masqueraded server's packet: to IPVS, and on to the client.
+    fn answer(&self, which: Which, cable: &Cable, beyond: &Beyond) -> Vec<Leg> {
+        let before = match which {
+            _ if self.known => State::Established,
+            Which::First if self.protocol == Protocol::TCP => State::Invalid,
+            _ => State::New,
+        };
+        let packet = |from: IpAddr| {
+            let packet = Packet::first(self.protocol, self.client.ip(), self.client.port()).from(from);
+            let packet = packet.from_port(self.port).on(beyond.output.clone()).out(cable.input.clone());
+            if which == Which::First { packet.answer() } else { packet.later() }
+        };
+        let to_ipvs = Way::through(&[Hook::Ingress, Hook::Prerouting, Hook::Forward]).up_to(Hook::Forward, ANSWERS);
+        let on = Way::through(&[Hook::Forward, Hook::Postrouting]).after(Hook::Forward, ANSWERS);
+        vec![(packet(Beyond::ADDRESS.into()).in_state(before), to_ipvs), (self.sent_on(packet(vip(false)), before), on)]
+    }
+
+    fn packet(&self, which: Which, to: IpAddr) -> Packet {
+        let packet = Packet::first(self.protocol, to, self.port).from(self.client.ip()).from_port(self.client.port());
+        if which == Which::First { packet } else { packet.later() }
+    }
+
+    /// As IPVS sends it on.
+    fn sent_on(&self, packet: Packet, before: State) -> Packet {
+        match (self.known, before) {
+            (true, state) => packet.in_state(state).tracked_before(),
+            (false, State::Invalid) => packet.in_state(State::Invalid),
+            (false, _) => packet.in_state(State::Untracked),
+        }
+    }
+}
+
+/// What becomes of a packet on the parts of its way.
+fn outcome(firewall: &Firewall, legs: &[Leg]) -> Outcome {
+    let outcomes = legs.iter().map(|(packet, way)| firewall.outcome(packet, way));
+    outcomes.into_iter().find(|outcome| *outcome != Outcome::Accepted).unwrap_or(Outcome::Accepted)
+}
+
+/// Whether what is said of these legs is so. What is known of the packets is enough to say it, but for whether a server's
+/// address is this machine's.
+fn check(firewall: &Firewall, legs: &[Leg], arrived: bool) -> Result<Outcome> {
+    let outcome = outcome(firewall, legs);
+    ensure_so(&outcome, arrived)?;
+    if let Outcome::Unknown(because) = &outcome {
+        ensure!(because.doubt == Doubt::Packet(vec![Property::Other("fib".to_owned())]), "{because}");
+    }
+    Ok(outcome)
+}
+
+fn through_a_director(known: bool) -> Result<()> {
+    // Namespaces that come after have a tunnel's end.
+    command("modprobe", &["ipip"], "")?;
+    with_cable(|cable| {
+        let beyond = Beyond::new(cable)?;
+        for setting in ["all/rp_filter", "fw0/rp_filter", "fw1/rp_filter"] {
+            fs::write(format!("/proc/sys/net/ipv4/conf/{setting}"), "0")?;
+        }
+        let listener = beyond.inside(cable, || {
+            let lines =
+                "link set lo up\naddr add 10.9.0.1/32 dev lo\nlink set tunl0 up\naddr add 10.9.0.1/32 dev tunl0\n";
+            command("ip", &["-batch", "-"], lines)?;
+            for setting in ["all/rp_filter", "tunl0/rp_filter", "fw2/rp_filter"] {
+                fs::write(format!("/proc/sys/net/ipv4/conf/{setting}"), "0")?;
+            }
+            let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, MASQUERADED))?;
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        })?;
+        let mut ipvs = Client::connect()?;
+        let services = [
+            (
+                Service::udp(vip(false), MASQUERADED, scheduler::RR),
+                Destination::masquerade(Beyond::ADDRESS, MASQUERADED),
+            ),
+            (
+                Service::tcp(vip(false), MASQUERADED, scheduler::RR),
+                Destination::masquerade(Beyond::ADDRESS, MASQUERADED),
+            ),
+            (Service::udp(vip(false), DIRECT, scheduler::RR), Destination::direct(Beyond::ADDRESS, DIRECT)),
+            (
+                Service::udp(vip(false), TUNNELLED, scheduler::RR),
+                Destination::tunnel(Beyond::ADDRESS, TUNNELLED, Tunnel::Ipip),
+            ),
+        ];
+        for (service, destination) in services {
+            ipvs.add_service(&service)?;
+            ipvs.add_destination(&service.key, &destination)?;
+        }
+        fs::write("/proc/sys/net/ipv4/vs/conntrack", if known { "1" } else { "0" })?;
+        let director = Director { cable, beyond, listener, known };
+        let mut dropped = 0;
+        for (hook, priority, rules) in CASES {
+            dropped +=
+                director.try_rules(hook, *priority, rules).with_context(|| format!("{hook} {priority}: {rules}"))?;
+        }
+        ensure!(dropped > 30, "only {dropped} packets were dropped");
+        Ok(())
+    })
+}
+
+/// A director with a client and a server.
+struct Director<'c> {
+    cable: &'c Cable,
+    beyond: Beyond,
+    listener: TcpListener,
+    known: bool,
+}
+
+impl Director<'_> {
+    /// Loads rules, and tries packets of each kind. Returns how many of them are dropped.
+    fn try_rules(&self, hook: &str, priority: i32, rules: &str) -> Result<usize> {
+        nft(TRACKING)?;
+        let (stream, accepted) = self.connect()?.context("a connection without rules")?;
+        nft(&format!(
+            "{TRACKING}\ntable ip f {{ chain i {{ type filter hook {hook} priority {priority}; udp dport 9 accept; {rules}; }}; }}"
+        ))?;
+        let firewall = Firewall::read()?;
+        let mut outcomes = Vec::new();
+        for (port, forwarding) in [
+            (MASQUERADED, Forwarding::Masquerade),
+            (DIRECT, Forwarding::DirectRoute),
+            (TUNNELLED, Forwarding::Tunnel(Tunnel::Ipip)),
+        ] {
+            outcomes.extend(self.datagrams(&firewall, port, forwarding).with_context(|| format!("{forwarding:?}"))?);
+        }
+        outcomes.extend(self.tcp(&firewall, stream, accepted).context("TCP")?);
+        Ok(outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Dropped(_))).count())
+    }
+
+    fn datagrams(&self, firewall: &Firewall, port: u16, forwarding: Forwarding) -> Result<Vec<Outcome>> {
+        let Self { cable, beyond, known, .. } = self;
+        let socket = cable.at_client(|| Ok(UdpSocket::bind((client(false, 0), cable.next_port()))?))?;
+        socket.set_nonblocking(true)?;
+        let from = socket.local_addr()?;
+        let connection = Connection { protocol: Protocol::UDP, forwarding, port, client: from, known: *known };
+        socket.send_to(b"?", (vip(false), port))?;
+        self.settle()?;
+        let (_, server) = find(&beyond.beyond, port)?;
+        let received = server.recv_from(&mut [0; 8]).map(|(_, sender)| usize::from(sender == from));
+        let request = arrived(received).context("a request")?;
+        let mut outcomes =
+            vec![check(firewall, &connection.request(Which::First, cable, beyond), request).context("a request")?];
+        if request && forwarding == Forwarding::Masquerade {
+            server.send_to(b"!", from)?;
+            self.settle()?;
+            let answer = arrived(socket.recv(&mut [0; 8]))?;
+            let legs = connection.answer(Which::First, cable, beyond);
+            outcomes.push(check(firewall, &legs, answer).context("an answer")?);
+        }
+        Ok(outcomes)
+    }
+
+    /// A new connection, and more packets of one from before the rules.
+    fn tcp(&self, firewall: &Firewall, mut stream: TcpStream, mut accepted: TcpStream) -> Result<Vec<Outcome>> {
+        let Self { cable, beyond, known, .. } = self;
+        let connection = |client: SocketAddr| Connection {
+            protocol: Protocol::TCP,
+            forwarding: Forwarding::Masquerade,
+            port: MASQUERADED,
+            client,
+            known: *known,
+        };
+        let from = SocketAddr::new(client(false, 0), cable.next_port());
+        let begun = cable.connect(from, SocketAddr::new(vip(false), MASQUERADED))?;
+        self.settle()?;
+        let connected = connection(from);
+        let mut legs = connected.request(Which::First, cable, beyond);
+        legs.extend(connected.answer(Which::First, cable, beyond));
+        let mut outcomes = vec![check(firewall, &legs, begun.peer_addr().is_ok()).context("a connection")?];
+
+        let known_one = connection(stream.local_addr()?);
+        stream.write_all(b"?")?;
+        self.settle()?;
+        let request = arrived(accepted.read(&mut [0; 8]))?;
+        let legs = known_one.request(Which::Later, cable, beyond);
+        outcomes.push(check(firewall, &legs, request).context("a later request")?);
+        accepted.write_all(b"!")?;
+        self.settle()?;
+        let answer = arrived(stream.read(&mut [0; 8]))?;
+        let legs = known_one.answer(Which::Later, cable, beyond);
+        outcomes.push(check(firewall, &legs, answer).context("a later answer")?);
+        Ok(outcomes)
+    }
+
+    /// A connection from the client to the server, and its two ends.
+    fn connect(&self) -> Result<Option<(TcpStream, TcpStream)>> {
+        let from = SocketAddr::new(client(false, 0), self.cable.next_port());
+        let stream = self.cable.connect(from, SocketAddr::new(vip(false), MASQUERADED))?;
+        self.settle()?;
+        loop {
+            match self.listener.accept() {
+                Ok((accepted, peer)) if peer == from => {
+                    accepted.set_nonblocking(true)?;
+                    return Ok(Some((stream, accepted)));
+                }
+                // Of an earlier case.
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Each hop may put a packet behind the sentinel.
+    fn settle(&self) -> Result<()> {
+        (0..4).try_for_each(|_| self.cable.settle())
+    }
+}
