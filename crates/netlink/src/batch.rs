@@ -10,6 +10,8 @@ use crate::wire::{Mark, Messages, Writer};
 const MESSAGES: usize = 256;
 /// Bytes in one send at most.
 const BYTES: usize = 64 * 1024;
+/// What an error message takes of the receive buffer at most: it has a copy of the request. What there is no room for is lost.
+const ERROR_BYTES: usize = 2048;
 
 /// Changes that are sent together, see [`Connection::batch`].
 ///
@@ -23,6 +25,8 @@ pub struct Batch<'c, T> {
     /// The sequence number of the first of them.
     first: u32,
     last: Option<Mark>,
+    /// Messages in one send at most.
+    most: usize,
 }
 
 impl Connection {
@@ -31,15 +35,23 @@ impl Connection {
     /// # Errors
     /// The socket does not take the settings for it.
     pub fn batch<T>(&mut self) -> Result<Batch<'_, T>, Error> {
-        self.own_socket()?.expect_many()?;
-        Ok(Batch::new(self))
+        let room = self.own_socket()?.expect_many()?;
+        Ok(Batch::new(self, room))
     }
 }
 
 impl<'c, T> Batch<'c, T> {
-    fn new(connection: &'c mut Connection) -> Self {
+    /// A batch over a socket that has room for so many bytes of errors.
+    fn new(connection: &'c mut Connection, room: usize) -> Self {
         let writer = std::mem::take(&mut connection.writer);
-        Self { connection, writer, tags: Vec::with_capacity(MESSAGES), first: 0, last: None }
+        let most = (room / ERROR_BYTES).clamp(1, MESSAGES);
+        Self { connection, writer, tags: Vec::with_capacity(most), first: 0, last: None, most }
+    }
+
+    /// Changes that were added and not yet sent.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.tags.len()
     }
 
     /// Add a change. Returns whether it is time to [flush](Batch::flush).
@@ -52,7 +64,7 @@ impl<'c, T> Batch<'c, T> {
         }
         self.last = Some(request.write(&mut self.writer, sequence, attributes));
         self.tags.push(Some(tag));
-        self.tags.len() >= MESSAGES || self.writer.as_bytes().len() >= BYTES
+        self.tags.len() >= self.most || self.writer.as_bytes().len() >= BYTES
     }
 
     /// Send what has gathered, and wait until all of it is through. `refused` gets the tag of each change that the kernel did

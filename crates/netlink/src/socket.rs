@@ -60,7 +60,7 @@ impl Part {
 }
 
 /// Room for the errors of a whole batch, each of which costs the kernel about 1 KiB of the receive buffer. The kernel
-/// doubles it and caps it by `net.core.rmem_max`.
+/// doubles it and caps it by `net.core.rmem_max`; where that leaves less room, batches are smaller.
 const RECEIVE_QUEUE: libc::c_int = 1024 * 1024;
 
 /// What carries bytes to the kernel and back: its netlink socket, or in tests one that fails as asked.
@@ -80,12 +80,12 @@ pub trait Transport {
     /// As recv(2).
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Make room for many messages.
+    /// Make room for many messages. Returns how many bytes of the kernel's they may take until they are received.
     ///
     /// # Errors
     /// As setsockopt(2).
-    fn expect_many(&mut self) -> io::Result<()> {
-        Ok(())
+    fn expect_many(&mut self) -> io::Result<usize> {
+        Ok(usize::MAX)
     }
 }
 
@@ -133,8 +133,9 @@ impl Transport for Netlink {
         self.socket.recv(&mut buffer, libc::MSG_DONTWAIT | libc::MSG_TRUNC)
     }
 
-    fn expect_many(&mut self) -> io::Result<()> {
-        self.socket.set_rx_buf_sz(RECEIVE_QUEUE)
+    fn expect_many(&mut self) -> io::Result<usize> {
+        self.socket.set_rx_buf_sz(RECEIVE_QUEUE)?;
+        self.socket.get_rx_buf_sz()
     }
 }
 
@@ -165,8 +166,8 @@ impl Socket {
         self.port
     }
 
-    /// Make room for many error messages at once.
-    pub(crate) fn expect_many(&mut self) -> Result<(), Error> {
+    /// Make room for many error messages at once. Returns how many bytes of the kernel's they may take.
+    pub(crate) fn expect_many(&mut self) -> Result<usize, Error> {
         self.inner.expect_many().map_err(|source| Error::Socket { doing: "netlink receive buffer", source })
     }
 

@@ -497,6 +497,12 @@ impl<T, F: FnMut(T, Refusal)> Batch<'_, T, F> {
         if is_full { self.flush() } else { Ok(()) }
     }
 
+    /// Changes that were pushed and not yet sent.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.batch.pending()
+    }
+
     /// Send what has gathered, and hear what became of it.
     ///
     /// # Errors
