@@ -59,7 +59,7 @@
 // What comes from outside is never trusted to be right. In tests a panic is an answer.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
-pub use ipvs_client::{connections, kernel, model, plan};
+pub use ipvs_client::{connections, kernel, model, plan, transaction};
 
 #[doc(hidden)]
 pub mod commands;

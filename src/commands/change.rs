@@ -1,14 +1,40 @@
 //! The commands that change something: one request to the kernel.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
+use super::journal::{self, Copy};
+use super::signals::Hold;
 use super::{lock, status};
 use crate::host::module;
+use crate::kernel::Client;
 use crate::model::Change;
+use crate::plan::State;
 
 pub(super) fn run(change: &Change, lock_wait: u32) -> Result<u8> {
     let mut client = module::connect()?;
     let _locked = lock::take(lock_wait)?;
-    client.change(change)?;
+    if *change == Change::Flush {
+        let hold = Hold::default();
+        let copy = clear(&mut client, &State::default(), &hold)?;
+        hold.release()?;
+        journal::tell_people(copy.as_deref());
+    } else {
+        client.change(change)?;
+    }
     Ok(status::OK)
+}
+
+/// Clear the table after writing down what it has, and of daemons and timeouts those that `like` has. Returns where that is.
+pub(super) fn clear(client: &mut Client, like: &State, hold: &Hold) -> Result<Option<PathBuf>> {
+    let copy = Copy::read(client, like)?;
+    hold.begin()?;
+    match client.change(&Change::Flush) {
+        Ok(()) => Ok(copy.finish(true)),
+        Err(error) => {
+            copy.discard();
+            Err(error.into())
+        }
+    }
 }

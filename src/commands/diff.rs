@@ -99,7 +99,7 @@ impl Lines<'_> {
 /// edit the old values, of a deletion what is deleted.
 fn sides(have: &State, change: &Change) -> (Vec<String>, Vec<String>) {
     let rules = |changes: &[Change]| changes.iter().filter_map(rule).collect();
-    (rules(&plan::undo(have, std::iter::once(*change))), rules(&[*change]))
+    (rules(&plan::undo(have, &[*change], None).changes), rules(&[*change]))
 }
 
 /// What a file would hold for a change: rules that add.

@@ -13,7 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
 use super::list::connections::report;
-use super::signals::Signals;
+use super::signals::{Interrupted, Signals};
 use super::{lock, status};
 use crate::connections::{self, Skipped};
 use crate::grammar::{Drain as Request, Drained};
@@ -36,15 +36,12 @@ const WIDTH: usize = 80;
 /// Whether templates of servers with weight 0 are passed over (`Documentation/networking/ipvs-sysctl.rst`).
 const QUIESCENT_TEMPLATES: &str = "/proc/sys/net/ipv4/vs/expire_quiescent_template";
 
-/// What would end us half-way.
-const SIGNALS: [Signal; 4] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT];
-
 /// How the waiting ended.
 enum End {
     Gone,
     TimeOut(Status),
     Disturbed(String),
-    Signal(Signal),
+    Signal(Interrupted),
 }
 
 pub(super) fn run(request: &Request, lock_wait: u32) -> Result<u8> {
@@ -55,7 +52,7 @@ pub(super) fn run(request: &Request, lock_wait: u32) -> Result<u8> {
     let drain = plan(request, &have)?;
     let name = name(request);
     // Before anything is changed: from here on there is a way back.
-    let signals = Signals::take(&SIGNALS)?;
+    let signals = Signals::hold()?;
     let started = Instant::now();
     let mut waiting = Waiting {
         request,
@@ -80,14 +77,14 @@ pub(super) fn run(request: &Request, lock_wait: u32) -> Result<u8> {
     };
     drop(waiting.bar.clear());
     match end {
-        End::Gone => waiting.finish(&mut client, signals, &format!("drained in {}", seconds(started.elapsed()))),
+        End::Gone => waiting.finish(&mut client, &signals, &format!("drained in {}", seconds(started.elapsed()))),
         End::TimeOut(status) => {
             let status = line(&Status { gives_up: None, clients_for: None, ..status });
             let after = seconds(started.elapsed());
             if request.force {
-                return waiting.finish(&mut client, signals, &format!("{status} left after {after}"));
+                return waiting.finish(&mut client, &signals, &format!("{status} left after {after}"));
             }
-            say!("{name}: {status} left after {after}: going back");
+            say!("{name}: {status} left after {after}: rolling back");
             waiting.back(&mut client, &signals, lock_wait);
             Ok(status::FAILED)
         }
@@ -96,7 +93,7 @@ pub(super) fn run(request: &Request, lock_wait: u32) -> Result<u8> {
             waiting.back(&mut client, &signals, lock_wait);
             Ok(status::FAILED)
         }
-        End::Signal(signal) => Ok(waiting.interrupted(&mut client, signals, signal, lock_wait)),
+        End::Signal(signal) => waiting.interrupted(&mut client, &signals, signal, lock_wait),
     }
 }
 
@@ -234,7 +231,7 @@ impl Waiting<'_> {
     }
 
     /// Delete what is to be deleted.
-    fn finish(&self, client: &mut Client, signals: Signals, what: &str) -> Result<u8> {
+    fn finish(&self, client: &mut Client, signals: &Signals, what: &str) -> Result<u8> {
         let name = self.name;
         let change = match self.request.what {
             Drained::Server(key) => Change::DeleteDestination(self.request.service, key),
@@ -244,15 +241,15 @@ impl Waiting<'_> {
                 return Ok(status::OK);
             }
         };
-        let locked = match lock::take_unless(self.lock_wait, &signals) {
+        let locked = match lock::take_unless(self.lock_wait, signals) {
             Ok(Some(locked)) => locked,
             Ok(None) => {
-                let signal = signals.next().unwrap_or(Signal::SIGTERM);
+                let signal = signals.came().unwrap_or(Interrupted(Signal::SIGTERM as i32));
                 // It has been waited for already.
-                return Ok(self.interrupted(client, signals, signal, 0));
+                return self.interrupted(client, signals, signal, 0);
             }
             Err(error) => {
-                self.back(client, &signals, 0);
+                self.back(client, signals, 0);
                 return Err(error);
             }
         };
@@ -268,18 +265,17 @@ impl Waiting<'_> {
                 Ok(status::FAILED)
             }
             Err(error) => {
-                self.back(client, &signals, self.lock_wait);
+                self.back(client, signals, self.lock_wait);
                 Err(error.into())
             }
         }
     }
 
-    /// Go back, and end by this signal.
-    fn interrupted(&self, client: &mut Client, signals: Signals, signal: Signal, lock_wait: u32) -> u8 {
-        say!("{}: interrupted: going back", self.name);
-        self.back(client, &signals, lock_wait);
-        signals.end_by(signal);
-        status::FAILED
+    /// Roll back, and end by this signal.
+    fn interrupted(&self, client: &mut Client, signals: &Signals, signal: Interrupted, lock_wait: u32) -> Result<u8> {
+        say!("{}: interrupted: rolling back", self.name);
+        self.back(client, signals, lock_wait);
+        Err(signal.into())
     }
 
     /// Give the servers back what they had, after waiting so many seconds at most for the lock.
@@ -304,10 +300,10 @@ impl Waiting<'_> {
 }
 
 /// Wait for so long, or for a signal.
-fn pause(signals: &Signals, time: Duration) -> Result<Option<Signal>> {
+fn pause(signals: &Signals, time: Duration) -> Result<Option<Interrupted>> {
     let timeout = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
     match poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], timeout) {
-        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(signals.next()),
+        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(signals.came()),
         Err(errno) => Err(errno).context("waiting for signals"),
     }
 }

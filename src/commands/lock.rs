@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::getpid;
 
-use super::signals::Signals;
-use crate::host::lock::{TABLE_LOCK, TableLock};
+use super::signals::{Hold, Signals};
+use crate::host::lock::{Share, TABLE_LOCK, TableLock};
 
 /// Between two tries: the first time, and at most.
 const PAUSE_FIRST: Duration = Duration::from_millis(1);
@@ -44,7 +45,16 @@ enum Outcome {
 /// Lock the table. If another process of ours is changing it, wait so many seconds for that, and say so on standard error
 /// if it takes long.
 pub(super) fn take(seconds: u32) -> Result<Locked> {
-    match wait(seconds, sleep) {
+    alone_or_shared(Share::Alone, seconds)
+}
+
+/// Keep the table from being changed by a process of ours, as [`take`] does, while others may read it just as well.
+pub(super) fn take_to_read(seconds: u32) -> Result<Locked> {
+    alone_or_shared(Share::WithReaders, seconds)
+}
+
+fn alone_or_shared(share: Share, seconds: u32) -> Result<Locked> {
+    match wait(share, seconds, sleep) {
         Outcome::Locked(locked) => Ok(locked),
         Outcome::Held(holder) => Err(not_done(&holder, seconds)),
         // Nothing interrupts a sleep but the end of the program.
@@ -52,9 +62,18 @@ pub(super) fn take(seconds: u32) -> Result<Locked> {
     }
 }
 
-/// As [`take`], while signals are kept back. None if one has come meanwhile; it is left to be read.
+/// As [`take`], while signals are kept back if they are. The error of one that comes is [`Interrupted`].
+pub(super) fn take_held(seconds: u32, hold: &Hold) -> Result<Locked> {
+    let Some(signals) = hold.signals() else { return take(seconds) };
+    if let Some(locked) = take_unless(seconds, signals)? {
+        return Ok(locked);
+    }
+    Err(signals.came().map_or_else(|| io::Error::from(io::ErrorKind::Interrupted).into(), anyhow::Error::from))
+}
+
+/// As [`take`], while signals are kept back. None if one has come; it is left to be read.
 pub(super) fn take_unless(seconds: u32, signals: &Signals) -> Result<Option<Locked>> {
-    match wait(seconds, |time| sleep_unless(time, signals)) {
+    match wait(Share::Alone, seconds, |time| sleep_unless(time, signals)) {
         Outcome::Locked(locked) => Ok(Some(locked)),
         Outcome::Interrupted => Ok(None),
         Outcome::Held(holder) => Err(not_done(&holder, seconds)),
@@ -64,7 +83,7 @@ pub(super) fn take_unless(seconds: u32, signals: &Signals) -> Result<Option<Lock
 /// As [`take`], to put back what was changed: if the wait is in vain, or ended by one of these signals, it is
 /// done all the same.
 pub(super) fn take_to_go_back(seconds: u32, signals: Option<&Signals>) -> Locked {
-    let outcome = wait(seconds, |time| match signals {
+    let outcome = wait(Share::Alone, seconds, |time| match signals {
         Some(signals) => sleep_unless(time, signals),
         None => sleep(time),
     });
@@ -72,7 +91,7 @@ pub(super) fn take_to_go_back(seconds: u32, signals: Option<&Signals>) -> Locked
         Outcome::Locked(locked) => locked,
         Outcome::Interrupted => Locked { _lock: None },
         Outcome::Held(holder) => {
-            say!("{holder} is changing the table: going back all the same");
+            say!("{holder} is changing the table: rolling back anyway");
             Locked { _lock: None }
         }
     }
@@ -81,7 +100,7 @@ pub(super) fn take_to_go_back(seconds: u32, signals: Option<&Signals>) -> Locked
 /// As [`take`], for a program that shows something else meanwhile: with little patience, and not a word on standard error.
 /// What is to be said of a wait in vain is given back.
 pub(super) fn take_briefly() -> Result<Locked, String> {
-    match wait(BRIEFLY, sleep) {
+    match wait(Share::Alone, BRIEFLY, sleep) {
         Outcome::Locked(locked) => Ok(locked),
         Outcome::Interrupted => Err("interrupted".to_owned()),
         Outcome::Held(holder) => Err(format!("{holder} is changing the table: not done")),
@@ -110,7 +129,7 @@ fn not_done(holder: &Holder, seconds: u32) -> anyhow::Error {
     }
 }
 
-fn wait(seconds: u32, mut pause: impl FnMut(Duration) -> ControlFlow<()>) -> Outcome {
+fn wait(share: Share, seconds: u32, mut pause: impl FnMut(Duration) -> ControlFlow<()>) -> Outcome {
     let lock = match TableLock::open(Path::new(TABLE_LOCK)) {
         Ok(lock) => lock,
         Err(error) => return without(&error),
@@ -118,7 +137,7 @@ fn wait(seconds: u32, mut pause: impl FnMut(Duration) -> ControlFlow<()>) -> Out
     let limit = Duration::from_secs(seconds.into());
     let (mut started, mut next, mut told) = (None, PAUSE_FIRST, false);
     loop {
-        match lock.try_take() {
+        match lock.try_take(share) {
             Ok(true) => return Outcome::Locked(Locked { _lock: Some(lock) }),
             Ok(false) => {}
             Err(error) => return without(&error),
@@ -162,6 +181,11 @@ impl std::fmt::Display for Holder {
     }
 }
 
+/// This process as messages name it.
+pub(super) fn this_process() -> String {
+    Holder(u32::try_from(getpid().as_raw()).ok()).to_string()
+}
+
 /// The command line of a process.
 fn command_of(process: u32) -> Option<String> {
     let mut words = Vec::new();
@@ -201,7 +225,7 @@ mod tests {
     fn a_process_without_a_name_is_another() {
         assert_eq!(Holder(None).to_string(), "another process");
         assert_eq!(Holder(Some(u32::MAX)).to_string(), format!("process {}", u32::MAX));
-        let ours = Holder(Some(std::process::id())).to_string();
-        assert!(ours.starts_with(&format!("process {} (", std::process::id())), "{ours}");
+        let ours = this_process();
+        assert!(ours.starts_with(&format!("process {} (", getpid().as_raw())), "{ours}");
     }
 }

@@ -9,6 +9,7 @@ macro_rules! say {
     }};
 }
 
+mod called;
 mod change;
 mod color;
 mod complete;
@@ -17,6 +18,7 @@ mod doctor;
 mod document;
 mod drain;
 mod help;
+mod journal;
 mod list;
 mod lock;
 mod output;
@@ -67,6 +69,9 @@ pub fn run(arguments: &[OsString]) -> u8 {
     };
     let arguments = arguments.as_ref();
     let mut output = Output::new();
+    if matches!(name.as_ref(), "ipvsadm-save" | "ipvsadm-restore") {
+        journal::tell_of_unfinished(None);
+    }
     let outcome = match name.as_ref() {
         "ipvsadm-save" => scripts::save(program, arguments, &mut output),
         "ipvsadm-restore" => scripts::restore(program, arguments, &mut output),
@@ -84,6 +89,7 @@ fn enter_namespace(arguments: &[OsString]) -> Result<Cow<'_, [OsString]>> {
     let (name, arguments) = grammar::take_namespace(arguments)?;
     if let Some(name) = name {
         namespace::enter(&name)?;
+        called::in_namespace(name);
     }
     Ok(arguments)
 }
@@ -128,13 +134,18 @@ fn as_subcommand(subcommand: &Subcommand, program: &str, arguments: &[OsString],
 
 /// Do it, after waiting so many seconds at most for the lock on the table, if it is something that changes the table.
 fn request_of(request: Request, program: &str, lock_wait: u32, output: &mut Output) -> Result<u8> {
+    match &request {
+        Request::Help | Request::Version(_) => {}
+        Request::Restore(restore) => journal::tell_of_unfinished(restore.file.as_deref()),
+        _ => journal::tell_of_unfinished(None),
+    }
     match request {
         Request::Help => help::help(program, output),
         Request::Version(json) => help::version(json, output),
         Request::Change(change) => change::run(&change, lock_wait),
         Request::Drain(drain) => drain::run(&drain, lock_wait),
         Request::List(listing) => list::run(&listing, output),
-        Request::Save(save) => save::run(&save, output),
+        Request::Save(save) => save::run(&save, lock_wait, output),
         Request::Restore(restore) => restore::run(&restore, lock_wait, output),
     }
 }

@@ -16,11 +16,19 @@ pub(super) struct Output {
     stdout: io::Stdout,
     /// Whether anything has been written yet.
     written: bool,
+    /// Whether everything stays in memory for now.
+    kept: bool,
 }
 
 impl Output {
     pub(super) fn new() -> Self {
-        Self { buffer: Vec::new(), stdout: io::stdout(), written: false }
+        Self { buffer: Vec::new(), stdout: io::stdout(), written: false, kept: false }
+    }
+
+    /// Keep everything in memory from now on, or no longer. While signals are kept back, a reader that does not read would
+    /// keep us from ever ending.
+    pub(super) fn keep(&mut self, kept: bool) {
+        self.kept = kept;
     }
 
     /// What is written must get somewhere: an error if standard output was closed when the program was started.
@@ -46,7 +54,7 @@ impl Output {
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.buffer.len() + bytes.len() > SIZE {
+        if self.buffer.len() + bytes.len() > SIZE && !self.kept {
             self.flush()?;
         }
         self.buffer.extend_from_slice(bytes);

@@ -29,9 +29,25 @@ impl Progress {
     /// One step is done.
     pub(super) fn step(&mut self) {
         self.done += 1;
-        if !self.done.is_multiple_of(STRIDE) {
-            return;
+        if self.done.is_multiple_of(STRIDE) {
+            self.show();
         }
+    }
+
+    /// So many steps are done, which is not said of every one.
+    pub(super) fn reach(&mut self, done: usize) {
+        self.done = done;
+        self.show();
+    }
+
+    /// Take the line away, for another.
+    pub(super) fn clear(&mut self) {
+        if std::mem::take(&mut self.shown) {
+            let _ = write!(stderr(), "\r\x1b[K");
+        }
+    }
+
+    fn show(&mut self) {
         let Some(next) = self.next else { return };
         let now = Instant::now();
         if now >= next {
@@ -44,8 +60,6 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.shown {
-            let _ = write!(stderr(), "\r\x1b[K");
-        }
+        self.clear();
     }
 }

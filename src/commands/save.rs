@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::list::labels;
 use super::state::read_state;
-use super::{Output, status};
+use super::{Output, lock, status};
 use crate::grammar::Save;
 use crate::host::file;
 use crate::host::module;
@@ -16,61 +16,79 @@ use crate::plan::{RuleService, State};
 use crate::rules::{first_line, last_line};
 use crate::view::rules;
 
-pub(super) fn run(save: &Save, output: &mut Output) -> Result<u8> {
+pub(super) fn run(save: &Save, lock_wait: u32, output: &mut Output) -> Result<u8> {
     let mut client = module::connect()?;
+    // A table that is being changed by us is none that there should be. Names are looked up when others can go on.
+    let locked = lock::take_to_read(lock_wait)?;
+    let saved = Saved::read(&mut client, save, &[]);
+    drop(locked);
     match &save.file {
         None => {
             // Otherwise a script would take nothing for a backup.
             output.must_be_open()?;
-            save_with(&mut client, save, output)?;
+            saved?.write(save, output)?;
         }
         Some(path) => {
             // All of it first: looking names up takes its time, and what is begun then is done in a moment.
             let mut text = Vec::new();
-            save_with(&mut client, save, &mut text).with_context(|| path.display().to_string())?;
+            saved.and_then(|saved| saved.write(save, &mut text)).with_context(|| path.display().to_string())?;
             file::replace(path, &text).with_context(|| path.display().to_string())?;
         }
     }
     Ok(status::OK)
 }
 
-/// The rules, over a client that is there already.
+/// The rules, over a client that is there already. If the table is to be locked, it is.
 pub(super) fn save_with(client: &mut Client, save: &Save, output: &mut impl Write) -> Result<()> {
-    save_without(client, save, &[], output)
+    Saved::read(client, save, &[])?.write(save, output)
 }
 
-/// As [`save_with`], without the daemons of these roles.
-pub(super) fn save_without(
-    client: &mut Client,
-    save: &Save,
-    roles: &[DaemonRole],
-    output: &mut impl Write,
-) -> Result<()> {
-    let state = read_state(client, &State::default())?;
-    let mut labels = labels(save.numeric, save.resolve_timeout);
-    labels.look_up(state.services.iter().flat_map(|service| {
-        let servers = service.destinations.iter().map(|destination| destination.rule.key.address);
-        service.service.rule.key.address().into_iter().chain(servers)
-    }));
-    labels.tell_services_apart(state.services.iter().filter_map(|service| match service.service.rule.key {
-        ServiceKey::Address { protocol, address, port } => Some((address, port, protocol)),
-        ServiceKey::Mark { .. } => None,
-    }));
-    if save.all {
-        writeln!(output, "{}", first_line())?;
-    }
-    for RuleService { service, destinations } in &state.services {
-        rules::service(output, &mut labels, &service.rule, destinations.iter().map(|destination| &destination.rule))?;
-    }
-    if save.all {
-        let daemons = client.daemons()?.into_iter().filter(|daemon| !roles.contains(&daemon.role));
-        let rest = [Change::SetTimeouts(client.timeouts()?)].into_iter().chain(daemons.map(Change::StartDaemon));
-        let mut lines: usize = state.services.iter().map(|service| 1 + service.destinations.len()).sum();
-        for change in rest {
-            rules::change(output, &mut labels, &change)?;
-            lines += 1;
+/// All that is written.
+pub(super) struct Saved {
+    state: State,
+    /// Timeouts and daemons.
+    rest: Vec<Change>,
+}
+
+impl Saved {
+    /// Read it, without the daemons of these roles. If the table is to be locked, it is.
+    pub(super) fn read(client: &mut Client, save: &Save, without: &[DaemonRole]) -> Result<Self> {
+        let state = read_state(client, &State::default())?;
+        let mut rest = Vec::new();
+        if save.all {
+            rest.push(Change::SetTimeouts(client.timeouts()?));
+            let daemons = client.daemons()?.into_iter().filter(|daemon| !without.contains(&daemon.role));
+            rest.extend(daemons.map(Change::StartDaemon));
         }
-        writeln!(output, "{}", last_line(lines))?;
+        Ok(Self { state, rest })
     }
-    Ok(())
+
+    /// Write it as rules.
+    pub(super) fn write(&self, save: &Save, output: &mut impl Write) -> Result<()> {
+        let services = &self.state.services;
+        let mut labels = labels(save.numeric, save.resolve_timeout);
+        labels.look_up(services.iter().flat_map(|service| {
+            let servers = service.destinations.iter().map(|destination| destination.rule.key.address);
+            service.service.rule.key.address().into_iter().chain(servers)
+        }));
+        labels.tell_services_apart(services.iter().filter_map(|service| match service.service.rule.key {
+            ServiceKey::Address { protocol, address, port } => Some((address, port, protocol)),
+            ServiceKey::Mark { .. } => None,
+        }));
+        if save.all {
+            writeln!(output, "{}", first_line())?;
+        }
+        for RuleService { service, destinations } in services {
+            let destinations = destinations.iter().map(|destination| &destination.rule);
+            rules::service(output, &mut labels, &service.rule, destinations)?;
+        }
+        for change in &self.rest {
+            rules::change(output, &mut labels, change)?;
+        }
+        if save.all {
+            let of_services: usize = services.iter().map(|service| 1 + service.destinations.len()).sum();
+            writeln!(output, "{}", last_line(of_services + self.rest.len()))?;
+        }
+        Ok(())
+    }
 }

@@ -24,7 +24,8 @@ pub(super) fn save(program: &OsStr, arguments: &[OsString], output: &mut Output)
     }
     report_ignored(program, &ignored, "the only option is -n");
     let numeric = !dashed.is_empty();
-    save::run(&Save { numeric, resolve_timeout: RESOLVE_TIMEOUT_DEFAULT, all: false, file: None }, output)
+    let save = Save { numeric, resolve_timeout: RESOLVE_TIMEOUT_DEFAULT, all: false, file: None };
+    save::run(&save, LOCK_WAIT_DEFAULT, output)
 }
 
 /// `ipvsadm-restore < RULES`: `-R --replace`.

@@ -10,12 +10,16 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde::Serialize;
 
+use super::journal::{self, Copy};
 use super::list;
 use super::lock::{self, Locked};
-use super::restore::replace::{self, Replacement};
-use super::save::save_without;
+use super::restore::apply;
+use super::restore::replace::{Replaced, Replacement};
+use super::save;
+use super::signals::{Hold, Interrupted};
 use super::source::Source;
 use super::state::read_state;
+use super::told::unless_interrupted;
 use super::{Output, document, status, tell};
 use crate::grammar::{self, Columns, LOCK_WAIT_DEFAULT, Listing, RESOLVE_TIMEOUT_DEFAULT, Save};
 use crate::host::file::{self, ReplaceError};
@@ -77,7 +81,8 @@ pub(crate) fn command() -> Command {
         .subcommand(verb("force-reload", "The same as restart").arg(wait()))
         .subcommand(
             verb("save", "Write the table, the timeouts and the daemons to the file of rules")
-                .arg(force.help("Even if that empties a file that has rules")),
+                .arg(force.help("Even if that empties a file that has rules"))
+                .arg(wait()),
         )
         .subcommand(
             verb("status", "Print the table; status 0 if there is anything in it, 3 if not")
@@ -90,6 +95,7 @@ pub(crate) fn command() -> Command {
 
 pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     let Some((verb, matches)) = matches.subcommand() else { bail!("a verb is missing") };
+    journal::tell_of_unfinished(None);
     let outcome = match verb {
         "status" => {
             let outcome = print_status(document::wanted(matches), output);
@@ -109,6 +115,7 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
 /// Say what happened; the status is this one, unless nothing was wrong but a reader that had enough.
 fn worst(error: &anyhow::Error, failed: u8) -> u8 {
     match tell(error) {
+        by_signal if error.is::<Interrupted>() => by_signal,
         status::OK => status::OK,
         _ => failed,
     }
@@ -121,7 +128,8 @@ fn change(verb: &str, matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     let restarting = take_mark()?;
     // Not every verb takes the option.
     let lock_wait = matches.try_get_one("lock-wait").ok().flatten().copied().unwrap_or(LOCK_WAIT_DEFAULT);
-    let service = Service { settings: Settings::read()?, lock_wait, output };
+    let hold = Hold::default();
+    let service = Service { settings: Settings::read()?, lock_wait, hold: &hold, output };
     for (place, name) in &service.settings.unknown {
         say!("{place}: {name} means nothing here");
     }
@@ -131,7 +139,7 @@ fn change(verb: &str, matches: &ArgMatches, output: &mut Output) -> Result<u8> {
             service.rules()
         );
     }
-    match verb {
+    let outcome = match verb {
         "start" if restarting.is_some() => service.restart(restarting),
         "start" | "reload" => service.start(),
         "load" => service.load(),
@@ -139,7 +147,9 @@ fn change(verb: &str, matches: &ArgMatches, output: &mut Output) -> Result<u8> {
         "stop" => service.stop(),
         "save" => service.save(matches.get_flag("force")),
         _ => bail!("{verb}: no such verb"),
-    }
+    };
+    // From the first change on, a signal has waited for the last.
+    unless_interrupted(outcome, hold.release())
 }
 
 fn take_lock() -> Result<Lock> {
@@ -165,6 +175,8 @@ struct Service<'o> {
     settings: Settings,
     /// Seconds to wait for the lock on the table.
     lock_wait: u32,
+    /// Keeps signals back from the first change on.
+    hold: &'o Hold,
     output: &'o mut Output,
 }
 
@@ -220,20 +232,32 @@ impl Service<'_> {
         let rules_too = self.settings.rules_left_alone.is_none();
         let unsaved = if rules_too { self.unsaved()? } else { 0 };
         let mut client = module::connect()?;
-        for daemon in client.daemons()? {
-            if rules_too || self.is_in_settings(&daemon) {
-                let stopped = client.change(&Change::StopDaemon(daemon));
-                stopped.with_context(|| format!("stopping the {} daemon", daemon.role.name()))?;
-            }
+        let copy = match rules_too {
+            true => Copy::read(&mut client, &everything())?,
+            false => Copy::none(),
+        };
+        let signals = self.hold.begin()?;
+        let mut stopped = client.daemons()?;
+        stopped.retain(|daemon| rules_too || self.is_in_settings(daemon));
+        let total = stopped.len() + usize::from(rules_too);
+        for (sent, daemon) in (1..).zip(stopped) {
+            let stopped = client.change(&Change::StopDaemon(daemon));
+            stopped.with_context(|| format!("stopping the {} daemon", daemon.role.name()))?;
+            signals.answer(sent, total);
         }
         if rules_too {
             client.change(&Change::Flush)?;
+            signals.answer(total, total);
+            let copy = copy.finish(true);
             drop(client);
             drop(locked);
-            report_unsaved(unsaved);
+            report_unsaved(unsaved, copy.as_deref());
             if self.settings.modules_unload {
                 module::unload()?;
             }
+        }
+        if signals.came().is_some() {
+            say!("finished: the service is stopped");
         }
         Ok(status::OK)
     }
@@ -254,6 +278,8 @@ impl Service<'_> {
             say!("IPVS is not loaded: there is nothing to save, {} is left as it is", self.rules());
             return Ok(status::OK);
         }
+        // A table that is being changed by us is none that there should be.
+        let _locked = lock::take_to_read(self.lock_wait)?;
         match self.save_rules(force)? {
             Saved::Yes => Ok(status::OK),
             Saved::NothingToSave => {
@@ -281,7 +307,7 @@ impl Service<'_> {
         // Names would make the next boot depend on the name service.
         let save = Save { numeric: true, resolve_timeout: RESOLVE_TIMEOUT_DEFAULT, all: true, file: None };
         let of_settings: Vec<DaemonRole> = self.settings.daemons.iter().map(|(daemon, _)| daemon.role).collect();
-        save_without(&mut client, &save, &of_settings, &mut text)?;
+        save::Saved::read(&mut client, &save, &of_settings)?.write(&save, &mut text)?;
         let path = &self.settings.rules;
         let new = Worth::of(&text);
         if !force && new < Worth::Rules {
@@ -318,11 +344,18 @@ impl Service<'_> {
         desired.state.daemons.retain(|traced| daemons.iter().all(|(daemon, _)| daemon.role != traced.rule.0));
         let limits = Limits { keep_some: !self.settings.allow_empty, removals: self.settings.max_removals };
         let replace = grammar::Replace { limits, ..grammar::Replace::default() };
-        let outcome = replace::carry_out(&source, desired, replace, self.lock_wait, locked, self.output)?;
-        if outcome == status::OK {
-            report_unsaved(unsaved);
+        let replacement = Replacement { source: &source, lock_wait: self.lock_wait, hold: self.hold };
+        let Replaced { status, rest, copy } = replacement.run(desired, replace, locked, self.output)?;
+        if status == status::OK {
+            report_unsaved(unsaved, copy.as_deref());
         }
-        Ok(outcome)
+        if rest.is_empty() {
+            return Ok(status);
+        }
+        match apply::run(&mut module::connect()?, &rest, &source, self.lock_wait, self.output)? {
+            status::OK => Ok(status),
+            _ => Ok(status::FAILED),
+        }
     }
 
     /// Have the daemons of the settings running.
@@ -331,13 +364,14 @@ impl Service<'_> {
         for (daemon, place) in &self.settings.daemons {
             let mut client = module::connect()?;
             // What is there is what is wanted, and so must not change in between.
-            let locked = lock::take(self.lock_wait)?;
+            let locked = lock::take_held(self.lock_wait, self.hold)?;
             let services = read_state(&mut client, &State::default())?.services;
             let daemons = vec![Traced { rule: (daemon.role, Some(*daemon)), line: place.line }];
             let desired = Desired::from(State { services, daemons, timeouts: None });
             let source = Source::of(Some(&place.file));
-            let replacement = Replacement::plain(&source, self.lock_wait);
-            failed = failed.max(replacement.carry_out(&mut client, locked, desired, self.output)?);
+            let replacement = Replacement { source: &source, lock_wait: self.lock_wait, hold: self.hold };
+            let replaced = replacement.carry_out(&mut client, locked, desired, Default::default(), None)?;
+            failed = failed.max(replaced.status);
         }
         Ok(failed)
     }
@@ -382,13 +416,14 @@ fn is_newer(path: &Path, than: SystemTime) -> bool {
     times.into_iter().flatten().any(|time| time >= than)
 }
 
-/// Say what is no longer in the table and in no file either.
-fn report_unsaved(rules: usize) {
+/// Say what is no longer in the table and in no file either, and where there is a copy.
+fn report_unsaved(rules: usize, copy: Option<&Path>) {
     match rules {
-        0 => {}
+        0 => return journal::tell_people(copy),
         1 => say!("1 rule of the table was in no file"),
         _ => say!("{rules} rules of the table were in no file"),
     }
+    journal::tell(copy);
 }
 
 /// How much would be lost with a text of rules.
@@ -415,10 +450,29 @@ impl Worth {
 
 /// Nothing is asked first, and nobody waited for: who calls for this is in a hurry, and the settings may be the trouble.
 fn panic() -> Result<u8> {
-    if module::is_loaded() {
-        module::connect()?.change(&Change::Flush)?;
+    if !module::is_loaded() {
+        return Ok(status::OK);
     }
-    Ok(status::OK)
+    let mut client = module::connect()?;
+    let copy = Copy::read(&mut client, &State::default()).unwrap_or_else(|error| {
+        say!("{error}: going on without a copy of the table");
+        Copy::none()
+    });
+    let hold = Hold::default();
+    hold.begin()?;
+    client.change(&Change::Flush)?;
+    journal::tell(copy.finish(true).as_deref());
+    hold.release().map(|()| status::OK)
+}
+
+/// All that a copy can have.
+fn everything() -> State {
+    let none = |role| Traced { rule: (role, None), line: 0 };
+    State {
+        services: Vec::new(),
+        timeouts: Some(Traced { rule: Default::default(), line: 0 }),
+        daemons: vec![none(DaemonRole::Master), none(DaemonRole::Backup)],
+    }
 }
 
 fn rate(output: &mut Output) -> Result<u8> {

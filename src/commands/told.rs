@@ -2,6 +2,7 @@
 
 use std::{fmt, io};
 
+use super::signals::Interrupted;
 use super::status;
 use crate::host::module;
 use crate::kernel;
@@ -23,6 +24,9 @@ pub(super) fn tell(error: &anyhow::Error) -> u8 {
     if let Some(Told(status)) = error.downcast_ref() {
         return *status;
     }
+    if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
+        return interrupted.end();
+    }
     let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
     if kind == Some(io::ErrorKind::BrokenPipe) && error.downcast_ref::<kernel::Error>().is_none() {
         // Whoever read our output has read enough.
@@ -37,6 +41,18 @@ pub(super) fn tell(error: &anyhow::Error) -> u8 {
         Some(kernel::Error::NotLoaded | kernel::Error::NotPermitted) => status::USAGE,
         Some(kernel::Error::Refused(_)) => status::REFUSED,
         _ => status::FAILED,
+    }
+}
+
+/// What a command came to that has kept signals back: if one has come, the program ends by that, and an error is reported
+/// now.
+pub(super) fn unless_interrupted<T>(outcome: anyhow::Result<T>, released: anyhow::Result<()>) -> anyhow::Result<T> {
+    match (outcome, released) {
+        (Err(error), Err(interrupted)) if !error.is::<Interrupted>() => {
+            tell(&error);
+            Err(interrupted)
+        }
+        (outcome, released) => released.and(outcome),
     }
 }
 

@@ -1,7 +1,10 @@
 //! Locks that one process at a time can hold, and that end with their process.
+//!
+//! They are record locks (`F_SETLK`, fcntl(2)), because the kernel says who holds one. Such a lock belongs to the process, and is
+//! lost as soon as the process closes *any* descriptor of the file: have one of a file at a time.
 
-use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::fs::{self, DirBuilder, File};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -12,14 +15,14 @@ use nix::libc;
 /// A lock that is held until this is dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    _record: Record,
 }
 
 /// Why a lock was not taken.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LockError {
-    /// Somebody else holds it: the process of this number, if it could be read.
+    /// Another process holds it: the one of this number, if it can be seen from our PID namespace.
     Held(Option<u32>),
     /// The file cannot be made or locked.
     Failed(io::Error),
@@ -32,26 +35,16 @@ impl From<io::Error> for LockError {
 }
 
 impl Lock {
-    /// Take the lock that this file stands for (flock(2)), without waiting. The file and its folder are made if need be,
-    /// for us alone, and the file stays: to take it away would let two hold a lock of the same name.
+    /// Take the lock that this file stands for, without waiting. The file and its folder are made if need be, for us alone,
+    /// and the file stays: to take it away would let two hold a lock of the same name.
     ///
     /// # Errors
-    /// Somebody else holds it; or the file cannot be made or locked.
+    /// Another process holds it; or the file cannot be made or locked.
     pub fn take(path: &Path) -> Result<Self, LockError> {
-        let mut file = open(path)?;
-        match file.try_lock() {
-            Ok(()) => {
-                // For whoever finds it locked; nobody depends on it, and /run may be full.
-                let noted = file.set_len(0).and_then(|()| file.rewind());
-                let _ = noted.and_then(|()| writeln!(file, "{}", std::process::id()));
-                Ok(Self { _file: file })
-            }
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let _ = file.read_to_string(&mut holder);
-                Err(LockError::Held(holder.trim().parse().ok()))
-            }
-            Err(TryLockError::Error(error)) => Err(error.into()),
+        let record = Record { file: open(path)?, byte: 0 };
+        match record.try_take(Share::Alone)? {
+            true => Ok(Self { _record: record }),
+            false => Err(LockError::Held(record.holder())),
         }
     }
 }
@@ -75,16 +68,20 @@ pub const TABLE_LOCK: &str = "/run/ipvsadm-rs/table.lock";
 /// The network namespace of this thread, and so its table.
 const NETWORK_NAMESPACE: &str = "/proc/thread-self/ns/net";
 
+/// With whom a lock is shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// With no other process.
+    Alone,
+    /// With all that ask for the same.
+    WithReaders,
+}
+
 /// The lock on the IPVS table of the network namespace that we are in: one byte of a file that only root can open, by whose
-/// offset the namespace is told from others. It is a record lock (`F_SETLK`, fcntl(2)), because the kernel tells who holds
-/// one.
-///
-/// Such a lock belongs to the process, and is lost as soon as the process closes *any* descriptor of the file: have one
-/// `TableLock` at a time.
+/// offset the namespace is told from others.
 #[derive(Debug)]
 pub struct TableLock {
-    file: File,
-    byte: libc::off_t,
+    record: Record,
 }
 
 impl TableLock {
@@ -96,35 +93,56 @@ impl TableLock {
         let namespace = fs::metadata(NETWORK_NAMESPACE)?.ino();
         // As many bits as every off_t holds. Two namespaces of one byte would merely wait for each other.
         let byte = (namespace & i32::MAX as u64) as libc::off_t;
-        Ok(Self { file: open(path)?, byte })
+        Ok(Self { record: Record { file: open(path)?, byte } })
     }
 
-    /// Take the lock if nobody else holds it. Whether it is ours now; it is until this is dropped.
+    /// Take the lock if no other process holds it. Whether it is ours now; it is until this is dropped.
     ///
     /// # Errors
     /// The file system has no locks, or the kernel no room for one.
-    pub fn try_take(&self) -> io::Result<bool> {
-        match fcntl(&self.file, FcntlArg::F_SETLK(&self.record())) {
+    pub fn try_take(&self, share: Share) -> io::Result<bool> {
+        self.record.try_take(share)
+    }
+
+    /// The process that holds the lock now, unless it is we, or it is not to be seen from our PID namespace.
+    #[must_use]
+    pub fn holder(&self) -> Option<u32> {
+        self.record.holder()
+    }
+}
+
+/// One byte of a file, as something to lock.
+#[derive(Debug)]
+struct Record {
+    file: File,
+    byte: libc::off_t,
+}
+
+impl Record {
+    fn try_take(&self, share: Share) -> io::Result<bool> {
+        let kind = match share {
+            Share::Alone => libc::F_WRLCK,
+            Share::WithReaders => libc::F_RDLCK,
+        };
+        match fcntl(&self.file, FcntlArg::F_SETLK(&self.lock(kind))) {
             Ok(_) => Ok(true),
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
             Err(errno) => Err(errno.into()),
         }
     }
 
-    /// The process that holds the lock now, unless it is we, or it is not to be seen from our PID namespace.
-    #[must_use]
-    pub fn holder(&self) -> Option<u32> {
-        let mut record = self.record();
-        fcntl(&self.file, FcntlArg::F_GETLK(&mut record)).ok()?;
-        if libc::c_int::from(record.l_type) == libc::F_UNLCK {
+    fn holder(&self) -> Option<u32> {
+        let mut lock = self.lock(libc::F_WRLCK);
+        fcntl(&self.file, FcntlArg::F_GETLK(&mut lock)).ok()?;
+        if libc::c_int::from(lock.l_type) == libc::F_UNLCK {
             return None;
         }
-        u32::try_from(record.l_pid).ok().filter(|&process| process > 0)
+        u32::try_from(lock.l_pid).ok().filter(|&process| process > 0)
     }
 
-    fn record(&self) -> libc::flock {
+    fn lock(&self, kind: libc::c_int) -> libc::flock {
         libc::flock {
-            l_type: libc::F_WRLCK as libc::c_short,
+            l_type: kind as libc::c_short,
             l_whence: libc::SEEK_SET as libc::c_short,
             l_start: self.byte,
             l_len: 1,
@@ -138,16 +156,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_at_a_time() {
+    fn a_lock_s_file_is_made_and_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run/lock");
-        let lock = Lock::take(&path).unwrap();
-        match Lock::take(&path) {
-            Err(LockError::Held(Some(holder))) => assert_eq!(holder, std::process::id()),
-            other => panic!("{other:?}"),
-        }
-        drop(lock);
+        drop(Lock::take(&path).unwrap());
         assert!(Lock::take(&path).is_ok());
+        assert_eq!(fs::metadata(&path).unwrap().len(), 0);
     }
 
     #[test]
@@ -163,7 +177,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run/lock");
         let lock = TableLock::open(&path).unwrap();
-        assert!(lock.try_take().unwrap());
+        assert!(lock.try_take(Share::Alone).unwrap());
         assert_eq!(lock.holder(), None, "our own is not held by another process");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         let link = folder.path().join("link");

@@ -3,11 +3,13 @@
 //! For users of the library, [`SystemNames`] (names of hosts and ports, which [`crate::grammar`] asks for) and [`namespace`] (network
 //! namespaces). The rest is what the program's `realserver`, `service` and `doctor` are made of: [`realserver`] VIPs, [`route`]
 //! links, addresses and routes, [`sysctl`] kernel settings, [`nft`] the
-//! packet filter's rules in words (what they do is for the crate packet-filter to find out), [`sysconfig`] and [`boot`] what will be after the next boot, [`file`](mod@file) and [`lock`] safe writing.
+//! packet filter's rules in words (what they do is for the crate packet-filter to find out), [`sysconfig`] and [`boot`] what will be after the next boot, [`file`](mod@file) and [`lock`] safe writing, [`journal`]
+//! copies of the table.
 
 pub mod boot;
 pub mod ethtool;
 pub mod file;
+pub mod journal;
 mod listeners;
 pub mod lock;
 pub mod module;

@@ -1,5 +1,7 @@
 //! Network namespaces, by the names that ip-netns(8) gives them.
 
+mod identity;
+
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File};
@@ -11,6 +13,8 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 
 use crate::kernel::system_message;
+
+pub use identity::Namespace;
 
 /// Where ip-netns(8) keeps its namespaces by name.
 const DIRECTORY: &str = "/run/netns";

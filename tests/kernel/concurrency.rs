@@ -179,8 +179,8 @@ fn it_is_waited_for() -> Result<()> {
 
 fn the_lock_holds_up_nobody_else() -> Result<()> {
     add(&mut Client::connect()?, 1, [1])?;
-    let holder = Holder::start()?;
     let rules = succeed(&["-S", "-n"], b"")?;
+    let holder = Holder::start()?;
     let listing = succeed(&["-L", "-n"], b"")?;
     ensure!(listing.contains("10.0.0.1:80"), "{listing}");
     for words in [
@@ -196,7 +196,23 @@ fn the_lock_holds_up_nobody_else() -> Result<()> {
     }
     succeed(&["-R", "--check", "--lock-wait", "0"], rules.as_bytes())?;
     succeed(&["-R", "--replace", "--dry-run", "--lock-wait", "0"], rules.as_bytes())?;
-    succeed(&["-R", "--lock-wait", "0"], b"-L -n\n-S -n\n")?;
+    succeed(&["-R", "--lock-wait", "0"], b"-L -n\n")?;
+    // But what is saved is a table from before a change or after it.
+    let (folder, expected) = (tempfile::tempdir()?, format!("{} is changing the table: not done", holder.name()));
+    let saved = folder.path().join("rules");
+    fs::write(&saved, "as it was")?;
+    let saved_to = saved.to_str().context("a path that is not UTF-8")?;
+    for words in [
+        &["-S", "--lock-wait", "0"][..],
+        &["-S", "-n", "--all", "--lock-wait", "1"],
+        &["-S", "--file", saved_to, "--lock-wait", "0"],
+        &["-R", "--lock-wait", "0"],
+    ] {
+        let output = run(words, b"-S -n\n")?;
+        ensure!(output.status == "1" && output.stdout.is_empty(), "{words:?}: {output:?}");
+        ensure!(output.stderr.starts_with(&expected), "{words:?}: {output:?}");
+    }
+    ensure!(fs::read_to_string(&saved)? == "as it was", "something was saved");
     // Another namespace has another table, and so another lock.
     in_fresh_namespace(|| {
         succeed(&["-A", "-f", "7", "-s", "rr", "--lock-wait", "0"], b"")?;
@@ -222,9 +238,12 @@ fn the_lock_holds_up_nobody_else() -> Result<()> {
     ensure!(output.status == "0" && output.stderr.is_empty(), "{output:?}");
     ensure_table(&format!("{rules}-A -f 2 -s rr\n"))?;
     // Clearing everything at once waits for nobody.
-    succeed(&["service", "panic"], b"")?;
+    let output = run(&["service", "panic"], b"")?;
+    ensure!(output.status == "0" && output.stdout.is_empty(), "{output:?}");
     ensure_table("")?;
     drop(holder);
+    // Two that save do not wait for each other, nor does one that changes the table keep it from them for long.
+    succeed(&["-S", "-n", "--lock-wait", "0"], b"")?;
     Ok(())
 }
 
@@ -260,7 +279,7 @@ fn a_drain_does_not_hold_it() -> Result<()> {
     let mut told = String::new();
     stderr.read_to_string(&mut told)?;
     draining.wait()?;
-    ensure!(told.contains(&format!("{} is changing the table: going back all the same\n", holder.name())), "{told}");
+    ensure!(told.contains(&format!("{} is changing the table: rolling back anyway\n", holder.name())), "{told}");
     ensure!(told.contains("the weight is 3 again"), "{told}");
     drop(holder);
 
@@ -281,7 +300,7 @@ fn a_drain_does_not_hold_it() -> Result<()> {
     stderr.read_to_string(&mut told)?;
     let status = draining.wait()?;
     ensure!(status.signal() == Some(Signal::SIGINT as i32), "{status}: {told}");
-    ensure!(told.contains("interrupted: going back\n") && told.contains("the weight is 3 again"), "{told}");
+    ensure!(told.contains("interrupted: rolling back\n") && told.contains("the weight is 3 again"), "{told}");
     drop(holder);
     let weights: Vec<u32> = client
         .table()?

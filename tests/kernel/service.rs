@@ -291,7 +291,9 @@ fn try_case(case: Case) -> Result<()> {
         "rate" => ensure!(output.stdout.contains("CPS    InPPS"), "{output:?}"),
         _ => ensure!(output.stdout.is_empty(), "{output:?}"),
     }
-    if starts && !auto {
+    if verb == "panic" && filled {
+        ensure!(output.stderr.starts_with("to restore the table from before: "), "{output:?}");
+    } else if starts && !auto {
         ensure!(output.stderr.contains("/etc/default/ipvsadm:1: AUTO"), "{output:?}");
     } else {
         let lost = filled && auto && !saves && matches!(verb, "stop" | "restart" | "force-reload");
@@ -923,14 +925,14 @@ fn the_tables_lock() -> Result<()> {
     fs::write(EL_SETTINGS, "IPVS_SAVE_ON_STOP=yes\nIPVS_SAVE_ON_RESTART=yes\n")?;
     fs::write(EL_RULES, FILED)?;
     let holder = support::Holder::start()?;
-    for verb in ["start", "stop", "restart", "reload", "force-reload", "load"] {
+    for verb in ["start", "stop", "restart", "reload", "force-reload", "load", "save"] {
         tells(&[verb, "--lock-wait", "0"], "1", &format!("{} is changing the table: not done", holder.name()))?;
-        ensure_table(BY_HAND)?;
         ensure_file(EL_RULES, FILED)?;
     }
-    done(&["save"])?;
     tells(&["start", "--lock-wait", "2678401"], "2", "2678401 is not in")?;
     drop(holder);
+    ensure_table(BY_HAND)?;
+    done(&["save", "--lock-wait", "0"])?;
     // Each verb takes the lock once, and lets it go: saved and loaded, with daemons of the settings behind that.
     fs::write(DEBIAN_SETTINGS, "AUTO=true\nDAEMON=backup\nIFACE=lo\nSYNCID=9\n")?;
     for verb in ["start", "restart", "reload", "force-reload", "load", "stop"] {
@@ -943,12 +945,23 @@ fn panic_always_works() -> Result<()> {
     fs::write(EL_SETTINGS, "IPVS_SAVE_ON_STOP=maybe\n")?;
     fs::write(EL_RULES, BY_HAND)?;
     fs::create_dir_all("/run/ipvsadm-rs")?;
-    let lock = File::create(LOCK)?;
-    lock.lock()?;
+    // What another process once wrote there is not the one that has it.
+    fs::write(LOCK, "999999\n")?;
+    let holder = support::Holder::of(Path::new(LOCK))?;
     add(FILED)?;
-    tells(&["save"], "1", "another ipvsadm-rs service is at work and holds")?;
-    done(&["panic"])?;
+    tells(
+        &["save"],
+        "1",
+        &format!("another ipvsadm-rs service is at work: process {} holds {LOCK}", holder.process()),
+    )?;
+    // It says where the table is now, and that file brings it back.
+    let output = service(&["panic"])?;
+    let command = output.stderr.trim_end().strip_prefix("to restore the table from before: ipvsadm-rs ");
+    let command: Vec<&str> = command.with_context(|| format!("{output:?}"))?.split(' ').collect();
+    ensure!(output.status == "0" && output.stdout.is_empty(), "{output:?}");
     ensure_table("")?;
+    succeed(&command)?;
+    ensure_table(FILED)?;
     ensure_file(EL_RULES, BY_HAND)
 }
 

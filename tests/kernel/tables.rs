@@ -829,11 +829,11 @@ fn changes_of_others_are_noticed() -> Result<()> {
                     if output.stderr.contains("it is not what the rules say") {
                         different += 1;
                         now = next;
-                    } else if output.stderr.contains("the rules are carried out") {
+                    } else if output.stderr.contains("could not verify the result") {
                         now = next;
                     } else if !output.stderr.contains("the table keeps changing while it is read") {
                         refused += 1;
-                        ensure!(output.stderr.contains("(another program changed the table meanwhile)"), "{output:?}");
+                        ensure!(output.stderr.contains("(another program changed the table)"), "{output:?}");
                         ensure!(output.stderr.contains("as it was before"), "{output:?}");
                     }
                 }
@@ -1013,7 +1013,10 @@ fn no_more_than_one_capability() -> Result<()> {
             setpriv.extend(words);
             let output =
                 Invocation { stdin: stdin.as_bytes(), ..Invocation::of(&setpriv) }.run(Path::new("setpriv"))?;
-            ensure!(output.status == "0" && output.stderr.is_empty(), "{words:?}: {output:?}");
+            // Only root can write to /run.
+            let without = "/run/ipvsadm-rs: Permission denied: going on without a copy of the table\n";
+            let expected = if matches!(words, ["-R", "--replace"] | ["-C"]) { without } else { "" };
+            ensure!(output.status == "0" && output.stderr == expected, "{words:?}: {output:?}");
             Ok(output.stdout)
         };
         run(&["-R"], &file(&rules))?;

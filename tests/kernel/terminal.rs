@@ -166,7 +166,7 @@ fn lines_without_a_terminal(cluster: &Cluster) -> Result<()> {
 fn a_time_out_goes_back(cluster: &Cluster) -> Result<()> {
     let _open = cluster.connect("40.40.40.10", 5001)?;
     let output = failing(&["-d", "-t", SERVICE, "-r", SERVER, "--drain=1"])?;
-    ensure!(output.stderr.contains("1 connection left after 1 second: going back"), "{}", output.stderr);
+    ensure!(output.stderr.contains("1 connection left after 1 second: rolling back"), "{}", output.stderr);
     ensure!(output.stderr.ends_with("10.0.0.1:8080: the weight is 3 again\n"), "{}", output.stderr);
     ensure!(weights()? == [3], "the weight is {:?}", weights()?);
     Ok(())
@@ -189,7 +189,7 @@ fn signals_go_back(cluster: &Cluster) -> Result<()> {
         ensure!(child.wait()?.signal() == Some(signal as i32), "it did not end by {signal}");
         ensure!(weights()? == [3], "after {signal} the weight is {:?}", weights()?);
         let said = said(rest);
-        ensure!(said.contains("interrupted: going back\n10.0.0.1:8080: the weight is 3 again\n"), "{said}");
+        ensure!(said.contains("interrupted: rolling back\n10.0.0.1:8080: the weight is 3 again\n"), "{said}");
     }
     let mut terminal = Terminal::start(24, 80, &["-D", "-t", SERVICE, "--drain"])?;
     terminal.wait_for("the bar", |screen| screen.contains("1 connection"))?;
@@ -212,7 +212,7 @@ fn the_lock_while_asked(_: &Cluster) -> Result<()> {
     run(&["-Z", "--lock-wait", "0"])?;
     let holder = Holder::start()?;
     asked.write(b"no\n")?;
-    let told = format!("{} is changing the table: going back all the same", holder.name());
+    let told = format!("{} is changing the table: rolling back anyway", holder.name());
     asked.wait_for("the way back", |screen| {
         screen.contains(&told) && screen.contains("the table is as it was before")
     })?;

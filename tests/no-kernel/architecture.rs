@@ -62,6 +62,13 @@ const ROOMS: &[Room] = &[
         not: "text, files, modprobe",
     },
     Room {
+        name: "transaction",
+        modules: &["ipvs_client::transaction"],
+        holds: "in `crates/ipvs`: many changes, all or none: what a plan is made by, verified and rolled back",
+        uses: &["model", "plan", "kernel"],
+        not: "text, files, signals",
+    },
+    Room {
         name: "connections",
         modules: &["ipvs_client::connections"],
         holds: "in `crates/ipvs`: the reader of the kernel's lists of connections",
@@ -156,6 +163,7 @@ const ROOMS: &[Room] = &[
             "model",
             "plan",
             "kernel",
+            "transaction",
             "grammar",
             "rules",
             "host",

@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 use std::{env, thread};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use ipvsadm_rs::host::lock::{TABLE_LOCK, TableLock};
+use ipvsadm_rs::host::lock::{Lock, Share, TABLE_LOCK, TableLock};
 use libtest_mimic::Arguments;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
@@ -114,7 +114,7 @@ const SHARE: &str = "IPVS_SHARE";
 /// The `main` of a test binary that needs a kernel with IPVS.
 pub fn run_in_kernel(subjects: &[Subject]) -> ExitCode {
     if env::args().nth(1).as_deref() == Some(HOLD) {
-        return hold_the_table().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+        return hold(env::args_os().nth(2).map(PathBuf::from)).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     let arguments = Arguments::from_args();
     let done = match env::var(SUBJECTS) {
@@ -646,14 +646,21 @@ pub fn difference(expected: &str, actual: &str) -> String {
     text
 }
 
-/// Asks a test binary to hold the lock on the table until its standard input ends.
+/// Asks a test binary to hold the lock on the table, or of the file that follows, until its standard input ends.
 const HOLD: &str = "hold-the-table";
 
-fn hold_the_table() -> Result<()> {
-    let lock = TableLock::open(Path::new(TABLE_LOCK))?;
-    while !lock.try_take()? {
-        thread::sleep(Duration::from_millis(1));
-    }
+/// Holds the lock on the table, or the one that a file stands for.
+fn hold(file: Option<PathBuf>) -> Result<()> {
+    let _lock = match file {
+        Some(file) => (None, Some(Lock::take(&file).map_err(|error| anyhow!("{error:?}"))?)),
+        None => {
+            let lock = TableLock::open(Path::new(TABLE_LOCK))?;
+            while !lock.try_take(Share::Alone)? {
+                thread::sleep(Duration::from_millis(1));
+            }
+            (Some(lock), None)
+        }
+    };
     println!("held");
     std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
@@ -667,9 +674,19 @@ pub struct Holder(Child);
 impl Holder {
     /// Starts it, and returns once it holds the lock.
     pub fn start() -> Result<Self> {
+        Self::with(&[])
+    }
+
+    /// The same for the lock that this file stands for.
+    pub fn of(file: &Path) -> Result<Self> {
+        Self::with(&[file])
+    }
+
+    fn with(file: &[&Path]) -> Result<Self> {
         let mut child = Command::new(env::current_exe()?)
             .arg0("holder")
             .arg(HOLD)
+            .args(file)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -680,6 +697,11 @@ impl Holder {
         BufReader::new(stdout).read_line(&mut line)?;
         ensure!(line == "held\n", "the holder of the lock says {line:?}");
         Ok(holder)
+    }
+
+    /// Its number.
+    pub fn process(&self) -> u32 {
+        self.0.id()
     }
 
     /// As messages of the program name it.

@@ -72,6 +72,7 @@ pub mod hash_tables;
 pub mod kernel;
 pub mod model;
 pub mod plan;
+pub mod transaction;
 
 #[doc(hidden)]
 pub use kernel::decode;

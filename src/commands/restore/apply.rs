@@ -2,62 +2,171 @@
 
 use anyhow::Result;
 
+use crate::commands::journal::{self, Copy};
 use crate::commands::list::listing_with;
+use crate::commands::lock;
 use crate::commands::progress::Progress;
 use crate::commands::save::save_with;
+use crate::commands::signals::Signals;
 use crate::commands::source::Source;
-use crate::commands::{Output, lock, status};
+use crate::commands::told::unless_interrupted;
+use crate::commands::{Output, status};
 use crate::grammar::Request;
 use crate::kernel::{Client, Error, Refusal};
+use crate::model::{Change, DaemonRole, Timeouts};
+use crate::plan::{State, Traced};
 use crate::rules::Line;
 
-/// Do what the lines say, in their order. What the kernel refuses is told, and the rest is done all the same.
-pub(super) fn run(
+/// What the kernel refused. It is printed at the end: while signals are kept back, a reader that does not read would keep us
+/// from ever ending.
+struct Refused<'s> {
+    source: &'s Source<'s>,
+    lines: Vec<(u32, String)>,
+}
+
+impl Drop for Refused<'_> {
+    fn drop(&mut self) {
+        self.source.report(self.lines.drain(..));
+    }
+}
+
+/// Do what the lines say, in their order. What the kernel refuses is reported, and the rest is done anyway.
+pub(in crate::commands) fn run(
     client: &mut Client,
     lines: &[Line],
     source: &Source<'_>,
     lock_wait: u32,
     output: &mut Output,
 ) -> Result<u8> {
-    let changes = lines.iter().any(|line| line.change().is_some());
-    let _locked = changes.then(|| lock::take(lock_wait)).transpose()?;
-    let mut refused = status::OK;
-    let mut progress = Progress::new("restoring", lines.len());
-    for run in lines.chunk_by(|a, b| a.change().is_some() == b.change().is_some()) {
-        if run.iter().all(|line| line.change().is_some()) {
-            let mut batch = client.batch(|number: u32, refusal: Refusal| {
-                refused = status::REFUSED;
-                say!("{source}:{number}: {refusal}");
-            })?;
-            for line in run {
-                progress.step();
-                if let Some(change) = line.change() {
-                    batch.push(line.number, change)?;
-                }
-            }
-            batch.finish()?;
-        } else {
-            for line in run {
-                progress.step();
-                match other(client, &line.request, output) {
-                    Err(error) if matches!(error.downcast_ref(), Some(Error::Refused(_))) => {
-                        refused = status::FAILED;
-                        say!("{source}:{}: {error:#}", line.number);
-                    }
-                    outcome => outcome?,
-                }
+    let Some(last) = lines.iter().rposition(|line| line.change().is_some()) else {
+        let saves = lines.iter().any(is_save);
+        let _locked = saves.then(|| lock::take_to_read(lock_wait)).transpose()?;
+        return Lines { client, source, output, progress: Progress::new("restoring", lines.len()) }
+            .carry_out(lines, None);
+    };
+    let locked = lock::take(lock_wait)?;
+    let copy = copy(client, lines)?;
+    let signals = Signals::hold()?;
+    if let Some(interrupted) = signals.came() {
+        copy.discard();
+        say!("{source}: nothing was changed");
+        return Err(interrupted.into());
+    }
+    output.keep(true);
+    let mut work = Lines { client, source, output, progress: Progress::new("restoring", lines.len()) };
+    let (changes, rest) = lines.split_at(last + 1);
+    let outcome = work.carry_out(changes, Some(&signals));
+    work.output.keep(false);
+    // A table that was cleared was replaced.
+    let copy = copy.finish(lines.iter().any(|line| line.change() == Some(&Change::Flush)));
+    match &outcome {
+        Ok(_) if signals.came().is_some() => say!("{source}: finished"),
+        Ok(_) => journal::tell_people(copy.as_deref()),
+        Err(_) => {
+            if let Some(copy) = &copy {
+                let command = journal::command(copy);
+                say!("{source}: not all lines were carried out; to restore the table from before: {command}");
             }
         }
     }
-    Ok(refused)
+    let refused = unless_interrupted(outcome, signals.release())?;
+    // What follows is printed, which may take long.
+    let _locked = rest.iter().any(is_save).then_some(locked);
+    Ok(match work.carry_out(rest, None)? {
+        status::OK => refused,
+        failed => failed,
+    })
 }
 
-/// A line that asks for something to be printed.
-fn other(client: &mut Client, request: &Request, output: &mut Output) -> Result<()> {
-    match request {
-        Request::List(listing) => listing_with(client, listing, output),
-        Request::Save(save) => save_with(client, save, output),
-        // The reader lets none of these pass.
-        Request::Change(_) | Request::Drain(_) | Request::Restore(_) | Request::Help | Request::Version(_) => Ok(()),
+/// A line that saves the table, which is not to be changed then.
+fn is_save(line: &Line) -> bool {
+    matches!(line.request, Request::Save(_))
+}
+
+/// A copy of the table that these lines are about to change.
+fn copy(client: &mut Client, lines: &[Line]) -> Result<Copy> {
+    let changes = || lines.iter().filter_map(Line::change);
+    if changes().all(|change| matches!(change, Change::Zero(_))) {
+        return Ok(Copy::none());
+    }
+    journal::tell_of_pending();
+    let mut like = State::default();
+    if changes().any(|change| matches!(change, Change::SetTimeouts(_))) {
+        like.timeouts = Some(Traced { rule: Timeouts::default(), line: 0 });
+    }
+    if changes().any(|change| matches!(change, Change::StartDaemon(_) | Change::StopDaemon(_))) {
+        like.daemons =
+            [DaemonRole::Master, DaemonRole::Backup].map(|role| Traced { rule: (role, None), line: 0 }).into();
+    }
+    Ok(Copy::read(client, &like)?)
+}
+
+/// Lines being carried out.
+struct Lines<'l> {
+    client: &'l mut Client,
+    source: &'l Source<'l>,
+    output: &'l mut Output,
+    progress: Progress,
+}
+
+impl Lines<'_> {
+    /// Carry out these lines, the last of which is a change if signals are kept back.
+    fn carry_out(&mut self, lines: &[Line], signals: Option<&Signals>) -> Result<u8> {
+        let mut refused = Refused { source: self.source, lines: Vec::new() };
+        let mut outcome = status::OK;
+        let total = lines.iter().filter(|line| line.change().is_some()).count();
+        let mut sent = 0;
+        for run in lines.chunk_by(|a, b| a.change().is_some() == b.change().is_some()) {
+            if run.iter().all(|line| line.change().is_some()) {
+                let mut batch = self.client.batch(|number: u32, refusal: Refusal| {
+                    outcome = status::REFUSED;
+                    refused.lines.push((number, refusal.to_string()));
+                })?;
+                for line in run {
+                    self.progress.step();
+                    if let Some(change) = line.change() {
+                        batch.push(line.number, change)?;
+                        sent += 1;
+                        if batch.pending() == 0 {
+                            note(&mut self.progress, signals, sent, total);
+                        }
+                    }
+                }
+                batch.finish()?;
+                note(&mut self.progress, signals, sent, total);
+            } else {
+                for line in run {
+                    self.progress.step();
+                    match self.other(&line.request) {
+                        Err(error) if matches!(error.downcast_ref(), Some(Error::Refused(_))) => {
+                            outcome = status::FAILED;
+                            refused.lines.push((line.number, format!("{error:#}")));
+                        }
+                        done => done?,
+                    }
+                }
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// A line that asks for something to be printed.
+    fn other(&mut self, request: &Request) -> Result<()> {
+        match request {
+            Request::List(listing) => listing_with(self.client, listing, self.output),
+            Request::Save(save) => save_with(self.client, save, self.output),
+            // The reader lets none of these pass.
+            Request::Change(_) | Request::Drain(_) | Request::Restore(_) | Request::Help | Request::Version(_) => {
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The first signal that comes is answered at once.
+fn note(progress: &mut Progress, signals: Option<&Signals>, sent: usize, total: usize) {
+    if signals.is_some_and(Signals::first_came) {
+        progress.clear();
+        say!("finishing: {sent} of {total} sent");
     }
 }

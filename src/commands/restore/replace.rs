@@ -1,75 +1,231 @@
 //! `-R --replace`: the table made equal to the rules, by the fewest changes, all or none.
 
-use std::cell::RefCell;
-use std::collections::HashSet;
-use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::apply;
-use super::confirm::{Question, Terminal};
+use super::confirm::Question;
+use crate::commands::journal::{self, Copy};
 use crate::commands::lock::{self, Locked};
 use crate::commands::progress::Progress;
+use crate::commands::signals::{Hold, Signals};
 use crate::commands::source::Source;
-use crate::commands::state::{read_service, read_state};
+use crate::commands::state::read_state;
 use crate::commands::{Output, status};
 use crate::grammar;
 use crate::host::module;
 use crate::kernel::{Client, Error, Refusal};
-use crate::model::{Change, Limits, ServiceKey};
-use crate::plan::{self, Excess, Options, RuleService, State, Step, Traced};
-use crate::rules::Desired;
+use crate::model::Limits;
+use crate::plan::{self, Excess, Options, Step};
+use crate::rules::{Desired, Line};
+use crate::transaction::{Outcome, RollBack, Transaction};
 use crate::view::{Labels, rules};
 
-pub(super) fn run(source: &Source<'_>, replace: grammar::Replace, lock_wait: u32, output: &mut Output) -> Result<u8> {
-    let desired = source.desired()?;
-    let empties = desired.state.services.is_empty() && !replace.dry_run;
-    let outcome = carry_out(source, desired, replace, lock_wait, None, output)?;
-    if empties && outcome == status::OK {
-        say!("{source}: no virtual service is in it: the table is empty now");
-    }
-    Ok(outcome)
+/// How a table is replaced.
+pub(in crate::commands) struct Replacement<'r> {
+    /// Where messages say that the rules come from.
+    pub(in crate::commands) source: &'r Source<'r>,
+    /// Seconds to wait for the lock on the table.
+    pub(in crate::commands) lock_wait: u32,
+    /// Keeps signals back from the first change on.
+    pub(in crate::commands) hold: &'r Hold,
 }
 
-/// Make the table what is desired; `source` is where messages say that this comes from. The lock is taken if it is not yet.
-pub(in crate::commands) fn carry_out(
-    source: &Source<'_>,
-    desired: Desired,
-    replace: grammar::Replace,
-    lock_wait: u32,
-    locked: Option<Locked>,
-    output: &mut Output,
-) -> Result<u8> {
-    if !desired.refused.is_empty() {
-        source.report(desired.refused.into_iter().map(|(line, finding)| (line, finding.message())));
-        say!("{source}: nothing was changed");
-        return Ok(status::FAILED);
+/// What a replacement came to.
+pub(in crate::commands) struct Replaced {
+    /// The exit status.
+    pub(in crate::commands) status: u8,
+    /// What the lines ask for besides; nothing if the table is not as they say.
+    pub(in crate::commands) rest: Vec<Line>,
+    /// Where the table from before is.
+    pub(in crate::commands) copy: Option<PathBuf>,
+}
+
+impl Replaced {
+    fn failed() -> Self {
+        Self { status: status::FAILED, rest: Vec::new(), copy: None }
     }
-    source.report(desired.repetitions());
-    let terminal = replace.confirm.map(Terminal::open).transpose()?;
-    let mut client = module::connect()?;
-    let options = Options { keep_weights: replace.keep_weights };
-    if replace.dry_run {
-        let have = read_state(&mut client, &desired.state)?;
-        let steps = plan::difference(&have, &desired.state, options);
-        if let Err(excess) = plan::check_limits(replace.limits, &have, &desired.state, &steps) {
-            say!("{source}: {}", in_words(excess));
+}
+
+impl Replacement<'_> {
+    /// Make the table what is desired. The lock is taken if it is not yet.
+    pub(in crate::commands) fn run(
+        &self,
+        desired: Desired,
+        replace: grammar::Replace,
+        locked: Option<Locked>,
+        output: &mut Output,
+    ) -> Result<Replaced> {
+        let source = self.source;
+        if !desired.refused.is_empty() {
+            source.report(desired.refused.into_iter().map(|(line, finding)| (line, finding.message())));
+            say!("{source}: nothing was changed");
+            return Ok(Replaced::failed());
         }
-        let mut labels = Labels::numeric();
-        for step in &steps {
-            rules::change(output, &mut labels, &step.change)?;
+        source.report(desired.repetitions());
+        let question = replace.confirm.map(Question::open).transpose()?;
+        let mut client = module::connect()?;
+        let options = Options { keep_weights: replace.keep_weights };
+        if replace.dry_run {
+            let have = read_state(&mut client, &desired.state)?;
+            let steps = plan::difference(&have, &desired.state, options);
+            if let Err(excess) = plan::check_limits(replace.limits, &have, &desired.state, &steps) {
+                say!("{source}: {}", in_words(excess));
+            }
+            let mut labels = Labels::numeric();
+            for step in &steps {
+                rules::change(output, &mut labels, &step.change)?;
+            }
+            let status = if steps.is_empty() { status::OK } else { status::FAILED };
+            return Ok(Replaced { status, rest: Vec::new(), copy: None });
         }
-        return Ok(if steps.is_empty() { status::OK } else { status::FAILED });
+        let locked = locked.map_or_else(|| lock::take_held(self.lock_wait, self.hold), Ok)?;
+        journal::tell_of_pending();
+        self.carry_out(&mut client, locked, desired, (options, replace.limits), question)
     }
-    let locked = locked.map_or_else(|| lock::take(lock_wait), Ok)?;
-    // Only now: a signal while waiting just ends the program.
-    let question = terminal.map(Terminal::keep_signals).transpose()?;
-    Replacement { source, options, limits: replace.limits, lock_wait, question }.carry_out(
-        &mut client,
-        locked,
-        desired,
-        output,
-    )
+
+    /// Make the table, which is locked, what is desired.
+    pub(in crate::commands) fn carry_out(
+        &self,
+        client: &mut Client,
+        locked: Locked,
+        desired: Desired,
+        (options, limits): (Options, Limits),
+        question: Option<Question>,
+    ) -> Result<Replaced> {
+        let source = self.source;
+        let Desired { state: want, rest, .. } = desired;
+        let have = read_state(client, &want)?;
+        let mut transaction = Transaction::new(&have, &want, options);
+        if let Err(excess) = plan::check_limits(limits, &have, &want, transaction.steps()) {
+            say!("{source}: {}: nothing was changed", in_words(excess));
+            return Ok(Replaced::failed());
+        }
+        if transaction.steps().is_empty() {
+            return Ok(Replaced { status: status::OK, rest, copy: None });
+        }
+        let signals = self.hold.begin()?;
+        let copy = Copy::of(&transaction.before());
+        if let Some(interrupted) = signals.came() {
+            copy.discard();
+            say!("{source}: nothing was changed");
+            return Err(interrupted.into());
+        }
+        let outcome = match exchange(transaction.steps().len(), signals, |watch| transaction.carry_out(client, watch)) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                copy.discard();
+                return Err(error.into());
+            }
+        };
+        if outcome.rolled_back.is_some() {
+            self.report_back(&transaction, outcome, copy);
+            return Ok(Replaced::failed());
+        }
+        if !self.report_forth(&transaction, outcome)? {
+            self.name(copy.finish(true));
+            return Ok(Replaced::failed());
+        }
+        if let Some(question) = question {
+            // An answer can take long.
+            drop(locked);
+            if !question.confirmed(signals) {
+                let _locked = lock::take_to_go_back(self.lock_wait, None);
+                if copy.is_current() {
+                    let steps = transaction.steps().len();
+                    let outcome = exchange(steps, signals, |watch| Ok(transaction.roll_back(client, watch)))?;
+                    self.report_back(&transaction, outcome, copy);
+                } else {
+                    say!("{source}: another process has replaced the table since: nothing is rolled back");
+                }
+                return Ok(Replaced::failed());
+            }
+        } else if signals.came().is_some() {
+            say!("{source}: finished: the table is what the rules say");
+        }
+        Ok(Replaced { status: status::OK, rest, copy: copy.finish(true) })
+    }
+
+    /// Report what came of all steps. Whether the table is what the rules say.
+    fn report_forth(&self, transaction: &Transaction, outcome: Outcome) -> Result<bool, Error> {
+        let source = self.source;
+        let steps = transaction.steps();
+        let left = match outcome.left {
+            // What was to be deleted and was not there is deleted.
+            Ok(left) if left.is_empty() => return Ok(true),
+            Ok(left) => left,
+            Err(Error::Unsettled) => {
+                say!("{source}: could not verify the result: another program keeps changing the table");
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        self.refusals(steps, &outcome.refused);
+        let is_ours = outcome.error.is_some() || outcome.refused.iter().any(|(_, refusal)| !refusal.is_conflict());
+        if let Some(error) = outcome.error {
+            say!("{source}: {error}");
+        }
+        match is_ours {
+            true => {
+                say!("{source}: the table is not what the rules say: rules that differ: {}", left.len());
+            }
+            false => say!("{source}: another program changed the table: it is not what the rules say"),
+        }
+        Ok(false)
+    }
+
+    /// Report why and how the table was rolled back, and what it is.
+    fn report_back(&self, transaction: &Transaction, outcome: Outcome, copy: Copy) {
+        let source = self.source;
+        self.refusals(transaction.steps(), &outcome.refused);
+        if let Some(error) = outcome.error {
+            say!("{source}: {error}");
+        }
+        let RollBack { refused, kept, error } = outcome.rolled_back.unwrap_or_default();
+        for change in &kept {
+            say!("{source}: not rolled back, as another program has changed it since: {}", rules::text(change));
+        }
+        for (change, refusal) in &refused {
+            say!("{source}: {refusal}, rolling back by: {}", rules::text(change));
+        }
+        let failed = !refused.is_empty() || error.is_some();
+        if let Some(error) = error {
+            say!("{source}: rolling back: {error}");
+        }
+        match outcome.left {
+            Ok(left) if left.is_empty() => {
+                say!("{source}: the table is as it was before");
+                return copy.discard();
+            }
+            Ok(left) if failed => {
+                say!("{source}: the table is not as it was before: rules that differ: {}", left.len());
+            }
+            Ok(_) => say!("{source}: the table is not as it was before: another program changed it"),
+            Err(error) => say!("{source}: could not verify that the table is as it was before: {error}"),
+        }
+        self.name(copy.finish(false));
+    }
+
+    /// Say where the table from before is, as that is wanted now.
+    fn name(&self, copy: Option<PathBuf>) {
+        if let Some(copy) = copy {
+            say!("{}: to restore the table from before: {}", self.source, journal::command(&copy));
+        }
+    }
+
+    fn refusals(&self, steps: &[Step], refused: &[(usize, Refusal)]) {
+        for (step, refusal) in refused.iter().filter_map(|(index, refusal)| Some((steps.get(*index)?, refusal))) {
+            // The plan was made for the table as it was read.
+            let conflict = match refusal.is_conflict() {
+                true => " (another program changed the table)",
+                false => "",
+            };
+            match step.line {
+                0 => say!("{}: {refusal}{conflict}, for: {}", self.source, rules::text(&step.change)),
+                line => say!("{}:{line}: {refusal}{conflict}", self.source),
+            }
+        }
+    }
 }
 
 /// A limit that a change would exceed.
@@ -85,190 +241,19 @@ fn in_words(excess: Excess) -> String {
     }
 }
 
-/// How a table is replaced.
-pub(in crate::commands) struct Replacement<'r> {
-    source: &'r Source<'r>,
-    options: Options,
-    limits: Limits,
-    lock_wait: u32,
-    question: Option<Question>,
-}
-
-impl<'r> Replacement<'r> {
-    /// Without further ado; `source` is where messages say that the rules come from.
-    pub(in crate::commands) fn plain(source: &'r Source<'r>, lock_wait: u32) -> Self {
-        Self { source, options: Options::default(), limits: Limits::default(), lock_wait, question: None }
-    }
-
-    /// Make the table, which is locked, what is desired.
-    pub(in crate::commands) fn carry_out(
-        self,
-        client: &mut Client,
-        locked: Locked,
-        desired: Desired,
-        output: &mut Output,
-    ) -> Result<u8> {
-        let Self { source, options, limits, lock_wait, question } = self;
-        let Desired { state: want, rest, .. } = desired;
-        let have = read_state(client, &want)?;
-        let steps = plan::difference(&have, &want, options);
-        if let Err(excess) = plan::check_limits(limits, &have, &want, &steps) {
-            say!("{source}: {}: nothing was changed", in_words(excess));
-            return Ok(status::FAILED);
+/// Carry out so many steps while signals are kept back. The first that comes is answered at once.
+fn exchange(
+    steps: usize,
+    signals: &Signals,
+    work: impl FnOnce(&mut dyn FnMut(crate::transaction::Progress)) -> Result<Outcome, Error>,
+) -> Result<Outcome, Error> {
+    let mut progress = Progress::new("changing", steps);
+    work(&mut |now| {
+        progress.reach(now.sent);
+        if signals.first_came() {
+            progress.clear();
+            let what = if now.back { "rolling back" } else { "finishing" };
+            say!("{what}: {} of {} sent", now.sent, now.total);
         }
-        let mut work = Work { client, source, have: &have, steps: &steps };
-        if !steps.is_empty() {
-            if let Some(failure) = work.forth()? {
-                return Ok(failure);
-            }
-            match work.is_now(&want, options) {
-                Ok(true) => {}
-                Ok(false) => {
-                    say!("{source}: another program changed the table meanwhile: it is not what the rules say");
-                    return Ok(status::FAILED);
-                }
-                Err(Error::Unsettled) => {
-                    say!(
-                        "{source}: the rules are carried out, but another program keeps changing the table: whether it \
-                         is what they say cannot be told"
-                    );
-                    return Ok(status::FAILED);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        // An answer can take long, and what else the lines ask for locks by itself.
-        drop(locked);
-        if !steps.is_empty()
-            && let Some(question) = question
-        {
-            output.flush()?;
-            if !question.confirmed() {
-                let _locked = lock::take_to_go_back(lock_wait, None);
-                return work.back(steps.iter().map(|step| step.change).collect());
-            }
-        }
-        // It is done in the lines' order, now that the rules are there.
-        match apply::run(client, &rest, source, lock_wait, output)? {
-            status::OK => Ok(status::OK),
-            _ => Ok(status::FAILED),
-        }
-    }
-}
-
-/// A plan being carried out.
-struct Work<'w> {
-    client: &'w mut Client,
-    source: &'w Source<'w>,
-    have: &'w State,
-    steps: &'w [Step],
-}
-
-impl Work<'_> {
-    /// Take all steps. If one is refused, go back; the exit status is given then.
-    fn forth(&mut self) -> Result<Option<u8>> {
-        let refused: RefCell<Vec<(usize, Refusal)>> = RefCell::default();
-        let mut sent = 0;
-        let mut progress = Progress::new("changing", self.steps.len());
-        let mut batch = self.client.batch(|index, refusal| refused.borrow_mut().push((index, refusal)))?;
-        let mut outcome = Ok(());
-        for (index, step) in self.steps.iter().enumerate() {
-            progress.step();
-            sent = index + 1;
-            outcome = batch.push(index, &step.change);
-            // A refusal is heard of with the batch it was in, and then nothing is on its way.
-            if outcome.is_err() || !refused.borrow().is_empty() {
-                break;
-            }
-        }
-        let outcome = outcome.and_then(|()| batch.finish());
-        drop(progress);
-        if let Err(error @ (Error::NotLoaded | Error::NotPermitted)) = outcome {
-            return Err(error.into());
-        }
-        let refused = refused.into_inner();
-        if outcome.is_ok() && refused.is_empty() {
-            return Ok(None);
-        }
-        for (index, refusal) in &refused {
-            self.tell(&self.steps[*index], refusal);
-        }
-        if let Err(error) = &outcome {
-            say!("{error}");
-        }
-        let failed: HashSet<usize> = refused.iter().map(|(index, _)| *index).collect();
-        let done = self.steps[..sent].iter().enumerate().filter(|(index, _)| !failed.contains(index));
-        self.back(done.map(|(_, step)| step.change).collect()).map(Some)
-    }
-
-    fn tell(&self, step: &Step, refusal: &Refusal) {
-        let conflict = match refusal.is_conflict() {
-            true => " (another program changed the table meanwhile)",
-            false => "",
-        };
-        match step.line {
-            0 => say!("{}: {refusal}{conflict}, for: {}", self.source, rules::text(&step.change)),
-            line => say!("{}:{line}: {refusal}{conflict}", self.source),
-        }
-    }
-
-    /// Undo these changes, and see whether the table is as it was.
-    fn back(&mut self, done: Vec<Change>) -> Result<u8> {
-        let back = plan::undo(self.have, done.into_iter());
-        let mut refused = Vec::new();
-        let mut batch = self.client.batch(|change: Change, refusal: Refusal| refused.push((change, refusal)))?;
-        for change in &back {
-            batch.push(*change, change)?;
-        }
-        batch.finish()?;
-        for (change, refusal) in &refused {
-            say!("{}: {refusal}, going back by: {}", self.source, rules::text(change));
-        }
-        let source = self.source;
-        match self.is_now(self.have, Options::default()) {
-            Ok(true) => say!("{source}: the table is as it was before"),
-            Ok(false) => say!("{source}: the table is not as it was before: another program changed it meanwhile"),
-            Err(Error::Unsettled) => say!(
-                "{source}: what was done is undone, but another program keeps changing the table: whether it is as it was \
-                 before cannot be told"
-            ),
-            Err(error) => return Err(error.into()),
-        }
-        Ok(status::FAILED)
-    }
-
-    /// Whether the table is now so: all services, and the destinations of those that the plan is about.
-    fn is_now(&mut self, expected: &State, options: Options) -> Result<bool, Error> {
-        let touched: HashSet<ServiceKey> = self.steps.iter().filter_map(|step| service_of(&step.change)).collect();
-        let mut services = Vec::new();
-        for rule in self.client.service_rules()? {
-            services.extend(if touched.contains(&rule.key) {
-                read_service(self.client, rule)?
-            } else {
-                Some(RuleService { service: Traced { rule, line: 0 }, destinations: Vec::new() })
-            });
-        }
-        services.sort_unstable_by_key(|service| service.service.rule.key);
-        let expected = expected.services.iter().map(|service| RuleService {
-            service: service.service,
-            destinations: match touched.contains(&service.service.rule.key) {
-                true => service.destinations.clone(),
-                false => Vec::new(),
-            },
-        });
-        let expected = State { services: expected.collect(), ..State::default() };
-        Ok(plan::difference(&State { services, ..State::default() }, &expected, options).is_empty())
-    }
-}
-
-/// The service that a change is about.
-fn service_of(change: &Change) -> Option<ServiceKey> {
-    match change {
-        Change::AddService(service) | Change::EditService(service) => Some(service.key),
-        Change::DeleteService(key)
-        | Change::AddDestination(key, _)
-        | Change::EditDestination(key, _)
-        | Change::DeleteDestination(key, _) => Some(*key),
-        _ => None,
-    }
+    })
 }

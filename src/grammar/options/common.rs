@@ -17,13 +17,14 @@ const RESOLVE_TIMEOUT_MAXIMUM: u32 = 3600;
 pub const LOCK_WAIT_DEFAULT: u32 = 60;
 /// The longest that the lock on the table is waited for, in seconds.
 pub const LOCK_WAIT_MAXIMUM: u32 = TIMEOUT_MAXIMUM;
-/// The commands that change the table.
-const CHANGES: &[Command] = &[
+/// The commands that change the table, or wait for those that do.
+const LOCKING: &[Command] = &[
     Command::AddService,
     Command::EditService,
     Command::DeleteService,
     Command::Clear,
     Command::Restore,
+    Command::Save,
     Command::AddServer,
     Command::EditServer,
     Command::DeleteServer,
@@ -37,7 +38,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         long: "lock-wait",
         value: Value::Required("SECONDS"),
-        with: CHANGES,
+        with: LOCKING,
         help: "If another ipvsadm-rs is changing the table, wait so long for it, 0 to 2678400; 60 if not given",
         set: |line, value| set(&mut line.lock_wait, Some(value.seconds(0, LOCK_WAIT_MAXIMUM)?)),
         ..OptionSpec::PLAIN

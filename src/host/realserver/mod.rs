@@ -6,7 +6,6 @@
 mod arp;
 mod error;
 mod filter;
-mod namespace;
 mod persist;
 mod record;
 mod start;

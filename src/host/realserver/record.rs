@@ -36,8 +36,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Method;
 use super::filter::Filter;
-use super::namespace::Namespace;
 use crate::host::file;
+use crate::host::namespace::Namespace;
 
 /// Where the records are.
 const FOLDER: &str = "/run/ipvsadm-rs";

@@ -1,10 +1,11 @@
 //! The fewest changes that make one table of another, in a safe order, and the way back.
 
 use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
 
 use super::ruleset::{RuleService, Traced};
 use crate::model::{
-    Change, Daemon, DaemonRole, Destination, DestinationKey, Forwarding, Service, ServiceKey, Timeouts,
+    Change, Daemon, DaemonRole, Destination, DestinationKey, Family, Forwarding, Service, ServiceKey, Timeouts,
 };
 
 /// What to leave alone.
@@ -23,6 +24,34 @@ pub struct Step {
     pub line: u32,
 }
 
+/// The part of a plan that a change belongs to. All changes of a part are acknowledged before the next part begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Something new, beside what is there.
+    Addition,
+    /// Another value for what is there.
+    Edit,
+    /// A daemon stops or starts.
+    Daemon,
+    /// Something goes.
+    Deletion,
+}
+
+impl Phase {
+    /// The part that a change belongs to.
+    #[must_use]
+    pub const fn of(change: &Change) -> Self {
+        match change {
+            Change::AddService(_) | Change::AddDestination(..) => Self::Addition,
+            Change::EditService(_) | Change::EditDestination(..) | Change::SetTimeouts(_) | Change::Zero(_) => {
+                Self::Edit
+            }
+            Change::StartDaemon(_) | Change::StopDaemon(_) => Self::Daemon,
+            Change::DeleteService(_) | Change::DeleteDestination(..) | Change::Flush => Self::Deletion,
+        }
+    }
+}
+
 /// All that can be restored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
@@ -37,7 +66,7 @@ pub struct State {
 /// What makes `want` of `have`.
 ///
 /// Every rule that differs takes one change, and what is already so none. What is new comes first, then what is edited in
-/// place, and only then what has to go, so that nobody is without a server in between.
+/// place, then timeouts and daemons, and what has to go comes last: a refusal is met while all that was there is still there.
 #[must_use]
 pub fn difference(have: &State, want: &State, options: Options) -> Vec<Step> {
     let mut steps = Steps::default();
@@ -60,14 +89,77 @@ pub fn difference(have: &State, want: &State, options: Options) -> Vec<Step> {
             Pair::Both(have, want) => steps.within(have, want, options),
         },
     );
-    let (stops, starts): (Vec<Step>, Vec<Step>) = want
-        .daemons
-        .iter()
-        .flat_map(|wanted| daemon(have, wanted))
-        .partition(|step| matches!(step.change, Change::StopDaemon(_)));
-    // While a daemon runs, the kernel takes no servers of another family than their service's; so a daemon that goes, goes
-    // first, and one that comes, comes last.
-    [stops, steps.additions, steps.edits, steps.deletions, Vec::from_iter(timeouts(have, want)), starts].concat()
+    let daemons: Vec<Step> = want.daemons.iter().flat_map(|wanted| daemon(have, wanted)).collect();
+    let families = Families::of(have, daemons.iter().map(|step| &step.change));
+    let mut all =
+        [steps.additions, steps.edits, Vec::from_iter(timeouts(have, want)), daemons, steps.deletions].concat();
+    // Servers that stay keep the daemon from starting: nothing is deleted in vain.
+    let stay = || want.services.iter().any(has_mixed);
+    if families == Families::DaemonsStop || (families == Families::DaemonsStart && !stay()) {
+        let mixed_services: HashSet<ServiceKey> =
+            have.services.iter().filter(|service| has_mixed(service)).map(|service| service.service.rule.key).collect();
+        all.sort_by_key(|step| families.rank(&step.change, &mixed_services));
+    }
+    all
+}
+
+/// While a daemon runs, the kernel takes no servers of another family than their service's ("mixed" ones), and while there
+/// are such servers it starts no daemon (`ip_vs_genl_set_cmd`, `ip_vs_genl_new_daemon`). So between a table with one and a
+/// table with the other, the order is another than usual.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Families {
+    /// Daemons run before and after, or never.
+    Usual,
+    /// No daemon is left: mixed servers come after the daemons.
+    DaemonsStop,
+    /// The first daemon comes: mixed servers go before it.
+    DaemonsStart,
+}
+
+impl Families {
+    fn of<'s>(have: &State, daemons: impl Iterator<Item = &'s Change>) -> Self {
+        let running = |role| have.running(role).is_some();
+        let before = [running(DaemonRole::Master), running(DaemonRole::Backup)];
+        let mut after = before;
+        for change in daemons {
+            match change {
+                Change::StartDaemon(daemon) => after[(daemon.role == DaemonRole::Backup) as usize] = true,
+                Change::StopDaemon(daemon) => after[(daemon.role == DaemonRole::Backup) as usize] = false,
+                _ => {}
+            }
+        }
+        match (before.contains(&true), after.contains(&true)) {
+            (true, false) => Self::DaemonsStop,
+            (false, true) => Self::DaemonsStart,
+            _ => Self::Usual,
+        }
+    }
+
+    /// The place of a change among the others. `mixed` are the services that have mixed servers and may go.
+    fn rank(self, change: &Change, mixed: &HashSet<ServiceKey>) -> u8 {
+        let is_mixed = match change {
+            Change::AddDestination(key, destination) | Change::EditDestination(key, destination) => {
+                key.family() != Family::of(destination.key.address)
+            }
+            Change::DeleteDestination(key, destination) => key.family() != Family::of(destination.address),
+            Change::DeleteService(key) => mixed.contains(key),
+            _ => false,
+        };
+        match (Phase::of(change), self, is_mixed) {
+            (Phase::Addition, Self::DaemonsStop, true) => 4,
+            (Phase::Edit, Self::DaemonsStop, true) => 5,
+            (Phase::Deletion, Self::DaemonsStart, true) => 2,
+            (Phase::Addition, ..) => 0,
+            (Phase::Edit, ..) => 1,
+            (Phase::Daemon, ..) => 3,
+            (Phase::Deletion, ..) => 6,
+        }
+    }
+}
+
+fn has_mixed(service: &RuleService) -> bool {
+    let family = service.service.rule.key.family();
+    service.destinations.iter().any(|destination| Family::of(destination.rule.key.address) != family)
 }
 
 fn timeouts(have: &State, want: &State) -> Option<Step> {
@@ -102,45 +194,254 @@ fn same_daemon(have: &Daemon, want: &Daemon) -> bool {
 }
 
 impl State {
-    fn running(&self, role: DaemonRole) -> Option<Daemon> {
+    /// The daemon of this role that runs.
+    #[must_use]
+    pub fn running(&self, role: DaemonRole) -> Option<Daemon> {
         self.daemons.iter().find(|daemon| daemon.rule.0 == role).and_then(|daemon| daemon.rule.1)
     }
 }
 
-/// The way back from these changes, all of them done, to `have`. The last is undone first.
+/// The way back from changes that were made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Undo {
+    /// What to do, in an order as safe as that of a plan.
+    pub changes: Vec<Change>,
+    /// Changes that stay, at least in part, because another program has changed the same thing since.
+    pub kept: Vec<Change>,
+}
+
+/// The way back to `have` from these changes, all of them made, rule by rule: what is still as they made it goes back, and
+/// what others have changed since stays. Weights are set by health checkers all the time: one that is another since stays,
+/// and keeps nothing else from going back.
+///
+/// `now` is the table as it is; without it, everything counts as they made it.
 #[must_use]
-pub fn undo(have: &State, done: impl DoubleEndedIterator<Item = Change>) -> Vec<Change> {
-    let services = &have.services;
-    let mut back = Vec::new();
-    for change in done.rev() {
-        match change {
-            Change::AddService(service) => back.push(Change::DeleteService(service.key)),
-            Change::AddDestination(key, destination) => back.push(Change::DeleteDestination(key, destination.key)),
-            Change::EditService(service) => {
-                back.extend(find(services, &service.key).map(|old| Change::EditService(old.service.rule)));
+pub fn undo(have: &State, made: &[Change], now: Option<&State>) -> Undo {
+    let added: HashMap<(ServiceKey, DestinationKey), Destination> = match now {
+        // There is nothing to compare with.
+        None => HashMap::new(),
+        Some(_) => made.iter().filter_map(added_destination).collect(),
+    };
+    let added_services: HashSet<ServiceKey> = made
+        .iter()
+        .filter_map(|change| match change {
+            Change::AddService(service) => Some(service.key),
+            _ => None,
+        })
+        .collect();
+    let mut back = Back { have, now, made, added, added_services, undo: Undo::default() };
+    for change in made {
+        back.rule(change);
+    }
+    for role in [DaemonRole::Master, DaemonRole::Backup] {
+        back.daemon(role);
+    }
+    let Back { mut undo, .. } = back;
+    let families = Families::of(now.unwrap_or(&after_daemons(have, made)), undo.changes.iter());
+    let mixed: HashSet<ServiceKey> = made
+        .iter()
+        .filter_map(|change| match change {
+            Change::AddDestination(key, destination) if key.family() != Family::of(destination.key.address) => {
+                Some(*key)
             }
-            Change::EditDestination(key, destination) => {
-                let old = find(services, &key).and_then(|service| find_destination(service, &destination.key));
-                back.extend(old.map(|old| Change::EditDestination(key, old)));
-            }
-            Change::DeleteDestination(key, destination) => {
-                let old = find(services, &key).and_then(|service| find_destination(service, &destination));
-                back.extend(old.map(|old| Change::AddDestination(key, old)));
-            }
-            Change::DeleteService(key) => {
-                if let Some(old) = find(services, &key) {
-                    back.push(Change::AddService(old.service.rule));
-                    back.extend(old.destinations.iter().map(|old| Change::AddDestination(key, old.rule)));
+            _ => None,
+        })
+        .collect();
+    undo.changes.sort_by_key(|change| families.rank(change, &mixed));
+    undo
+}
+
+fn added_destination(change: &Change) -> Option<((ServiceKey, DestinationKey), Destination)> {
+    match change {
+        Change::AddDestination(key, destination) => Some(((*key, destination.key), *destination)),
+        _ => None,
+    }
+}
+
+/// The daemons that run after these changes.
+fn after_daemons(have: &State, made: &[Change]) -> State {
+    let daemons = [DaemonRole::Master, DaemonRole::Backup]
+        .map(|role| Traced { rule: (role, made_of_daemon(have, made, role).unwrap_or(have.running(role))), line: 0 });
+    State { daemons: daemons.into(), ..State::default() }
+}
+
+/// What these changes made of the daemon of a role: of one that they do not touch nothing, of one that they stop none.
+fn made_of_daemon(have: &State, made: &[Change], role: DaemonRole) -> Option<Option<Daemon>> {
+    made.iter().rev().find_map(|change| match change {
+        Change::StartDaemon(daemon) if daemon.role == role => Some(Some(*daemon)),
+        Change::StopDaemon(daemon) if daemon.role == role && have.running(role).is_some() => Some(None),
+        _ => None,
+    })
+}
+
+/// A way back while it is found.
+struct Back<'b> {
+    have: &'b State,
+    now: Option<&'b State>,
+    made: &'b [Change],
+    added: HashMap<(ServiceKey, DestinationKey), Destination>,
+    added_services: HashSet<ServiceKey>,
+    undo: Undo,
+}
+
+/// What has become of a thing since it was changed.
+enum Since<T> {
+    /// It is as it was made.
+    Same,
+    /// It is as it was before that.
+    Undone,
+    /// It is another, or gone.
+    Other(Option<T>),
+}
+
+impl Back<'_> {
+    fn rule(&mut self, change: &Change) {
+        let services = &self.have.services;
+        match *change {
+            Change::AddService(service) => match self.now.map(|now| find(&now.services, &service.key)) {
+                // With it go its servers.
+                None => self.undo.changes.push(Change::DeleteService(service.key)),
+                Some(None) => {}
+                Some(Some(now)) if now.service.rule == service && self.is_own(now) => {
+                    self.undo.changes.push(Change::DeleteService(service.key));
+                }
+                Some(Some(_)) => {
+                    self.added_services.remove(&service.key);
+                    self.undo.kept.push(*change);
+                }
+            },
+            Change::AddDestination(key, made) if !self.added_services.contains(&key) => {
+                let back = Change::DeleteDestination(key, made.key);
+                match self.destination(&key, &made, None) {
+                    Since::Same => self.undo.changes.push(back),
+                    Since::Undone => {}
+                    Since::Other(Some(now)) if same_but_for_weight(&now, &made) => {
+                        self.undo.changes.push(back);
+                    }
+                    Since::Other(_) => self.undo.kept.push(*change),
                 }
             }
-            Change::SetTimeouts(_) => back.extend(have.timeouts.map(|old| Change::SetTimeouts(old.rule))),
-            Change::StartDaemon(daemon) => back.push(Change::StopDaemon(daemon)),
-            Change::StopDaemon(daemon) => back.extend(have.running(daemon.role).map(Change::StartDaemon)),
-            // No plan has these.
-            Change::Flush | Change::Zero(_) => {}
+            Change::EditService(made) => {
+                let Some(old) = find(services, &made.key).map(|old| old.service.rule) else { return };
+                match self.now.map(|now| find(&now.services, &made.key).map(|now| now.service.rule)) {
+                    None => self.undo.changes.push(Change::EditService(old)),
+                    Some(Some(now)) if now == made => self.undo.changes.push(Change::EditService(old)),
+                    Some(Some(now)) if now == old => {}
+                    Some(_) => self.undo.kept.push(*change),
+                }
+            }
+            Change::EditDestination(key, made) => {
+                let old = find(services, &key).and_then(|service| find_destination(service, &made.key));
+                let Some(old) = old else { return };
+                match self.destination(&key, &made, Some(&old)) {
+                    Since::Same => self.undo.changes.push(Change::EditDestination(key, old)),
+                    Since::Undone => {}
+                    Since::Other(now) => {
+                        self.undo.kept.push(*change);
+                        let back = now.map(|now| (now, Destination { weight: now.weight, ..old }));
+                        if let Some((now, back)) = back
+                            && same_but_for_weight(&now, &made)
+                            && now != back
+                        {
+                            self.undo.changes.push(Change::EditDestination(key, back));
+                        }
+                    }
+                }
+            }
+            Change::DeleteDestination(key, name) => {
+                let old = find(services, &key).and_then(|service| find_destination(service, &name));
+                let Some(old) = old else { return };
+                let back = Change::AddDestination(key, old);
+                match self.now.map(|now| find(&now.services, &key).map(|now| find_destination(now, &name))) {
+                    None | Some(Some(None)) => self.undo.changes.push(back),
+                    Some(Some(Some(now))) if now == old => {}
+                    Some(_) => self.undo.kept.push(*change),
+                }
+            }
+            Change::DeleteService(key) => {
+                let Some(old) = find(services, &key) else { return };
+                match self.now.map(|now| find(&now.services, &key)) {
+                    None | Some(None) => {
+                        self.undo.changes.push(Change::AddService(old.service.rule));
+                        let servers = old.destinations.iter().map(|old| Change::AddDestination(key, old.rule));
+                        self.undo.changes.extend(servers);
+                    }
+                    Some(Some(now)) if same_rules(now, old) => {}
+                    Some(Some(_)) => self.undo.kept.push(*change),
+                }
+            }
+            Change::SetTimeouts(made) => {
+                let Some(old) = self.have.timeouts.map(|old| old.rule) else { return };
+                match self.now.and_then(|now| now.timeouts) {
+                    Some(now) if now.rule == old => {}
+                    Some(now) if now.rule != made => self.undo.kept.push(*change),
+                    _ => self.undo.changes.push(Change::SetTimeouts(old)),
+                }
+            }
+            // Servers go with their service; daemons come below; no plan has the others.
+            Change::AddDestination(..)
+            | Change::StartDaemon(_)
+            | Change::StopDaemon(_)
+            | Change::Flush
+            | Change::Zero(_) => {}
         }
     }
-    back
+
+    /// What has become of a destination that was added, or edited if there is an `old` one.
+    fn destination(&self, key: &ServiceKey, made: &Destination, old: Option<&Destination>) -> Since<Destination> {
+        let Some(now) = self.now else { return Since::Same };
+        let now = find(&now.services, key).and_then(|service| find_destination(service, &made.key));
+        match now {
+            Some(now) if same_destination(&now, made) => Since::Same,
+            Some(now) if old.is_some_and(|old| now == *old) => Since::Undone,
+            None if old.is_none() => Since::Undone,
+            other => Since::Other(other),
+        }
+    }
+
+    /// Whether a service that was added has no servers but those that were added with it.
+    fn is_own(&self, now: &RuleService) -> bool {
+        let key = now.service.rule.key;
+        now.destinations.iter().all(|destination| {
+            let made = self.added.get(&(key, destination.rule.key));
+            made.is_some_and(|made| same_but_for_weight(&destination.rule, made))
+        })
+    }
+
+    fn daemon(&mut self, role: DaemonRole) {
+        let Some(made) = made_of_daemon(self.have, self.made, role) else { return };
+        let old = self.have.running(role);
+        let runs = match self.now {
+            None => made,
+            Some(now) => now.running(role),
+        };
+        let is_made = match (&runs, &made) {
+            (Some(runs), Some(made)) => same_daemon(runs, made),
+            (None, None) => true,
+            _ => false,
+        };
+        if is_made {
+            self.undo.changes.extend(runs.map(Change::StopDaemon));
+            self.undo.changes.extend(old.map(Change::StartDaemon));
+        } else if runs != old {
+            let step = |change: &&Change| match change {
+                Change::StartDaemon(daemon) | Change::StopDaemon(daemon) => daemon.role == role,
+                _ => false,
+            };
+            self.undo.kept.extend(self.made.iter().rev().find(step).copied());
+        }
+    }
+}
+
+fn same_rules(one: &RuleService, other: &RuleService) -> bool {
+    let (ours, theirs) = (&one.destinations, &other.destinations);
+    one.service.rule == other.service.rule
+        && ours.len() == theirs.len()
+        && ours.iter().zip(theirs).all(|(one, other)| one.rule == other.rule)
+}
+
+fn same_but_for_weight(one: &Destination, other: &Destination) -> bool {
+    same_destination(&Destination { weight: other.weight, ..*one }, other)
 }
 
 pub(super) fn find<'h>(have: &'h [RuleService], key: &ServiceKey) -> Option<&'h RuleService> {

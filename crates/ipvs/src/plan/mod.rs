@@ -8,6 +8,6 @@ pub mod drain;
 mod limits;
 mod ruleset;
 
-pub use difference::{Options, State, Step, difference, undo};
+pub use difference::{Options, Phase, State, Step, Undo, difference, undo};
 pub use limits::{Excess, check_limits};
 pub use ruleset::{Finding, RuleService, RuleSet, Traced};

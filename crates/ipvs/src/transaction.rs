@@ -1,0 +1,300 @@
+//! Many changes, all or none.
+//!
+//! The kernel has no transaction, so the order of what is sent is the transaction: what is new is added, and acknowledged;
+//! what differs is edited, and acknowledged; then come timeouts and daemons; and only now is deleted what has to go. A refusal
+//! before that has touched nothing that was there but by edits, which are edited back. No service that carries traffic is
+//! deleted and made again.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+
+use crate::kernel::{Client, Error, Refusal};
+use crate::model::{Change, Service, ServiceKey};
+use crate::plan::{self, Options, Phase, RuleService, State, Step, Traced};
+
+/// How far a transaction is, each time the kernel has acknowledged a part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Whether it is being rolled back.
+    pub back: bool,
+    /// Changes that were sent and answered.
+    pub sent: usize,
+    /// Changes there are to send, as far as is known.
+    pub total: usize,
+}
+
+/// What became of a transaction.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The steps that the kernel refused, by their number in the plan.
+    pub refused: Vec<(usize, Refusal)>,
+    /// What ended the exchange with the kernel.
+    pub error: Option<Error>,
+    /// How it was rolled back; nothing if it was carried out.
+    pub rolled_back: Option<RollBack>,
+    /// What would still have to be done for the table to be as wanted, or after a roll back as before: nothing if it is. An
+    /// error if that cannot be found out.
+    pub left: Result<Vec<Step>, Error>,
+}
+
+/// How a transaction was rolled back.
+#[derive(Debug, Default)]
+pub struct RollBack {
+    /// What the kernel refused of it.
+    pub refused: Vec<(Change, Refusal)>,
+    /// Steps that stay, at least in part, because another program has changed the same thing since.
+    pub kept: Vec<Change>,
+    /// What ended the exchange with the kernel, or kept the table from being read.
+    pub error: Option<Error>,
+}
+
+/// A plan from one state of the table to another.
+pub struct Transaction<'t> {
+    have: &'t State,
+    want: &'t State,
+    options: Options,
+    steps: Vec<Step>,
+    /// The steps that were refused.
+    refused: HashSet<usize>,
+}
+
+/// What came of sending changes.
+struct Sent {
+    /// So many were handed to the kernel.
+    sent: usize,
+    /// Of so many it is known whether they were made.
+    known: usize,
+    refused: Vec<(usize, Refusal)>,
+    error: Option<Error>,
+}
+
+impl<'t> Transaction<'t> {
+    /// A plan from `have`, which is what the kernel has, to `want`.
+    #[must_use]
+    pub fn new(have: &'t State, want: &'t State, options: Options) -> Self {
+        Self { have, want, options, steps: plan::difference(have, want, options), refused: HashSet::new() }
+    }
+
+    /// What is to be done.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Take all steps; if one that can be undone is refused, roll back. `watch` hears of every part that is acknowledged.
+    ///
+    /// # Errors
+    /// Nothing was changed, as we may not change anything.
+    pub fn carry_out(&mut self, client: &mut Client, watch: &mut dyn FnMut(Progress)) -> Result<Outcome, Error> {
+        let total = self.steps.len();
+        let mut done = 0;
+        let mut outcome = Outcome { refused: Vec::new(), error: None, rolled_back: None, left: Ok(Vec::new()) };
+        for part in self.steps.chunk_by(|one, other| Phase::of(&one.change) == Phase::of(&other.change)) {
+            // What is deleted cannot be put back as it was, so from here on there is only forward.
+            let last = done + part.len() == total && part.iter().all(|step| Phase::of(&step.change) == Phase::Deletion);
+            let changes = part.iter().map(|step| &step.change);
+            let sent =
+                send(client, changes, last, &mut |sent| watch(Progress { back: false, sent: done + sent, total }));
+            self.refused.extend(sent.refused.iter().map(|(index, _)| done + index));
+            outcome.refused.extend(sent.refused.into_iter().map(|(index, refusal)| (done + index, refusal)));
+            match sent.error {
+                Some(error @ (Error::NotLoaded | Error::NotPermitted)) if done + sent.known == 0 => return Err(error),
+                error => outcome.error = error,
+            }
+            if !last && (outcome.error.is_some() || !outcome.refused.is_empty()) {
+                let (made, all) = (self.made(done + sent.known), self.made(done + sent.sent));
+                outcome.rolled_back = Some(self.undo(client, &made, &all, watch));
+                outcome.left = self.left(client, &self.before(), Options::default());
+                return Ok(outcome);
+            }
+            done += part.len();
+        }
+        outcome.left = self.left(client, self.want, self.options);
+        if let Ok(left) = &outcome.left
+            && (outcome.error.is_some() || !outcome.refused.is_empty())
+            && !left.is_empty()
+            && left.iter().all(|step| Phase::of(&step.change) == Phase::Deletion)
+        {
+            // A deletion is only refused if it is done already, or for want of memory.
+            let _ = send(client, left.iter().map(|step| &step.change), true, &mut |_| {});
+            outcome.left = self.left(client, self.want, self.options);
+        }
+        Ok(outcome)
+    }
+
+    /// Roll back what was carried out, some time ago: rule by rule, as other programs may have changed the table since.
+    pub fn roll_back(&self, client: &mut Client, watch: &mut dyn FnMut(Progress)) -> Outcome {
+        let all = self.made(self.steps.len());
+        let rolled_back = self.undo(client, &[], &all, watch);
+        let left = self.left(client, &self.before(), Options::default());
+        Outcome { refused: Vec::new(), error: None, rolled_back: Some(rolled_back), left }
+    }
+
+    /// Of so many steps the changes that were not refused.
+    fn made(&self, sent: usize) -> Vec<Change> {
+        let steps = self.steps.iter().take(sent).enumerate();
+        steps.filter(|(index, _)| !self.refused.contains(index)).map(|(_, step)| step.change).collect()
+    }
+
+    /// Undo what is known to be made; if that is not `all`, what the table shows to be made.
+    fn undo(&self, client: &mut Client, made: &[Change], all: &[Change], watch: &mut dyn FnMut(Progress)) -> RollBack {
+        let mut rolled_back = RollBack::default();
+        let undo = match made.len() == all.len() {
+            true => plan::undo(self.have, made, None),
+            false => match self.read_touched(client, self.have) {
+                Ok(now) => plan::undo(self.have, all, Some(&now)),
+                Err(error) => {
+                    rolled_back.error = Some(error);
+                    plan::undo(self.have, made, None)
+                }
+            },
+        };
+        rolled_back.kept = undo.kept;
+        let total = undo.changes.len();
+        let mut done = 0;
+        for part in undo.changes.chunk_by(|one, other| Phase::of(one) == Phase::of(other)) {
+            let mut watch = |sent| watch(Progress { back: true, sent: done + sent, total });
+            let sent = send(client, part.iter(), true, &mut watch);
+            let refused = sent.refused.into_iter();
+            rolled_back.refused.extend(refused.filter_map(|(index, refusal)| Some((*part.get(index)?, refusal))));
+            rolled_back.error = rolled_back.error.or(sent.error);
+            done += part.len();
+        }
+        rolled_back
+    }
+
+    /// What was there before, as something to be wanted.
+    #[must_use]
+    pub fn before(&self) -> State {
+        let daemon = |wanted: &Traced<_>| {
+            let (role, _) = wanted.rule;
+            Traced { rule: (role, self.have.running(role)), line: 0 }
+        };
+        State {
+            services: self.have.services.clone(),
+            timeouts: self.have.timeouts,
+            daemons: self.want.daemons.iter().map(daemon).collect(),
+        }
+    }
+
+    /// What differs from what is expected: all services, and the destinations of those that the plan is about.
+    fn left(&self, client: &mut Client, expected: &State, options: Options) -> Result<Vec<Step>, Error> {
+        let touched = self.touched();
+        let now = self.read_touched(client, expected)?;
+        let services = expected.services.iter().map(|service| RuleService {
+            service: service.service,
+            destinations: match touched.contains(&service.service.rule.key) {
+                true => service.destinations.clone(),
+                false => Vec::new(),
+            },
+        });
+        let services = services.collect();
+        let expected = State { services, timeouts: expected.timeouts, daemons: expected.daemons.clone() };
+        Ok(plan::difference(&now, &expected, options))
+    }
+
+    /// The services that the plan is about.
+    fn touched(&self) -> HashSet<ServiceKey> {
+        self.steps.iter().filter_map(|step| service_of(&step.change)).collect()
+    }
+
+    /// All services, and the destinations of those that the plan is about; timeouts and daemons if `like` has them.
+    fn read_touched(&self, client: &mut Client, like: &State) -> Result<State, Error> {
+        let touched = self.touched();
+        let mut services = Vec::new();
+        for rule in client.service_rules()? {
+            services.extend(if touched.contains(&rule.key) {
+                read_service(client, rule)?
+            } else {
+                Some(RuleService { service: Traced { rule, line: 0 }, destinations: Vec::new() })
+            });
+        }
+        services.sort_unstable_by_key(|service| service.service.rule.key);
+        Ok(State { services, ..read_rest(client, like)? })
+    }
+}
+
+/// Send changes. If one is refused the rest is not sent, unless to keep going is asked for.
+fn send<'c>(
+    client: &mut Client,
+    changes: impl Iterator<Item = &'c Change>,
+    keep_going: bool,
+    watch: &mut dyn FnMut(usize),
+) -> Sent {
+    let refused = RefCell::default();
+    let (mut sent, mut known) = (0, 0);
+    let exchange = || -> Result<(), Error> {
+        let mut batch = client.batch(|index, refusal| {
+            let refused: &RefCell<Vec<_>> = &refused;
+            refused.borrow_mut().push((index, refusal));
+        })?;
+        for (index, change) in changes.enumerate() {
+            sent = index + 1;
+            batch.push(index, change)?;
+            if batch.pending() == 0 {
+                known = sent;
+                watch(sent);
+                if !keep_going && !refused.borrow().is_empty() {
+                    return Ok(());
+                }
+            }
+        }
+        if batch.pending() > 0 {
+            batch.finish()?;
+            known = sent;
+            watch(sent);
+        }
+        Ok(())
+    };
+    let error = exchange().err();
+    Sent { sent, known, refused: refused.into_inner(), error }
+}
+
+/// Read all rules, in the order of listings; timeouts and daemons if `like` has any. `watch` hears of every service that is
+/// read, and how many there are.
+///
+/// # Errors
+/// The kernel refuses; the table changes under each try; or netlink fails.
+pub fn read_state(client: &mut Client, like: &State, mut watch: impl FnMut(usize)) -> Result<State, Error> {
+    let rules = client.service_rules()?;
+    let total = rules.len();
+    let mut services = Vec::with_capacity(total);
+    for service in rules {
+        watch(total);
+        services.extend(read_service(client, service)?);
+    }
+    services.sort_by_cached_key(|service: &RuleService| service.service.rule.key.rank());
+    Ok(State { services, ..read_rest(client, like)? })
+}
+
+/// Timeouts and daemons, if this state has any.
+fn read_rest(client: &mut Client, like: &State) -> Result<State, Error> {
+    let timeouts = like.timeouts.map(|_| client.timeouts()).transpose()?;
+    let daemons = if like.daemons.is_empty() { Vec::new() } else { client.daemons()? };
+    Ok(State {
+        services: Vec::new(),
+        timeouts: timeouts.map(|rule| Traced { rule, line: 0 }),
+        daemons: daemons.into_iter().map(|daemon| Traced { rule: (daemon.role, Some(daemon)), line: 0 }).collect(),
+    })
+}
+
+/// A service with its destinations; nothing if another program has deleted it since it was listed.
+fn read_service(client: &mut Client, service: Service) -> Result<Option<RuleService>, Error> {
+    let Some(rules) = client.destination_rules(&service.key)? else { return Ok(None) };
+    // The newest is first, and what is in order already is sorted quickest.
+    let mut destinations: Vec<_> = rules.into_iter().rev().map(|rule| Traced { rule, line: 0 }).collect();
+    destinations.sort_unstable_by_key(|destination| destination.rule.key);
+    Ok(Some(RuleService { service: Traced { rule: service, line: 0 }, destinations }))
+}
+
+/// The service that a change is about.
+fn service_of(change: &Change) -> Option<ServiceKey> {
+    match change {
+        Change::AddService(service) | Change::EditService(service) => Some(service.key),
+        Change::DeleteService(key)
+        | Change::AddDestination(key, _)
+        | Change::EditDestination(key, _)
+        | Change::DeleteDestination(key, _) => Some(*key),
+        _ => None,
+    }
+}

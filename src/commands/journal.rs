@@ -1,0 +1,142 @@
+//! The copy of the table that is kept in case a change is not finished, or not wanted any more.
+
+use std::io::{IsTerminal, stderr};
+use std::path::{Path, PathBuf};
+
+use super::called;
+use super::lock::this_process;
+use super::state::read_state;
+use super::told::plain;
+use crate::host::journal::{FOLDER, Journal, others};
+use crate::kernel::{Client, Error};
+use crate::model::{Change, DaemonRole};
+use crate::plan::{State, Traced};
+use crate::view::{Labels, rules};
+
+/// The copy of a table that is being changed; none of an empty table, or where none can be written.
+#[must_use]
+pub(super) struct Copy(Option<Journal>);
+
+impl Copy {
+    /// No copy.
+    pub(super) const fn none() -> Self {
+        Self(None)
+    }
+
+    /// Read the table, and of timeouts and daemons what `like` has, and write it down.
+    pub(super) fn read(client: &mut Client, like: &State) -> Result<Self, Error> {
+        match read_state(client, like) {
+            Ok(mut have) => {
+                let daemon = |role: DaemonRole| Traced { rule: (role, have.running(role)), line: 0 };
+                have.daemons = like.daemons.iter().map(|wanted| daemon(wanted.rule.0)).collect();
+                Ok(Self::of(&have))
+            }
+            Err(error @ Error::Unsettled) => {
+                say!("{error}: going on without a copy of the table");
+                Ok(Self(None))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Write the table down. That this fails is printed, and nothing to fail for.
+    pub(super) fn of(state: &State) -> Self {
+        if state.services.is_empty() && state.daemons.iter().all(|daemon| daemon.rule.1.is_none()) {
+            return Self(None);
+        }
+        match text(state).and_then(|text| Journal::begin(&this_process(), &text)) {
+            Ok(journal) => Self(Some(journal)),
+            Err(error) => {
+                say!("{FOLDER}: {}: going on without a copy of the table", plain(&error.to_string()));
+                Self(None)
+            }
+        }
+    }
+
+    /// Whether no other process has replaced the table since.
+    pub(super) fn is_current(&self) -> bool {
+        self.0.as_ref().is_none_or(Journal::is_current)
+    }
+
+    /// The table is as it was before.
+    pub(super) fn discard(self) {
+        if let Some(journal) = self.0 {
+            journal.discard();
+        }
+    }
+
+    /// The table is changed, and if `replaced_all`, all of it. Returns where the copy is now.
+    pub(super) fn finish(self, replaced_all: bool) -> Option<PathBuf> {
+        let journal = self.0?;
+        let path = journal.path().to_owned();
+        match journal.finish(replaced_all) {
+            Ok(path) => Some(path),
+            Err(error) => {
+                say!("{}: {}", path.display(), plain(&error.to_string()));
+                None
+            }
+        }
+    }
+}
+
+/// A state as a file of rules that brings it back.
+fn text(state: &State) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let mut labels = Labels::numeric();
+    for service in &state.services {
+        let destinations = service.destinations.iter().map(|destination| &destination.rule);
+        rules::service(&mut text, &mut labels, &service.service.rule, destinations)?;
+    }
+    if let Some(timeouts) = state.timeouts {
+        rules::change(&mut text, &mut labels, &Change::SetTimeouts(timeouts.rule))?;
+    }
+    for Traced { rule: (role, daemon), .. } in &state.daemons {
+        match daemon {
+            Some(daemon) => rules::change(&mut text, &mut labels, &Change::StartDaemon(*daemon))?,
+            None => {
+                use std::io::Write as _;
+                writeln!(text, "--stop-daemon {}", role.name())?;
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// The command that brings the table back from a copy.
+pub(super) fn command(path: &Path) -> String {
+    format!("{} -R --replace --file {}", called::again(), path.display())
+}
+
+/// Say where the table from before is.
+pub(super) fn tell(copy: Option<&Path>) {
+    if let Some(path) = copy {
+        say!("to restore the table from before: {}", command(path));
+    }
+}
+
+/// Say to people where the table from before is. Scripts do not ask for it.
+pub(super) fn tell_people(copy: Option<&Path>) {
+    if stderr().is_terminal() {
+        tell(copy);
+    }
+}
+
+/// Say what another process has left behind: a change that it did not finish, and how to go back. `source` is the file of
+/// rules that is to be restored: of that one nothing has to be said.
+pub(super) fn tell_of_unfinished(source: Option<&Path>) {
+    for other in others().into_iter().filter(|other| !other.is_alive && Some(other.path.as_path()) != source) {
+        say!(
+            "{} did not finish its change of the table; to restore the table from before: {}",
+            other.by,
+            command(&other.path)
+        );
+    }
+}
+
+/// Say that another process waits for the confirmation of its change. To be called with the lock on the table: who has a copy
+/// then is not changing it.
+pub(super) fn tell_of_pending() {
+    for other in others().into_iter().filter(|other| other.is_alive) {
+        say!("{} still waits for the confirmation of its change of the table", other.by);
+    }
+}
