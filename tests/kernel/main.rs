@@ -9,6 +9,7 @@ mod faults;
 mod files;
 mod firewall;
 mod json;
+mod library;
 mod realserver;
 mod service;
 mod tables;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         examples::subject(),
         files::subject(),
         json::subject(),
+        library::subject(),
         realserver::subject(),
         tables::subject(),
         terminal::subject(),
