@@ -17,6 +17,8 @@ use crate::model::{Daemon, Timeouts};
 pub(super) struct Line<'w> {
     pub names: &'w dyn Names,
     pub spec: Option<&'static CommandSpec>,
+    /// It is `-h` or `-v`, and what follows does not matter.
+    pub is_answered: bool,
     pub given: OptionSet,
     /// Words that are not options, as many as any command takes and one more.
     pub left_over: [&'w [u8]; 4],
@@ -26,7 +28,8 @@ pub(super) struct Line<'w> {
     pub server: ServerOptions<'w>,
     pub daemon: Daemon,
     pub timeouts: Timeouts,
-    pub listing: ListingOptions,
+    /// Made with the first option of a listing: rules have none.
+    pub listing: Option<Box<ListingOptions>>,
     pub rules: RulesOptions<'w>,
     pub drain: DrainOptions,
     pub numeric: bool,
@@ -42,6 +45,7 @@ impl<'w> Line<'w> {
         Self {
             names,
             spec: None,
+            is_answered: false,
             given: OptionSet::NONE,
             left_over: [b""; 4],
             left_over_count: 0,
@@ -49,7 +53,7 @@ impl<'w> Line<'w> {
             server: ServerOptions::DEFAULT,
             daemon: daemon::plain(),
             timeouts: Timeouts::new(0, 0, 0),
-            listing: ListingOptions::DEFAULT,
+            listing: None,
             rules: RulesOptions::DEFAULT,
             drain: DrainOptions::DEFAULT,
             numeric: false,

@@ -43,21 +43,26 @@ pub fn parse_noting<'w>(
     names: &impl Names,
 ) -> Result<Parsed, Error> {
     let mut words = words.into_iter();
-    if words.clone().next().is_none() {
+    let Some(mut word) = words.next() else {
         return Ok(Parsed { request: Request::List(Box::new(Listing::DEFAULT)), replaced_port: None, lock_wait: None });
-    }
+    };
     let mut line = Line::new(names);
     let mut options_ended = false;
-    while let Some(word) = words.next() {
+    loop {
         match word {
-            [b'-', b'-'] if !options_ended => options_ended = true,
-            [b'-', b'-', name @ ..] if !options_ended => line.long(word, name, &mut words)?,
-            [b'-', letters @ ..] if !options_ended && !letters.is_empty() => line.cluster(word, letters, &mut words)?,
+            _ if options_ended => line.leave_over(word),
+            [b'-', b'-'] => options_ended = true,
+            [b'-', b'-', name @ ..] => line.long(word, name, &mut words)?,
+            [b'-', letters @ ..] if !letters.is_empty() => line.cluster(word, letters, &mut words)?,
             _ => line.leave_over(word),
         }
-        if let Some(Command::Help | Command::Version) = line.command() {
+        if line.is_answered {
             words.for_each(|word| line.after_version(word));
             break;
+        }
+        match words.next() {
+            Some(next) => word = next,
+            None => break,
         }
     }
     let request = line.finish()?;
@@ -130,7 +135,7 @@ impl<'w> Line<'w> {
                 }
             };
             self.take(meaning, word, value)?;
-            if let Some(Command::Help | Command::Version) = self.command() {
+            if self.is_answered {
                 if letters.contains(&b'j') {
                     self.version_json.get_or_insert_default();
                 }
@@ -183,6 +188,7 @@ impl<'w> Line<'w> {
         match (meaning, self.spec) {
             (Word::Command(spec), None) => {
                 self.spec = Some(spec);
+                self.is_answered = matches!(spec.command, Command::Help | Command::Version);
                 (spec.set)(self, value.unwrap_or_default())
             }
             (Word::Option(_), None) => Err(Error::NoCommand),
@@ -207,7 +213,7 @@ impl<'w> Line<'w> {
     /// What all comes to.
     fn finish(&mut self) -> Result<Request, Error> {
         let Some(spec) = self.spec else { return Err(Error::NoCommand) };
-        if !matches!(spec.command, Command::Help | Command::Version) {
+        if !self.is_answered {
             self.late_values()?;
             self.operands(spec)?;
             self.service.read_flags()?;

@@ -22,7 +22,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         long: "connection",
         with: LISTINGS,
         help: "List the connections",
-        set: |line, _| set(&mut line.listing.request.subject, Subject::Connections(Connections::ALL)),
+        set: |line, _| set(&mut line.listing().request.subject, Subject::Connections(Connections::ALL)),
         ..OptionSpec::PLAIN
     },
     OptionSpec {
@@ -35,7 +35,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
             let client = str::from_utf8(value.text()).ok().and_then(|text| text.parse().ok());
             let wrong = || usage(format!("--client takes ADDRESS or ADDRESS/PREFIX, not `{}'", lossy(value.text())));
             let client = client.ok_or_else(wrong)?;
-            set(&mut line.listing.connections.choice.client, Some(client))
+            set(&mut line.listing().connections.choice.client, Some(client))
         },
         ..OptionSpec::PLAIN
     },
@@ -47,7 +47,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         needs: Some("connection"),
         conflicts: &["nosort"],
         help: "With -c, in order of state, server, client or expires",
-        set: |line, value| set(&mut line.listing.connections.view, ConnectionView::Sorted(value.one_of(&SORT_KEYS)?)),
+        set: |line, value| set(&mut line.listing().connections.view, ConnectionView::Sorted(value.one_of(&SORT_KEYS)?)),
         ..OptionSpec::PLAIN
     },
     OptionSpec {
@@ -58,7 +58,9 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         needs: Some("connection"),
         conflicts: &["nosort", "sort-by"],
         help: "With -c, how many connections there are of each state, server or client, the most first",
-        set: |line, value| set(&mut line.listing.connections.view, ConnectionView::Counted(value.one_of(&COUNT_KEYS)?)),
+        set: |line, value| {
+            set(&mut line.listing().connections.view, ConnectionView::Counted(value.one_of(&COUNT_KEYS)?))
+        },
         ..OptionSpec::PLAIN
     },
 ];
@@ -96,7 +98,7 @@ pub enum ConnectionView {
 }
 
 /// Which connections the options choose.
-pub(super) fn chosen(line: &Line<'_>) -> Result<Connections, Error> {
+pub(super) fn chosen(line: &mut Line<'_>) -> Result<Connections, Error> {
     let service = line.service.key;
     if let Some(ServiceKey::Mark { .. }) = service {
         return Err(usage(
@@ -104,7 +106,7 @@ pub(super) fn chosen(line: &Line<'_>) -> Result<Connections, Error> {
              --sctp-service or -r",
         ));
     }
-    let mut connections = line.listing.connections;
+    let mut connections = line.listing().connections;
     connections.choice.service = service;
     connections.choice.server = line.server.name;
     Ok(connections)

@@ -26,14 +26,14 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         long: "timeout",
         with: LISTINGS,
         help: "List the timeouts",
-        set: |line, _| set(&mut line.listing.request.subject, Subject::Timeouts),
+        set: |line, _| set(&mut line.listing().request.subject, Subject::Timeouts),
         ..OptionSpec::PLAIN
     },
     OptionSpec {
         long: "daemon",
         with: LISTINGS,
         help: "List the synchronisation daemons",
-        set: |line, _| set(&mut line.listing.request.subject, Subject::Daemons),
+        set: |line, _| set(&mut line.listing().request.subject, Subject::Daemons),
         ..OptionSpec::PLAIN
     },
     OptionSpec {
@@ -62,7 +62,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         with: LISTINGS,
         help: "List persistent connections; with -c, the persistence engine's data",
         set: |line, _| {
-            line.listing.request.engine_data = true;
+            line.listing().request.engine_data = true;
             columns(line, Columns::PersistentConnections)
         },
         ..OptionSpec::PLAIN
@@ -79,14 +79,14 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         long: "exact",
         with: LISTINGS,
         help: "Numbers in full, not in K, M, G, T",
-        set: |line, _| set(&mut line.listing.request.exact, true),
+        set: |line, _| set(&mut line.listing().request.exact, true),
         ..OptionSpec::PLAIN
     },
     OptionSpec {
         long: "nosort",
         with: LISTINGS,
         help: "In the kernel's order",
-        set: |line, _| set(&mut line.listing.request.sorted, false),
+        set: |line, _| set(&mut line.listing().request.sorted, false),
         ..OptionSpec::PLAIN
     },
     OptionSpec {
@@ -101,7 +101,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         long: "json",
         with: LISTINGS,
         help: "As JSON, everything that is known, as numbers; -v, too, takes it",
-        set: |line, _| set(&mut line.listing.request.format, Format::Json(Json::default())),
+        set: |line, _| set(&mut line.listing().request.format, Format::Json(Json::default())),
         ..OptionSpec::PLAIN
     },
     OptionSpec {
@@ -109,7 +109,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         with: LISTINGS,
         needs: Some("json"),
         help: "With --json, on indented lines",
-        set: |line, _| set(&mut line.listing.pretty, true),
+        set: |line, _| set(&mut line.listing().pretty, true),
         ..OptionSpec::PLAIN
     },
     OptionSpec {
@@ -117,7 +117,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         with: LISTINGS,
         conflicts: &["json"],
         help: "As a table for reading, with shares as bars, as wide as the terminal",
-        set: |line, _| set(&mut line.listing.request.format, Format::Table),
+        set: |line, _| set(&mut line.listing().request.format, Format::Table),
         ..OptionSpec::PLAIN
     },
     OptionSpec {
@@ -125,7 +125,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         with: LISTINGS,
         conflicts: &["json", "table"],
         help: "As ever, but with columns as wide as what is in them, and nothing cut",
-        set: |line, _| set(&mut line.listing.request.format, Format::Wide),
+        set: |line, _| set(&mut line.listing().request.format, Format::Wide),
         ..OptionSpec::PLAIN
     },
     OptionSpec {
@@ -134,7 +134,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         completion: Completion::Words(&words_of(&COLORS)),
         with: LISTINGS,
         help: "When --table and --wide have colours: auto, always or never",
-        set: |line, value| set(&mut line.listing.request.color, value.one_of(&COLORS)?),
+        set: |line, value| set(&mut line.listing().request.color, value.one_of(&COLORS)?),
         ..OptionSpec::PLAIN
     },
 ];
@@ -265,9 +265,15 @@ impl ListingOptions {
     pub const DEFAULT: Self = Self { request: Listing::DEFAULT, connections: Connections::ALL, pretty: false };
 }
 
+impl Line<'_> {
+    pub(super) fn listing(&mut self) -> &mut ListingOptions {
+        self.listing.get_or_insert_with(|| Box::new(ListingOptions::DEFAULT))
+    }
+}
+
 /// Of several the first in the order of `Columns` counts.
 fn columns(line: &mut Line<'_>, columns: Columns) -> Result<(), Error> {
-    let chosen = &mut line.listing.request.columns;
+    let chosen = &mut line.listing().request.columns;
     if *chosen == Columns::Plain || columns < *chosen {
         *chosen = columns;
     }
@@ -278,7 +284,7 @@ fn columns(line: &mut Line<'_>, columns: Columns) -> Result<(), Error> {
 pub(in crate::grammar) fn list(line: &mut Line<'_>) -> Result<Request, Error> {
     const COUNTED: OptionSet = OptionSet::of(&["stats", "rate", "thresholds"]);
     const OF_SERVERS: OptionSet = COUNTED.with(OptionSet::of(&["persistent-conn"]));
-    let ListingOptions { request: listing, pretty, .. } = line.listing;
+    let ListingOptions { request: listing, pretty, .. } = *line.listing();
     let service = line.service.key;
     let (subject, senseless) = match listing.subject {
         Subject::Connections(_) => (Subject::Connections(connections::chosen(line)?), COUNTED),
