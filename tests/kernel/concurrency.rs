@@ -384,7 +384,7 @@ struct Meddled<M> {
     meddle: M,
 }
 
-impl<M: FnMut(u32)> Transport for Meddled<M> {
+impl<M: FnMut(u32) + Send> Transport for Meddled<M> {
     fn port(&self) -> u32 {
         self.netlink.port()
     }

@@ -63,8 +63,8 @@ struct Faulty<S, R> {
 
 impl<S, R> Transport for Faulty<S, R>
 where
-    S: FnMut(u32, &[u8]) -> Option<io::Result<usize>>,
-    R: FnMut(u32, &mut [u8], &mut dyn FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<usize>,
+    S: FnMut(u32, &[u8]) -> Option<io::Result<usize>> + Send,
+    R: FnMut(u32, &mut [u8], &mut dyn FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> + Send,
 {
     fn port(&self) -> u32 {
         self.netlink.port()
@@ -84,8 +84,8 @@ where
 type Receive<'r> = &'r mut dyn FnMut(&mut [u8]) -> io::Result<usize>;
 
 fn client(
-    send: impl FnMut(u32, &[u8]) -> Option<io::Result<usize>> + 'static,
-    receive: impl FnMut(u32, &mut [u8], Receive) -> io::Result<usize> + 'static,
+    send: impl FnMut(u32, &[u8]) -> Option<io::Result<usize>> + Send + 'static,
+    receive: impl FnMut(u32, &mut [u8], Receive) -> io::Result<usize> + Send + 'static,
 ) -> Result<Client> {
     let transport = Faulty { netlink: Netlink::generic()?, sends: 0, receives: 0, send, receive };
     Client::over(Box::new(transport))?.context("no IPVS")

@@ -72,12 +72,12 @@ struct Fake<F> {
 /// A transport to this kernel: `answer` gets each message that is sent, and gives the parts of the answer.
 pub fn kernel<F>(answer: F) -> Box<dyn Transport>
 where
-    F: FnMut(&Message<'_>) -> Vec<Vec<Reply>> + 'static,
+    F: FnMut(&Message<'_>) -> Vec<Vec<Reply>> + Send + 'static,
 {
     Box::new(Fake { answer, waiting: VecDeque::new() })
 }
 
-impl<F: FnMut(&Message<'_>) -> Vec<Vec<Reply>>> Transport for Fake<F> {
+impl<F: FnMut(&Message<'_>) -> Vec<Vec<Reply>> + Send> Transport for Fake<F> {
     fn port(&self) -> u32 {
         PORT
     }

@@ -64,7 +64,7 @@ impl Part {
 const RECEIVE_QUEUE: libc::c_int = 1024 * 1024;
 
 /// What carries bytes to the kernel and back: its netlink socket, or in tests one that fails as asked.
-pub trait Transport {
+pub trait Transport: Send {
     /// The port id of the socket, which the kernel's answers carry.
     fn port(&self) -> u32;
 

@@ -1,7 +1,6 @@
 //! Answers of a kernel that is made up.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use crate::fake::{Reply, kernel};
 use crate::wire::Writer;
@@ -12,7 +11,7 @@ const KIND: u16 = 0x20;
 
 const REQUEST: Request<4> = Request::new(KIND, [0; 4]);
 
-fn over(answer: impl FnMut(&Message<'_>) -> Vec<Vec<Reply>> + 'static) -> Connection {
+fn over(answer: impl FnMut(&Message<'_>) -> Vec<Vec<Reply>> + Send + 'static) -> Connection {
     Connection::over(kernel(answer))
 }
 
@@ -137,10 +136,10 @@ fn a_family_is_found_by_name_or_is_not_there() {
 
 #[test]
 fn a_batch_reports_what_is_refused_and_goes_on() {
-    let asked: Rc<RefCell<Vec<u16>>> = Rc::default();
-    let seen = Rc::clone(&asked);
+    let asked: Arc<Mutex<Vec<u16>>> = Arc::default();
+    let seen = Arc::clone(&asked);
     let mut connection = over(move |request| {
-        seen.borrow_mut().push(request.flags);
+        seen.lock().unwrap().push(request.flags);
         let refused = request.payload[0] == 1;
         let acknowledged = request.flags & flag::ACK != 0;
         match (refused, acknowledged) {
@@ -162,7 +161,7 @@ fn a_batch_reports_what_is_refused_and_goes_on() {
     assert_eq!(refused, expected);
     // The last of each send is the only one to be acknowledged.
     let (plain, last) = (flag::REQUEST, flag::REQUEST | flag::ACK);
-    assert_eq!(*asked.borrow(), [plain, plain, plain, last, plain, plain, plain, last]);
+    assert_eq!(*asked.lock().unwrap(), [plain, plain, plain, last, plain, plain, plain, last]);
 }
 
 #[test]
@@ -179,6 +178,12 @@ fn a_failing_socket_is_reported_with_its_cause() {
     let error = Error::Socket { doing: "netlink receive", source: Errno::ENOBUFS.into() };
     assert_eq!(error.to_string(), "netlink receive: No buffer space available");
     assert_eq!((error.refused(), error.errno()), (None, Some(Errno::ENOBUFS)));
+}
+
+#[test]
+fn a_connection_can_be_given_to_another_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<Connection>();
 }
 
 #[test]

@@ -69,6 +69,7 @@ impl Client {
     ///
     /// # Errors
     /// The transport fails, or what comes over it makes no sense.
+    #[doc(hidden)]
     pub fn over(transport: Box<dyn Transport>) -> Result<Option<Self>, Error> {
         // A transport that is given is the only one: there is nothing to grow into.
         Self::with(Connection::over(transport), Part::TwoPages)

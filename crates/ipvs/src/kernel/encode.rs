@@ -85,9 +85,10 @@ fn write_service(writer: &mut Writer, service: &Service) {
     if !service.engine.is_empty() {
         writer.string(s::PE_NAME, service.engine.as_bytes());
     }
-    // struct ip_vs_flags: the bits, and which of them are meant.
-    let mut pair = [0xff; 8];
+    // struct ip_vs_flags: the bits, and which of them are meant. Others, of a newer kernel, stay as they are.
+    let mut pair = [0; 8];
     pair[..4].copy_from_slice(&flags.to_ne_bytes());
+    pair[4..].copy_from_slice(&ServiceFlags::KNOWN.to_ne_bytes());
     writer.bytes(s::FLAGS, &pair);
     writer.u32(s::TIMEOUT, timeout);
     match netmask {
@@ -172,4 +173,23 @@ fn write_address(writer: &mut Writer, kind: u16, address: IpAddr) {
         IpAddr::V6(address) => bytes = address.octets(),
     }
     writer.bytes(kind, &bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use netlink_exchange::Attributes;
+
+    use super::*;
+    use crate::model::scheduler;
+
+    #[test]
+    fn flags_of_newer_kernels_are_not_touched() {
+        let mut writer = Writer::default();
+        write_service(&mut writer, &Service::mark(1, Family::Ipv4, scheduler::RR).persistent(300));
+        let nest = Attributes::new(writer.as_bytes()).next().unwrap().unwrap();
+        let flags = nest.nested().map(Result::unwrap).find(|attribute| attribute.kind == s::FLAGS).unwrap();
+        let [flags, mask] = [0, 4].map(|at| u32::from_ne_bytes(*flags.payload[at..].first_chunk().unwrap()));
+        assert_eq!(flags, ServiceFlags::PERSISTENT);
+        assert_eq!(mask, 0x3d);
+    }
 }

@@ -245,6 +245,9 @@ impl ServiceFlags {
     /// The flags a user sets as such; persistence is told by [`Service::persistence`].
     const SETTABLE: u32 = Self::ONE_PACKET | Self::SCHEDULER_1 | Self::SCHEDULER_2 | Self::SCHEDULER_3;
 
+    /// All flags that are known here, persistence included.
+    pub(crate) const KNOWN: u32 = Self::SETTABLE | Self::PERSISTENT;
+
     /// The settable flags among these bits.
     #[must_use]
     pub const fn from_bits(bits: u32) -> Self {
