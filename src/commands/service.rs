@@ -23,6 +23,7 @@ use super::told::unless_interrupted;
 use super::{Output, document, status, tell};
 use crate::grammar::{self, Columns, LOCK_WAIT_DEFAULT, Listing, RESOLVE_TIMEOUT_DEFAULT, Save};
 use crate::host::file::{self, ReplaceError};
+use crate::host::input;
 use crate::host::lock::{Lock, LockError};
 use crate::host::module;
 use crate::host::sysconfig::Settings;
@@ -311,7 +312,7 @@ impl Service<'_> {
         let path = &self.settings.rules;
         let new = Worth::of(&text);
         if !force && new < Worth::Rules {
-            match fs::read(path) {
+            match input::read(path) {
                 Ok(old) if new < Worth::of(&old) => return Ok(Saved::NothingToSave),
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).context(self.rules()),
                 _ => {}

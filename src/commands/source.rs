@@ -1,14 +1,13 @@
 //! Where rules come from: a file, or standard input.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
 
 use anyhow::Result;
 
 use super::{Told, status};
-use crate::host::{SystemNames, stdio};
+use crate::host::{SystemNames, input, stdio};
 use crate::rules::{self, CUT_OFF, Collector, Desired, Line, ReadError};
 
 /// Bytes of a rules file read at once.
@@ -57,7 +56,7 @@ impl<'p> Source<'p> {
             // It would read as empty, and empty the table.
             None if stdio::was_closed(io::stdin()) => Err(ReadError::Source(io::Error::other("it is closed"))),
             None => rules::read(BufReader::with_capacity(BUFFER, io::stdin().lock()), &names, take),
-            Some(path) => File::open(path)
+            Some(path) => input::open(path)
                 .map_err(ReadError::Source)
                 .and_then(|file| rules::read(BufReader::with_capacity(BUFFER, file), &names, take)),
         }

@@ -9,6 +9,7 @@
 pub mod boot;
 pub mod ethtool;
 pub mod file;
+pub mod input;
 pub mod journal;
 mod listeners;
 pub mod lock;

@@ -7,9 +7,11 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns};
 
 use crate::kernel::system_message;
@@ -74,7 +76,9 @@ pub fn enter(name: &OsStr) -> Result<(), Error> {
     if name == "." || name == ".." {
         return Err(no_such_name());
     }
-    let file = File::open(&path).map_err(|error| match error.kind() {
+    // Without blocking: a pipe is not a network namespace, but must not hold the program up.
+    let opened = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&path);
+    let file = opened.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound if !is_path => no_such_name(),
         _ => Error::Open(path.clone(), error),
     })?;

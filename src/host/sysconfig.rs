@@ -2,10 +2,10 @@
 //! a shell. Nothing in them is executed.
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::input;
 use crate::model::{Daemon, DaemonRole, InterfaceName, RemovalLimit};
 
 /// The files that may hold settings; a later one has the last word. The first two are those of EL (both spellings are
@@ -103,7 +103,7 @@ impl Settings {
         let mut draft = Draft::default();
         let mut el_rules_are_variables = false;
         for file in FILES.map(Path::new) {
-            let text = match fs::read(file) {
+            let text = match input::settings(file) {
                 Ok(text) => text,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(SettingsError::Unreadable(file.to_owned(), error)),

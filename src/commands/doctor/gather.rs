@@ -17,7 +17,7 @@ use crate::doctor::facts::{
 };
 use crate::host::probe::{Heard, Wire};
 use crate::host::route::{self, Address, Link, Route, RouteQuery};
-use crate::host::{self, SystemNames, boot, ethtool, module, sysctl};
+use crate::host::{self, SystemNames, boot, ethtool, input, module, sysctl};
 use crate::kernel::{self, Client};
 use crate::model::{Change, DestinationEntry, ServiceKey, Table};
 use crate::plan::{self, Options};
@@ -296,7 +296,7 @@ fn saved(named: Option<&Path>, client: &mut Result<Option<Client>, kernel::Error
         return Fact::known(None, RULES.join(", "));
     };
     let from = path.display().to_string();
-    let text = match fs::read(&path) {
+    let text = match input::read(&path) {
         Ok(text) => text,
         Err(error) => return Fact::unreadable(error, from),
     };
