@@ -134,6 +134,7 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l wide -d 'As ever,
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s c -l connection -d 'List the connections'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l all -d 'With -S, save timeouts and synchronisation daemons, too'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l check -d 'With -R, only say what is wrong with the rules; needs neither root nor IPVS'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l all-errors -d 'With -R, print every message about a line; otherwise after a hundred of a kind their number'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l replace -d 'With -R, make the table equal to the rules by the fewest changes, all or none'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l dry-run -d 'With --replace, print the changes instead of making them; status 1 if there are any'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l keep-weights -d 'With --replace, leave the weights of the real servers that are there'

@@ -50,7 +50,7 @@ pub(super) fn restore(program: &OsStr, arguments: &[OsString], output: &mut Outp
     }
     report_ignored(program, &words, "it takes no options, and reads rules from standard input");
     let mode = RestoreMode::Replace(grammar::Replace::default());
-    restore::run(&Restore { file: None, mode }, LOCK_WAIT_DEFAULT, output)
+    restore::run(&Restore { file: None, mode, all_errors: false }, LOCK_WAIT_DEFAULT, output)
 }
 
 fn report_ignored(program: &OsStr, words: &[&OsStr], why: &str) {

@@ -46,6 +46,9 @@ impl fmt::Display for BadLine {
     }
 }
 
+/// The longest line in bytes.
+pub const LINE_LENGTH: usize = 1024 * 1024;
+
 /// Why rules could not be read.
 #[derive(Debug)]
 pub enum ReadError {
@@ -57,6 +60,9 @@ pub enum ReadError {
     CutOff,
 }
 
+/// What is to be said of a line that is too long.
+const TOO_LONG: &str = "longer than 1 MiB: nothing from here on was read";
+
 /// What is to be said of rules that are cut off.
 pub const CUT_OFF: &str = "it is cut off: it begins as saved rules do, and their last line is missing. To use what is there, \
                            delete the first line";
@@ -65,10 +71,10 @@ pub const CUT_OFF: &str = "it is cut off: it begins as saved rules do, and their
 /// then none of them counts.
 ///
 /// Words are parted by blanks, tabs and carriage returns; a `#` that begins a word begins a comment; a first word
-/// `ipvsadm` is passed over; there is no quoting. Lines and words may have any length, and the last line need not end.
+/// `ipvsadm` is passed over; there is no quoting. A line has at most [`LINE_LENGTH`] bytes, and the last one need not end.
 ///
 /// # Errors
-/// The source fails, the rules are cut off, or some lines are not right, and then all of them are told.
+/// The source fails, the rules are cut off, or some lines are not right, and then all of them are returned.
 pub fn read(source: impl BufRead, names: &impl Names, mut take: impl FnMut(Line)) -> Result<(), ReadError> {
     let mut bad = Vec::new();
     read_each(source, names, |line| match line {
@@ -96,22 +102,32 @@ pub fn read_good(
     Ok(bad)
 }
 
-/// Give each line that asks for something, or is not right.
-fn read_each(
+/// Give each line that asks for something, or is not right. At a line that is too long reading ends, as such a source is no file
+/// of rules, and need not have an end.
+///
+/// # Errors
+/// The source fails, or the rules are cut off.
+pub fn read_each(
     mut source: impl BufRead,
     names: &impl Names,
     mut take: impl FnMut(Result<Line, BadLine>),
 ) -> Result<(), ReadError> {
     let mut number = 0;
     let mut frame = Frame::default();
+    // Whether reading goes on.
     let mut line = |text: &[u8]| {
         number += 1;
+        if text.len() > LINE_LENGTH {
+            take(Err(BadLine { number, message: TOO_LONG.to_owned() }));
+            return false;
+        }
         frame.line(text);
         match request(text, names) {
             Ok(Some(Parsed { request, replaced_port, .. })) => take(Ok(Line { number, replaced_port, request })),
             Ok(None) => {}
             Err(message) => take(Err(BadLine { number, message })),
         }
+        true
     };
     // The beginning of a line whose end was not read yet.
     let mut begun = Vec::new();
@@ -126,21 +142,28 @@ fn read_each(
         }
         let mut rest = read;
         while let Some(end) = memchr(b'\n', rest) {
-            if begun.is_empty() {
-                line(&rest[..end]);
+            let goes_on = if begun.is_empty() {
+                line(&rest[..end])
             } else {
                 begun.extend_from_slice(&rest[..end]);
-                line(&begun);
+                let goes_on = line(&begun);
                 begun.clear();
+                goes_on
+            };
+            if !goes_on {
+                return Ok(());
             }
             rest = &rest[end + 1..];
         }
         begun.extend_from_slice(rest);
         let length = read.len();
         source.consume(length);
+        if begun.len() > LINE_LENGTH {
+            break;
+        }
     }
-    if !begun.is_empty() {
-        line(&begun);
+    if !begun.is_empty() && !line(&begun) {
+        return Ok(());
     }
     if frame.is_cut_off() { Err(ReadError::CutOff) } else { Ok(()) }
 }
@@ -306,12 +329,25 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_any_length() {
+    fn a_line_has_at_most_a_mebibyte() {
         let mut text = b"-A -t 1.2.3.4:80".to_vec();
-        text.resize(5_000_000, b' ');
+        text.resize(LINE_LENGTH - 5, b' ');
         text.extend_from_slice(b"-s rr");
-        let lines = lines(&text).unwrap();
-        assert!(matches!(&lines[0].request, Request::Change(Change::AddService(s)) if s.scheduler.as_bytes() == b"rr"));
+        let rules = lines(&text).unwrap();
+        assert!(matches!(&rules[0].request, Request::Change(Change::AddService(s)) if s.scheduler.as_bytes() == b"rr"));
+        text.push(b' ');
+        for end in [&b""[..], b"\n", b"\n-Q\n"] {
+            let text = [b"-C\n", &text[..], end].concat();
+            assert_eq!(bad(&text), ["2: longer than 1 MiB: nothing from here on was read"]);
+        }
+    }
+
+    #[test]
+    fn a_source_without_an_end_is_given_up() {
+        let source = io::BufReader::new(io::repeat(0));
+        let mut found = Vec::new();
+        read_each(source, &SystemNames::default(), |line| found.push(line.unwrap_err().message)).unwrap();
+        assert_eq!(found, ["longer than 1 MiB: nothing from here on was read"]);
     }
 
     #[test]

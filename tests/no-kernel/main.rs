@@ -5,6 +5,7 @@ mod decoder;
 mod fuzz;
 mod generated;
 mod grammar;
+mod limits;
 mod listings;
 mod plan;
 

@@ -8,7 +8,7 @@ use crate::commands::lock;
 use crate::commands::progress::Progress;
 use crate::commands::save::save_with;
 use crate::commands::signals::Signals;
-use crate::commands::source::Source;
+use crate::commands::source::{Report, Source};
 use crate::commands::told::unless_interrupted;
 use crate::commands::{Output, status};
 use crate::grammar::Request;
@@ -16,19 +16,6 @@ use crate::kernel::{Client, Error, Refusal};
 use crate::model::{Change, DaemonRole, Timeouts};
 use crate::plan::{State, Traced};
 use crate::rules::Line;
-
-/// What the kernel refused. It is printed at the end: while signals are kept back, a reader that does not read would keep us
-/// from ever ending.
-struct Refused<'s> {
-    source: &'s Source<'s>,
-    lines: Vec<(u32, String)>,
-}
-
-impl Drop for Refused<'_> {
-    fn drop(&mut self) {
-        self.source.report(self.lines.drain(..));
-    }
-}
 
 /// Do what the lines say, in their order. What the kernel refuses is reported, and the rest is done anyway.
 pub(in crate::commands) fn run(
@@ -112,7 +99,7 @@ struct Lines<'l> {
 impl Lines<'_> {
     /// Carry out these lines, the last of which is a change if signals are kept back.
     fn carry_out(&mut self, lines: &[Line], signals: Option<&Signals>) -> Result<u8> {
-        let mut refused = Refused { source: self.source, lines: Vec::new() };
+        let mut refused = Report::held(self.source);
         let mut outcome = status::OK;
         let total = lines.iter().filter(|line| line.change().is_some()).count();
         let mut sent = 0;
@@ -120,7 +107,7 @@ impl Lines<'_> {
             if run.iter().all(|line| line.change().is_some()) {
                 let mut batch = self.client.batch(|number: u32, refusal: Refusal| {
                     outcome = status::REFUSED;
-                    refused.lines.push((number, refusal.to_string()));
+                    refused.add(number, refusal);
                 })?;
                 for line in run {
                     self.progress.step();
@@ -140,7 +127,7 @@ impl Lines<'_> {
                     match self.other(&line.request) {
                         Err(error) if matches!(error.downcast_ref(), Some(Error::Refused(_))) => {
                             outcome = status::FAILED;
-                            refused.lines.push((line.number, format!("{error:#}")));
+                            refused.add(line.number, format_args!("{error:#}"));
                         }
                         done => done?,
                     }

@@ -17,7 +17,7 @@ use crate::host::module;
 use replace::{Replaced, Replacement};
 
 pub(super) fn run(restore: &Restore, lock_wait: u32, output: &mut Output) -> Result<u8> {
-    let source = Source::of(restore.file.as_deref());
+    let source = Source::of(restore.file.as_deref()).all_errors(restore.all_errors);
     match restore.mode {
         RestoreMode::Check => check::run(&source),
         RestoreMode::Replace(options) => {

@@ -38,6 +38,13 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         ..OptionSpec::PLAIN
     },
     OptionSpec {
+        long: "all-errors",
+        with: RESTORE,
+        help: "With -R, print every message about a line; otherwise after a hundred of a kind their number",
+        set: |line, _| set(&mut line.rules.all_errors, true),
+        ..OptionSpec::PLAIN
+    },
+    OptionSpec {
         long: "replace",
         with: RESTORE,
         conflicts: &["check"],
@@ -106,6 +113,8 @@ pub struct Restore {
     pub file: Option<PathBuf>,
     /// What to do with the rules.
     pub mode: RestoreMode,
+    /// Print every message about a line (`--all-errors`).
+    pub all_errors: bool,
 }
 
 /// What `-R` does with the rules.
@@ -136,6 +145,7 @@ pub struct Replace {
 pub(in crate::grammar) struct RulesOptions<'w> {
     file: Option<&'w [u8]>,
     all: bool,
+    all_errors: bool,
     mode: Mode,
     replace: Replace,
 }
@@ -151,6 +161,7 @@ impl RulesOptions<'_> {
     pub const DEFAULT: Self = Self {
         file: None,
         all: false,
+        all_errors: false,
         mode: Mode::Apply,
         replace: Replace {
             dry_run: false,
@@ -173,7 +184,7 @@ pub(in crate::grammar) fn restore(line: &mut Line<'_>) -> Result<Request, Error>
         Mode::Check => RestoreMode::Check,
         Mode::Replace => RestoreMode::Replace(options.replace),
     };
-    Ok(Request::Restore(Box::new(Restore { file: options.file(), mode })))
+    Ok(Request::Restore(Box::new(Restore { file: options.file(), mode, all_errors: options.all_errors })))
 }
 
 /// `-S`
