@@ -142,7 +142,7 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l force -d 'With --
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "diff" -d 'Print what differs between a file of rules and the table'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "top" -d 'Show services, servers and connections live'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "service" -d 'Load, save and clear the rules as a service does, at boot and by hand'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "doctor" -d 'Tell what is wrong with this director or real server, and how to mend it'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "doctor" -d 'Tell what is wrong with this director or real server, and how to fix it'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "realserver" -d 'Make this host a real server for a VIP with direct routing, and take that back'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l color -d 'When to colour what is printed' -r -f -a "auto\t''
 always\t''

@@ -1,4 +1,4 @@
-# What the scenarios about the doctor are written with: a cluster in which nothing is left to be desired, faults, mends.
+# What the scenarios about the doctor are written with: a cluster in which nothing is left to be desired, faults, fixes.
 # Sourced by them.
 # shellcheck shell=bash
 
@@ -31,7 +31,7 @@ saved() { typed director ipvsadm-rs -S -n --file "$rules"; }
 
 # Runs the doctor. The worst state is in $health then, the checks that are not green in $named, and what is said of these
 # in the arrays below.
-declare -A found_fact found_mend found_machine found_advice
+declare -A found_fact found_fix found_machine found_advice
 examined() { # HOST OPTION...
     local line lines key value id="" bad="" status=0
     examiner=$1
@@ -41,7 +41,7 @@ examined() { # HOST OPTION...
     on "$examiner" ipvsadm-rs doctor --json --pretty "$@" "$vip" >"$state/report" || status=$?
     mapfile -t lines <"$state/report"
     [[ $status -le 2 && ${lines[0]:-} == '{' ]] || stopped "exit status $status of ipvsadm-rs doctor on $examiner"
-    found_fact=() found_mend=() found_machine=() found_advice=() named=() health=""
+    found_fact=() found_fix=() found_machine=() found_advice=() named=() health=""
     for line in "${lines[@]}"; do
         [[ $line =~ ^\ +\"([a-z]+)\":\ \"(.*)\",?$ ]] || continue
         key=${BASH_REMATCH[1]} value=${BASH_REMATCH[2]}
@@ -50,11 +50,11 @@ examined() { # HOST OPTION...
             id) id=$value bad="" ;;
             state)
                 [[ $id ]] || health=$value
-                # If several things are wrong with one, the first is mended first.
+                # If several things are wrong with one, the first is fixed first.
                 if [[ $id && $value =~ ^(fail|warn)$ && -z ${found_fact[$id]:-} ]]; then bad=yes named+=("$id"); fi
                 ;;
             fact) [[ -z $bad ]] || found_fact[$id]=$value ;;
-            mend) [[ -z $bad ]] || found_mend[$id]=$value ;;
+            fix) [[ -z $bad ]] || found_fix[$id]=$value ;;
             machine) [[ -z $bad ]] || found_machine[$id]=$value ;;
             advice) [[ -z $bad ]] || found_advice[$id]=$value ;;
         esac
@@ -77,8 +77,8 @@ all_green() {
 }
 
 # Types what the doctor said, on the host that it named.
-mended() { # ID
-    local host=$examiner command=${found_mend[$1]:-}
+fixed() { # ID
+    local host=$examiner command=${found_fix[$1]:-}
     case ${found_machine[$1]:-} in
         "") ;;
         "$rs1_ip") host=rs1 ;;
@@ -98,24 +98,24 @@ traffic_flows() {
     ((${#answers[@]} == 4))
 }
 
-# fault ID WHAT HOST OPTION...: the fault has been made; the doctor on HOST must name the check, what it says must mend it.
+# fault ID WHAT HOST OPTION...: the fault has been made; the doctor on HOST must name the check, what it says must fix it.
 fault() {
-    named_and_mended "$@"
+    named_and_fixed "$@"
     prove "  traffic flows" traffic_flows
 }
 
-named_and_mended() { # as fault
+named_and_fixed() { # as fault
     local id=$1 what=$2 host=$3
     shift 3
     examined "$host" "$@"
     prove "$what: the doctor on $host names $id" names "$id"
-    prove "  the mend it prints can be typed" mended "$id"
+    prove "  the fix it prints can be typed" fixed "$id"
     examined "$host" "$@"
     prove "  all is green again" all_green
 }
 
-# The same where no command can mend it: MEND... is what the advice amounts to.
-fault_with_advice() { # ID WHAT HOST OPTION -- MEND...
+# The same where no command can fix it: FIX... is what the advice amounts to.
+fault_with_advice() { # ID WHAT HOST OPTION -- FIX...
     local id=$1 what=$2 host=$3 options=()
     shift 3
     while [[ $1 != -- ]]; do options+=("$1"); shift; done

@@ -56,10 +56,10 @@ heading "IPVS itself"
 without_ipvs() { # WHAT
     examined director --role director
     prove "$1: the doctor on director names D1" names D1
-    prove "  the mend it prints can be typed" mended D1
+    prove "  the fix it prints can be typed" fixed D1
     examined director --role director
     prove "  now it names D22, as there is no table yet" names D22
-    prove "  the mend it prints can be typed" mended D22
+    prove "  the fix it prints can be typed" fixed D22
     examined director
     prove "  all is green again" all_green
     prove "  traffic flows" traffic_flows

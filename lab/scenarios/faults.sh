@@ -1,4 +1,4 @@
-# the fault table: one thing broken at a time, named by the doctor, mended by the command it prints
+# the fault table: one thing broken at a time, named by the doctor, fixed by the command it prints
 # shellcheck shell=bash
 
 # shellcheck source=../doctor.sh
@@ -100,8 +100,8 @@ fault D18 "the sync ids differ" director --probe
 gone "$master"
 typed director ipvsadm-rs -a -t "$vip:80" -r "$director_ip" -w 0
 saved
-# What is mended is that it directs, so it is not asked to.
-named_and_mended D12 "a backup directs, though it is a real server" director
+# What is fixed is that it directs, so it is not asked to.
+named_and_fixed D12 "a backup directs, though it is a real server" director
 typed director ipvsadm-rs --stop-daemon backup
 typed director ipvsadm-rs -d -t "$vip:80" -r "$director_ip"
 saved
@@ -148,5 +148,5 @@ detected() { [[ $(on director ip addr show dev eth0 dadfailed) == *" $vip/"* ]];
 wait_for 10 "duplicate address detection" detected || :
 examined director --probe
 prove "rs2 has the VIP, too: the doctor on director names D23" names D23
-named_and_mended R4 "the VIP is on eth0" rs2
+named_and_fixed R4 "the VIP is on eth0" rs2
 fault D20 "the VIP failed duplicate address detection" director

@@ -44,9 +44,9 @@ impl State {
     }
 }
 
-/// How to mend what is wrong.
+/// How to fix what is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mend {
+pub enum Fix {
     /// A shell command.
     Command(String),
     /// Changes to the table.
@@ -71,13 +71,13 @@ pub struct Judgement {
     pub fact: String,
     /// Where it was read.
     pub from: String,
-    /// How to mend it.
-    pub mend: Option<Mend>,
+    /// How to fix it.
+    pub fix: Option<Fix>,
 }
 
 impl Judgement {
     pub(super) fn new(state: State, fact: impl Into<String>, from: impl Into<String>) -> Self {
-        Self { state, fact: fact.into(), from: from.into(), mend: None }
+        Self { state, fact: fact.into(), from: from.into(), fix: None }
     }
 
     pub(super) fn ok(fact: impl Into<String>, from: impl Into<String>) -> Self {
@@ -93,22 +93,22 @@ impl Judgement {
     }
 
     pub(super) fn command(mut self, command: impl Into<String>) -> Self {
-        self.mend = Some(Mend::Command(command.into()));
+        self.fix = Some(Fix::Command(command.into()));
         self
     }
 
     pub(super) fn advice(mut self, words: impl Into<String>) -> Self {
-        self.mend = Some(Mend::Advice(words.into()));
+        self.fix = Some(Fix::Advice(words.into()));
         self
     }
 
     pub(super) fn changes(mut self, changes: impl IntoIterator<Item = Change>) -> Self {
-        self.mend = Some(Mend::Changes(changes.into_iter().collect()));
+        self.fix = Some(Fix::Changes(changes.into_iter().collect()));
         self
     }
 
     pub(super) fn elsewhere(mut self, machine: impl Into<String>, command: impl Into<String>) -> Self {
-        self.mend = Some(Mend::Elsewhere { machine: machine.into(), command: command.into() });
+        self.fix = Some(Fix::Elsewhere { machine: machine.into(), command: command.into() });
         self
     }
 }

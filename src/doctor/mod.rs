@@ -13,7 +13,7 @@ mod real_server;
 mod tests;
 
 pub use facts::Facts;
-pub use judgement::{Judged, Judgement, Mend, Skip, State};
+pub use judgement::{Fix, Judged, Judgement, Skip, State};
 
 /// What a machine is in the cluster. One can be both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +150,7 @@ pub fn examine(facts: &Facts, roles: &[Role]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for check in CHECKS.iter().filter(|check| roles.contains(&check.role)) {
         let judgements = (check.judge)(facts).unwrap_or_else(|Skip(reason)| {
-            vec![Judgement { state: State::Skip, fact: reason, from: String::new(), mend: None }]
+            vec![Judgement { state: State::Skip, fact: reason, from: String::new(), fix: None }]
         });
         findings.extend(judgements.into_iter().map(|judgement| Finding { check, judgement }));
     }

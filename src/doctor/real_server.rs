@@ -94,20 +94,20 @@ fn arp_setting(facts: &Facts, wanted: Wanted, rule: fn(&ArpPassage) -> &Fact<Fat
         let key = format!("net/ipv4/conf/{}/{name}", link.name);
         let (all, mut own) = (facts.settings.get(&format!("net/ipv4/conf/all/{name}"))?, facts.settings.get(&key)?);
         let value = wanted.value.parse().unwrap_or_default();
-        let mut mend = Vec::new();
+        let mut fix = Vec::new();
         // The larger counts: what is set for all, as start does it, leaves it to an interface to answer after all.
         if !wanted.is_met_by(own.max(if wanted.is_met_by(all) { all } else { value })) {
-            mend.push(format!("sysctl -w {}={value}", sysctl_key(&key)));
+            fix.push(format!("sysctl -w {}={value}", sysctl_key(&key)));
             own = value;
         }
         if !wanted.is_met_by(own.max(all)) {
-            mend.push(start(facts, vip));
+            fix.push(start(facts, vip));
         }
         let from = format!("/proc/sys/net/ipv4/conf/{{all,{}}}/{name}", link.name);
-        bad.push(Judgement::fail(fact, from).command(mend.join(" && ")));
+        bad.push(Judgement::fail(fact, from).command(fix.join(" && ")));
     }
-    // One command mends all.
-    bad.dedup_by(|a, b| a.mend == b.mend);
+    // One command fixes all.
+    bad.dedup_by(|a, b| a.fix == b.fix);
     unless_bad(bad, good.join(", "), "/proc/sys/net/ipv4/conf")
 }
 
@@ -388,7 +388,7 @@ pub(super) fn arp_rules(facts: &Facts) -> Judged {
             );
         }
     }
-    bad.dedup_by(|a, b| a.mend == b.mend);
+    bad.dedup_by(|a, b| a.fix == b.fix);
     let fact = if silent.is_empty() {
         "they let ARP for the VIP through: arp_ignore has to stop it".to_owned()
     } else {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::rules;
 use crate::doctor::facts::Vip;
-use crate::doctor::{Finding, Mend, Role, State};
+use crate::doctor::{Finding, Fix, Role, State};
 use crate::model::Change;
 
 /// All that was found.
@@ -34,8 +34,8 @@ struct Line<'f> {
     /// Where it was read.
     source: Option<&'f str>,
     why: &'static str,
-    /// The command that mends it.
-    mend: Option<Cow<'f, str>>,
+    /// The command that fixes it.
+    fix: Option<Cow<'f, str>>,
     /// The machine on which that command is to be typed, if not this one.
     machine: Option<&'f str>,
     /// What to do, where no command can do it.
@@ -86,19 +86,19 @@ impl<'f> Line<'f> {
             fact: &judgement.fact,
             source: Some(judgement.from.as_str()).filter(|from| !from.is_empty()),
             why: finding.check.why,
-            mend: None,
+            fix: None,
             machine: None,
             advice: None,
         };
-        match &judgement.mend {
+        match &judgement.fix {
             None => {}
-            Some(Mend::Command(command)) => line.mend = Some(Cow::Borrowed(command)),
-            Some(Mend::Changes(changes)) => line.mend = Some(Cow::Owned(command(changes))),
-            Some(Mend::Elsewhere { machine, command }) => {
-                line.mend = Some(Cow::Borrowed(command));
+            Some(Fix::Command(command)) => line.fix = Some(Cow::Borrowed(command)),
+            Some(Fix::Changes(changes)) => line.fix = Some(Cow::Owned(command(changes))),
+            Some(Fix::Elsewhere { machine, command }) => {
+                line.fix = Some(Cow::Borrowed(command));
                 line.machine = Some(machine);
             }
-            Some(Mend::Advice(words)) => line.advice = Some(words),
+            Some(Fix::Advice(words)) => line.advice = Some(words),
         }
         line
     }
@@ -163,7 +163,7 @@ fn row(state: State, id: &str, text: &str, style: Style) -> Row {
     Row::new(vec![Cell::new(&word), Cell::new(id), Cell::new(text)])
 }
 
-/// A finding in lines. The mending command has one for itself, to be copied.
+/// A finding in lines. The fixing command has one for itself, to be copied.
 fn text(line: &Line<'_>) -> String {
     let mut text = String::from(line.title);
     text.push('\n');
@@ -174,10 +174,10 @@ fn text(line: &Line<'_>) -> String {
     if line.state == State::Fail.name() || line.state == State::Warn.name() {
         text.push_str(&format!("\n{}", line.why));
     }
-    match (&line.mend, line.machine, line.advice) {
-        (Some(mend), None, _) => text.push_str(&format!("\nmend:\n    {mend}")),
-        (Some(mend), Some(machine), _) => text.push_str(&format!("\nmend, on {machine}:\n    {mend}")),
-        (None, _, Some(advice)) => text.push_str(&format!("\nmend: {advice}")),
+    match (&line.fix, line.machine, line.advice) {
+        (Some(fix), None, _) => text.push_str(&format!("\nfix:\n    {fix}")),
+        (Some(fix), Some(machine), _) => text.push_str(&format!("\nfix, on {machine}:\n    {fix}")),
+        (None, _, Some(advice)) => text.push_str(&format!("\nfix: {advice}")),
         (None, _, None) => {}
     }
     text
@@ -189,19 +189,19 @@ mod tests {
     use crate::doctor::{CHECKS, Judgement};
     use crate::model::Timeouts;
 
-    fn finding(id: &str, state: State, mend: Option<Mend>) -> Finding {
+    fn finding(id: &str, state: State, fix: Option<Fix>) -> Finding {
         let check = CHECKS.iter().find(|check| check.id == id).unwrap();
-        Finding { check, judgement: Judgement { state, fact: "a fact".to_owned(), from: "/proc".to_owned(), mend } }
+        Finding { check, judgement: Judgement { state, fact: "a fact".to_owned(), from: "/proc".to_owned(), fix } }
     }
 
     fn findings() -> [Finding; 5] {
         let timeouts = Timeouts::new(7300, 0, 0);
         [
             finding("D1", State::Ok, None),
-            finding("D19", State::Warn, Some(Mend::Changes(vec![Change::SetTimeouts(timeouts)]))),
+            finding("D19", State::Warn, Some(Fix::Changes(vec![Change::SetTimeouts(timeouts)]))),
             finding("D20", State::Skip, None),
-            finding("D23", State::Fail, Some(Mend::Elsewhere { machine: "rs1".to_owned(), command: "x".to_owned() })),
-            finding("R8", State::Warn, Some(Mend::Advice("Do that.".to_owned()))),
+            finding("D23", State::Fail, Some(Fix::Elsewhere { machine: "rs1".to_owned(), command: "x".to_owned() })),
+            finding("R8", State::Warn, Some(Fix::Advice("Do that.".to_owned()))),
         ]
     }
 
@@ -218,8 +218,8 @@ mod tests {
         let lines: Vec<_> = text.lines().map(str::trim).collect();
         let at =
             |line: &str| lines.iter().position(|one| *one == line).unwrap_or_else(|| panic!("no {line:?} in {text}"));
-        assert_eq!(at("mend, on rs1:") + 1, at("x"));
-        assert!(at("x") < at("ipvsadm-rs --set 7300 0 0") && at("ipvsadm-rs --set 7300 0 0") < at("mend: Do that."));
+        assert_eq!(at("fix, on rs1:") + 1, at("x"));
+        assert!(at("x") < at("ipvsadm-rs --set 7300 0 0") && at("ipvsadm-rs --set 7300 0 0") < at("fix: Do that."));
         assert!(text.contains("\nok         D1\nskip       D20\n"), "{text}");
         assert!(text.ends_with("1 fail, 2 warn, 1 ok, 1 skip; --all tells why checks were skipped\n"), "{text}");
         assert!(!text.contains(" \n") && !text.contains('\x1b'), "{text}");
@@ -236,8 +236,8 @@ mod tests {
         let findings = findings();
         let json = serde_json::to_value(Report::new(&[Role::Director], &[], &findings)).unwrap();
         assert_eq!(json["state"], "fail");
-        assert_eq!(json["findings"][1]["mend"], "ipvsadm-rs --set 7300 0 0");
-        assert_eq!((&json["findings"][3]["mend"], &json["findings"][3]["machine"]), (&"x".into(), &"rs1".into()));
-        assert_eq!((&json["findings"][4]["mend"], &json["findings"][4]["advice"]), (&().into(), &"Do that.".into()));
+        assert_eq!(json["findings"][1]["fix"], "ipvsadm-rs --set 7300 0 0");
+        assert_eq!((&json["findings"][3]["fix"], &json["findings"][3]["machine"]), (&"x".into(), &"rs1".into()));
+        assert_eq!((&json["findings"][4]["fix"], &json["findings"][4]["advice"]), (&().into(), &"Do that.".into()));
     }
 }

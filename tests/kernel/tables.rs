@@ -1394,17 +1394,17 @@ fn the_doctor_tells_and_changes_nothing() -> Result<()> {
             for key in ["id", "role", "title", "state", "fact", "why"] {
                 ensure!(finding[key].as_str().is_some_and(|text| !text.is_empty()), "{key}: {finding}");
             }
-            for key in ["source", "mend", "machine", "advice"] {
+            for key in ["source", "fix", "machine", "advice"] {
                 ensure!(finding.get(key).is_some_and(|value| value.is_null() || value.is_string()), "{key}: {finding}");
             }
             states.extend(finding["state"].as_str().map(str::to_owned));
             let bad = matches!(finding["state"].as_str(), Some("warn" | "fail"));
-            ensure!(!bad || finding["mend"].is_string() || finding["advice"].is_string(), "no way to mend {finding}");
+            ensure!(!bad || finding["fix"].is_string() || finding["advice"].is_string(), "no way to fix {finding}");
         }
         ensure!(states == ["fail", "ok", "skip", "warn"].map(str::to_owned).into(), "{states:?}");
-        let mend = of("D2")?["mend"].as_str().unwrap_or_default();
-        ensure!(mend.starts_with("ip addr add 192.0.2.1/32 dev "), "{mend}");
-        ensure!(of("D7")?["state"] == "fail" && of("D19")?["mend"] == "ipvsadm-rs --set 7300 0 0", "{report}");
+        let fix = of("D2")?["fix"].as_str().unwrap_or_default();
+        ensure!(fix.starts_with("ip addr add 192.0.2.1/32 dev "), "{fix}");
+        ensure!(of("D7")?["state"] == "fail" && of("D19")?["fix"] == "ipvsadm-rs --set 7300 0 0", "{report}");
         ensure_table(&before)?;
         let text = run(&["doctor"], b"")?;
         let (first, last) = (text.stdout.find("FAIL  D2"), text.stdout.find("WARN  D19"));

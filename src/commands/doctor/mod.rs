@@ -1,4 +1,4 @@
-//! `doctor`: what is wrong with this machine as a director or real server, and how to mend it. It only reads.
+//! `doctor`: what is wrong with this machine as a director or real server, and how to fix it. It only reads.
 
 mod filter;
 mod gather;
@@ -22,9 +22,9 @@ const FAILURES: u8 = 2;
 /// The subcommand as clap knows it.
 pub(crate) fn command() -> Command {
     Command::new("doctor")
-        .about("Tell what is wrong with this director or real server, and how to mend it")
+        .about("Tell what is wrong with this director or real server, and how to fix it")
         .long_about(
-            "Tell what is wrong with this director or real server, why it matters, and the command that mends it. Reads \
+            "Tell what is wrong with this director or real server, why it matters, and the command that fixes it. Reads \
              only; what cannot be read is skipped. Status 0 if all is well, 1 if there are warnings, 2 if there are \
              failures.",
         )

@@ -22,8 +22,8 @@ pub(in crate::doctor) fn expire_quiescent(facts: &Facts) -> Judged {
 pub(in crate::doctor) fn reuse(facts: &Facts) -> Judged {
     const MODE: &str = "net/ipv4/vs/conn_reuse_mode";
     /// From here on reuse does not wait for conntrack any more.
-    const MENDED: (u32, u32) = (5, 9);
-    if *facts.kernel.get()? >= MENDED {
+    const FIXED: (u32, u32) = (5, 9);
+    if *facts.kernel.get()? >= FIXED {
         return setting(facts, MODE, 1, State::Warn);
     }
     let conntrack = facts.settings.get("net/ipv4/vs/conntrack")?;

@@ -122,7 +122,7 @@ pub(in crate::doctor) fn saved(facts: &Facts) -> Judged {
     let path = &shell(&rules.path);
     if !rules.bad.is_empty() {
         let found = Judgement::warn(format!("lines that are not right: {}", rules.bad.join("; ")), path);
-        return Ok(vec![found.advice(format!("Mend them: ipvsadm-rs -R --check --file {path}"))]);
+        return Ok(vec![found.advice(format!("Fix them: ipvsadm-rs -R --check --file {path}"))]);
     }
     if facts.is_managed() {
         return Err(Skip::does_not_apply("another program keeps the table"));

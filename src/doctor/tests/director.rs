@@ -41,8 +41,8 @@ fn d2_vip_is_local() {
 fn d3_vip_prefix() {
     let mut facts = director();
     facts.addresses = Fact::known(vec![address(ETH0, VIP, 24)], "addresses");
-    let mend = "ip addr add 20.20.20.20/32 dev eth0 && ip addr del 20.20.20.20/24 dev eth0";
-    assert_found("D3", &facts, State::Warn, "20.20.20.20/24 on eth0", mend);
+    let fix = "ip addr add 20.20.20.20/32 dev eth0 && ip addr del 20.20.20.20/24 dev eth0";
+    assert_found("D3", &facts, State::Warn, "20.20.20.20/24 on eth0", fix);
 }
 
 #[test]
@@ -195,9 +195,9 @@ fn d16_table_size() {
         table
     };
     let mut tables = HashTables::new(of(10_000, 262_144, -4), of(3, 16, -3));
-    let mut judged = |tables: HashTables, state, fact: &str, mend: &str| {
+    let mut judged = |tables: HashTables, state, fact: &str, fix: &str| {
         facts.hash_tables = Fact::known(Some(tables), "status");
-        assert_found("D16", &facts, state, fact, mend);
+        assert_found("D16", &facts, state, fact, fix);
     };
     judged(tables, State::Ok, "above one for every 16 buckets (conn_lfactor = -4); 3 services in 16 buckets", "");
     tables.connection_limit = Some(1 << 30);
@@ -309,8 +309,8 @@ fn d23_answers() {
     assert_found("D23", &facts, State::Ok, "nobody else", "");
     let guilty = Fact::known(vec![answer(0x30)], "wire");
     facts.probe = Some(Probe { answers: guilty, sync_ids: Fact::known(Vec::new(), "wire") });
-    let mend = "30.30.30.30# ipvsadm-rs realserver start 20.20.20.20";
-    assert_found("D23", &facts, State::Fail, "02:00:00:00:00:30 (30.30.30.30) answers for 20.20.20.20", mend);
+    let fix = "30.30.30.30# ipvsadm-rs realserver start 20.20.20.20";
+    assert_found("D23", &facts, State::Fail, "02:00:00:00:00:30 (30.30.30.30) answers for 20.20.20.20", fix);
     // A director that stands by hears the other one.
     facts.addresses = Fact::known(Vec::new(), "addresses");
     assert_found("D23", &facts, State::Ok, "at work answers: 02:00:00:00:00:30 for 20.20.20.20 on eth0", "");

@@ -223,17 +223,17 @@ pub(super) fn judge(id: &str, facts: &Facts) -> Judged {
     judged
 }
 
-/// That the check finds one thing of this state, and what it says and how to mend it.
+/// That the check finds one thing of this state, and what it says and how to fix it.
 #[track_caller]
 pub(super) fn assert_found(id: &str, facts: &Facts, state: State, fact: &str, command: &str) {
     let judged = judge(id, facts).unwrap_or_else(|skip| panic!("{id} was skipped: {}", skip.0));
     let [judgement] = judged.as_slice() else { panic!("{judged:?}") };
     assert_eq!(judgement.state, state, "{judgement:?}");
     assert!(judgement.fact.contains(fact), "{judgement:?}");
-    let text = match &judgement.mend {
-        Some(Mend::Command(text) | Mend::Advice(text)) => text.clone(),
-        Some(Mend::Elsewhere { machine, command }) => format!("{machine}# {command}"),
-        Some(Mend::Changes(changes)) => format!("{changes:?}"),
+    let text = match &judgement.fix {
+        Some(Fix::Command(text) | Fix::Advice(text)) => text.clone(),
+        Some(Fix::Elsewhere { machine, command }) => format!("{machine}# {command}"),
+        Some(Fix::Changes(changes)) => format!("{changes:?}"),
         None => String::new(),
     };
     assert!(text.contains(command), "{text}");

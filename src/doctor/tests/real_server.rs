@@ -11,8 +11,8 @@ use crate::model::{Family, Protocol};
 fn r1_vip_is_here() {
     let mut facts = real_server();
     facts.addresses = Fact::known(vec![address(LO, VIP, 24)], "addresses");
-    let mend = "ip addr del 20.20.20.20/24 dev lo && ipvsadm-rs realserver start 20.20.20.20";
-    assert_found("R1", &facts, State::Fail, "20.20.20.20/24 on lo", mend);
+    let fix = "ip addr del 20.20.20.20/24 dev lo && ipvsadm-rs realserver start 20.20.20.20";
+    assert_found("R1", &facts, State::Fail, "20.20.20.20/24 on lo", fix);
     facts.addresses = Fact::known(Vec::new(), "addresses");
     assert_found("R1", &facts, State::Fail, "not on lo", "ipvsadm-rs realserver start 20.20.20.20");
 }

@@ -10,7 +10,7 @@ use crate::host::route;
 pub struct Refusal {
     /// Whether what was asked for is wrong in itself, or does not fit the state of things.
     pub wrong_use: bool,
-    /// What is wrong, and the mend.
+    /// What is wrong, and the fix.
     pub message: String,
 }
 

@@ -99,12 +99,12 @@ impl Filter {
                 let output = command(&program).args(["list", "table", "arp", table]).output()?;
                 let text = String::from_utf8_lossy(&output.stdout);
                 let dropped = text.lines().any(|line| line.contains("arp operation request") && line.contains("drop"));
-                let mended = |(name, rip): &(String, Ipv4Addr)| {
+                let fixed = |(name, rip): &(String, Ipv4Addr)| {
                     text.lines().any(|line| {
                         line.contains(&format!("oifname \"{name}\"")) && line.contains(&format!("set {rip}"))
                     })
                 };
-                Ok(output.status.success() && dropped && sources.iter().all(mended))
+                Ok(output.status.success() && dropped && sources.iter().all(fixed))
             }
             Self::Arptables { program, rules } => {
                 for rule in rules {
@@ -117,7 +117,7 @@ impl Filter {
         }
     }
 
-    /// The interfaces whose requests are mended.
+    /// The interfaces whose requests are fixed.
     pub(super) fn covers(&self, interface: &str) -> bool {
         match self {
             Self::Nftables { sources, .. } => sources.iter().any(|(name, _)| name == interface),

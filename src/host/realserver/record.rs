@@ -18,7 +18,7 @@
 //!
 //! `address` and `route` are true if they are ours to take away again, false if they were there before. `settings` of a
 //! VIP are those it needs, whether they had to be changed or not; the changed ones are in `settings` above, put back
-//! when no VIP needs them any longer. `filter` is what drops and mends ARP packets, see [`super::filter`].
+//! when no VIP needs them any longer. `filter` is what drops and fixes ARP packets, see [`super::filter`].
 //!
 //! The record is on disk before the first change that it tells of, and forgets what was undone only after that. So whatever
 //! happened in between, `stop` finds all of it in the record.
@@ -68,7 +68,7 @@ pub(super) struct Entry {
     pub route: bool,
     /// The settings that it needs.
     pub settings: BTreeSet<String>,
-    /// What drops and mends ARP packets.
+    /// What drops and fixes ARP packets.
     pub filter: Option<Filter>,
 }
 

@@ -69,7 +69,7 @@ fn one(vip: IpAddr, options: &Options, book: &Book, facts: &Facts, client: &mut 
             (_, None) => found.push(fail("arp_rules", "none of ours: the VIP is not started".into())),
             (_, Some(filter)) => {
                 found.push(match filter.is_laid() {
-                    Ok(true) => pass("arp_rules", "requests are dropped, sources are mended".into()),
+                    Ok(true) => pass("arp_rules", "requests are dropped, sources are fixed".into()),
                     Ok(false) => fail("arp_rules", "not all of our rules are there".into()),
                     Err(error) => fail("arp_rules", format!("cannot be seen: {error:#}")),
                 });
