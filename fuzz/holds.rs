@@ -7,13 +7,19 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use ipvsadm_rs::connections::{EngineTable, Row, rows};
-use ipvsadm_rs::grammar::{self, Names, Request};
+use ipvsadm_rs::doctor::{CHECKS, Finding, Fix, Judgement, State};
+use ipvsadm_rs::escape::{escaped, escaped_bytes};
+use ipvsadm_rs::grammar::{self, Columns, Listing, Names, Request};
 use ipvsadm_rs::host::sysconfig::{Settings, SettingsError, holds_variables};
 use ipvsadm_rs::kernel::decode;
 use ipvsadm_rs::kernel::wire::{Attributes, Messages};
-use ipvsadm_rs::model::{Change, Family, Name, Protocol};
+use ipvsadm_rs::model::{
+    Change, Daemon, DaemonRole, Family, InterfaceName, Name, Netmask, Persistence, Protocol, SchedulerName, Service,
+    ServiceEntry, ServiceKey, Statistics, TableService,
+};
 use ipvsadm_rs::rules::{ReadError, read};
 use ipvsadm_rs::view::boxed::Canvas;
+use ipvsadm_rs::view::doctor::{Report, Style};
 use ipvsadm_rs::view::json::ConnectionDocument;
 use ipvsadm_rs::view::{self, Labels, connections};
 
@@ -174,10 +180,122 @@ pub fn connections(bytes: &[u8]) {
     }
 }
 
+/// Whatever strings come from outside, parted by NUL as words are, no text form has a control character but newlines, and
+/// no line that the strings bring along.
+pub fn forms(bytes: &[u8]) {
+    let mut strings = bytes.split(|&byte| byte == 0);
+    let mut next = || strings.next().unwrap_or_default();
+    let (scheduler, engine, interface) = (Name::cut(next()), Name::cut(next()), Name::cut(next()));
+    let (program, fact, command) = (next(), next(), next());
+    let fact = String::from_utf8_lossy(fact);
+    services(scheduler, engine);
+    daemon(interface);
+    report(&fact, &String::from_utf8_lossy(command));
+    one_line(&view::drain::bar(&escaped(fact.as_ref()), &view::drain::Status::default(), 200));
+    // What is wrong with words and with rules is said in a line, and perhaps in one more with what may have been meant.
+    if let Err(error) = grammar::parse(bytes.split(|&byte| byte == 0), &SomeNames) {
+        let message = error.message(&escaped_bytes(program));
+        assert!(as_text(message.as_bytes()).lines().count() <= 2, "{message}");
+        as_text(error.to_string().as_bytes());
+    }
+    if let Err(ReadError::Bad(bad)) = read(bytes, &SomeNames, |_| {}) {
+        for line in bad {
+            assert!(as_text(line.to_string().as_bytes()).lines().count() <= 2, "{line}");
+        }
+    }
+}
+
+fn services(scheduler: SchedulerName, engine: SchedulerName) {
+    let key = ServiceKey::Address { protocol: Protocol::Udp, address: Ipv4Addr::LOCALHOST.into(), port: 5060 };
+    let mut service = Service::new(key, scheduler);
+    service.persistence = Some(Persistence { timeout: 360, netmask: Netmask::V4(Ipv4Addr::BROADCAST) });
+    service.engine = engine;
+    let entry = ServiceEntry::new(service, Statistics::default());
+    let all = [TableService { entry, destinations: Vec::new() }];
+    let labels = &mut Labels::numeric();
+    for columns in [Columns::Plain, Columns::Stats, Columns::Thresholds] {
+        let listing = Listing { columns, numeric: true, ..Listing::DEFAULT };
+        let mut out = Vec::new();
+        view::text::service(&mut out, labels, &listing, &entry).expect("memory takes all");
+        one_line(as_text(&out).trim_end_matches('\n'));
+        out.clear();
+        view::wide::services(&mut out, labels, &listing, None, &all, false).expect("memory takes all");
+        assert_eq!(as_text(&out).lines().count(), 3);
+        for unicode in [false, true] {
+            out.clear();
+            let canvas = Canvas { width: None, color: false, unicode };
+            view::boxed::services(&mut out, labels, &listing, None, &all, canvas).expect("memory takes all");
+            assert_eq!(as_text(&out).lines().count(), 5);
+        }
+    }
+    rule(&Change::AddService(service));
+}
+
+fn daemon(interface: InterfaceName) {
+    let daemon = Daemon::new(DaemonRole::Backup, interface, 1);
+    let mut out = Vec::new();
+    view::text::daemon(&mut out, &daemon).expect("memory takes all");
+    one_line(as_text(&out).trim_end_matches('\n'));
+    out.clear();
+    let canvas = Canvas { width: None, color: false, unicode: false };
+    view::boxed::daemons(&mut out, &[daemon], canvas).expect("memory takes all");
+    assert_eq!(as_text(&out).lines().count(), 5);
+    rule(&Change::StartDaemon(daemon));
+}
+
+/// A rule is a line that is safe to print, or an error that is.
+fn rule(change: &Change) {
+    let mut out = Vec::new();
+    match view::rules::change(&mut out, &mut Labels::numeric(), change) {
+        // A name must be read back as it is, even if it is not text.
+        Ok(()) => {
+            let line = out.strip_suffix(b"\n").expect("a line");
+            for chunk in line.utf8_chunks() {
+                one_line(chunk.valid());
+                assert!(chunk.invalid().iter().all(|byte| *byte >= 0xa0), "{}", line.escape_ascii());
+            }
+        }
+        Err(error) => one_line(&error.to_string()),
+    }
+}
+
+fn report(fact: &str, command: &str) {
+    let fixes = [
+        None,
+        Some(Fix::Command(command.to_owned())),
+        Some(Fix::Advice(command.to_owned())),
+        Some(Fix::Elsewhere { machine: fact.to_owned(), command: command.to_owned() }),
+    ];
+    for fix in fixes {
+        let judgement = Judgement { state: State::Fail, fact: fact.to_owned(), from: command.to_owned(), fix };
+        let lines = |judgement: Judgement| {
+            let findings = [Finding { check: &CHECKS[0], judgement }];
+            let mut out = Vec::new();
+            let style = Style { all: true, colored: false };
+            view::doctor::write(&mut out, &Report::new(&[], &[], &findings), style).expect("memory takes all");
+            as_text(&out).lines().count()
+        };
+        let plain = |fix: &Fix| match fix {
+            Fix::Command(_) => Fix::Command("x".to_owned()),
+            Fix::Advice(_) => Fix::Advice("x".to_owned()),
+            _ => Fix::Elsewhere { machine: "x".to_owned(), command: "x".to_owned() },
+        };
+        let fact = if fact.is_empty() { "" } else { "x" }.to_owned();
+        let from = if command.is_empty() { "" } else { "x" }.to_owned();
+        let same = Judgement { state: State::Fail, fact, from, fix: judgement.fix.as_ref().map(plain) };
+        assert_eq!(lines(judgement), lines(same));
+    }
+}
+
+fn one_line(text: &str) {
+    as_text(text.as_bytes());
+    assert!(!text.contains('\n'), "{text:?}");
+}
+
 /// What was printed: text without control characters but newlines.
 fn as_text(bytes: &[u8]) -> &str {
     let text = std::str::from_utf8(bytes).expect("text");
-    assert_eq!(text, view::escaped_lines(text));
+    assert!(text.chars().all(|letter| letter == '\n' || !model::is_dangerous(letter)), "{text:?}");
     text
 }
 
@@ -328,7 +446,7 @@ mod model {
             return Some((key, None));
         }
         let data = if data.is_empty() { data } else { &data[1..] };
-        (name.len() <= 15).then(|| (key, Some((escaped(name), escaped(data)))))
+        (name.len() <= 15 && !name.contains(&0)).then(|| (key, Some((escaped(name), escaped(data)))))
     }
 
     /// Bytes of control characters and of what is not text, in hexadecimal.
@@ -347,7 +465,7 @@ mod model {
         text
     }
 
-    fn is_dangerous(letter: char) -> bool {
+    pub fn is_dangerous(letter: char) -> bool {
         letter.is_control()
             || "\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}".contains(letter)
             || ('\u{202a}'..='\u{202e}').contains(&letter)

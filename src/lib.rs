@@ -48,7 +48,7 @@
 //! - Meant to be built upon: [`model`], [`kernel::Client`] with its errors, [`grammar::parse`] with its request, [`rules`],
 //!   [`plan`], and of [`view`] the listings, rules and JSON.
 //! - Public because the program, its tests and fuzzers are crates of their own, and free to change at any time: [`doctor`],
-//!   [`host`], [`kernel::wire`], [`kernel::decode`], the fields of the table in [`grammar::table`]. What is hidden
+//!   [`escape`], [`host`], [`kernel::wire`], [`kernel::decode`], the fields of the table in [`grammar::table`]. What is hidden
 //!   from this documentation (`commands`, the program itself) is not part of the library at all.
 //! - Enumerations that grow with IPVS, its tools and what can go wrong are `#[non_exhaustive]`: match them with a `_`. Structures
 //!   that you build yourself, such as [`model::Service`] and [`model::Destination`], are not, since IPVS seldom gets a new attribute;
@@ -64,6 +64,7 @@ pub use ipvs_client::{connections, kernel, model, plan, transaction};
 #[doc(hidden)]
 pub mod commands;
 pub mod doctor;
+pub mod escape;
 pub mod grammar;
 pub mod host;
 pub mod rules;

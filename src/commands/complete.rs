@@ -16,6 +16,7 @@ use std::os::unix::ffi::OsStrExt;
 use anyhow::Result;
 
 use super::{Output, status};
+use crate::escape::is_safe;
 use crate::grammar::table::{self, Command, Completion, OptionSpec, Value, Word};
 use crate::grammar::{self, NoNames, Request, Subject};
 use crate::host::module;
@@ -50,8 +51,8 @@ pub(super) fn run(arguments: &[OsString], output: &mut Output) -> Result<u8> {
 
 fn print(output: &mut Output, values: Vec<String>) -> Result<()> {
     for value in values {
-        // A line is a value; what could be taken for two is none.
-        if !value.contains('\n') {
+        // A line is a value, and shells print it as it is: what could be taken for two, or for a command, is not offered.
+        if is_safe(value.as_bytes()) {
             writeln!(output, "{value}")?;
         }
     }

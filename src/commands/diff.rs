@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::source::Source;
 use super::state::read_state;
 use super::{Output, Told, color, document, status, tell};
+use crate::escape::escaped;
 use crate::host::module;
 use crate::model::Change;
 use crate::plan::{self, Options, State};
@@ -85,7 +86,7 @@ impl Lines<'_> {
         }
         line.push(sign);
         line.push(' ');
-        line.push_str(rule);
+        line.push_str(&escaped(rule));
         if self.colored {
             line.push_str("\x1b[0m");
         }

@@ -1,12 +1,17 @@
 //! What a user can ask for, each in a file of its own: a request in, an exit status out.
 
-/// Say something on standard error. That this fails is nothing to fail for.
+/// Print a line on standard error, whatever is in what it names. That this fails is nothing to fail for.
 macro_rules! say {
-    ($($what:tt)*) => {{
-        use std::io::Write as _;
-        // In one piece, so that nobody else's words come in between.
-        let _ = std::io::stderr().write_all(format!("{}\n", format_args!($($what)*)).as_bytes());
-    }};
+    ($($what:tt)*) => {
+        $crate::commands::print_error(&$crate::escape::escaped(&format!($($what)*)))
+    };
+}
+
+/// The same of several lines. What they name must not bring lines of its own.
+macro_rules! say_lines {
+    ($($what:tt)*) => {
+        $crate::commands::print_error(&$crate::escape::escaped_lines(&format!($($what)*)))
+    };
 }
 
 mod called;
@@ -39,18 +44,25 @@ mod top;
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use anyhow::Result;
 
+use crate::escape::escaped;
 use crate::grammar::{self, LOCK_WAIT_DEFAULT, Request};
 use crate::host::{SystemNames, namespace};
 use output::Output;
 pub use subcommands::command_line;
 use subcommands::{SUBCOMMANDS, Subcommand};
-use told::{Told, plain, tell};
+use told::{Told, message, plain, tell};
+
+/// Print lines that are safe to print, on standard error.
+fn print_error(lines: &str) {
+    // In one piece, so that no other program's words come in between.
+    let _ = io::stderr().write_all(format!("{lines}\n").as_bytes());
+}
 
 /// The program, as called with these arguments, of which the first is its name. Returns its exit status.
 #[must_use]
@@ -59,11 +71,11 @@ pub fn run(arguments: &[OsString]) -> u8 {
         Some((program, rest)) => (program.as_os_str(), rest),
         None => (OsStr::new("ipvsadm-rs"), arguments),
     };
-    let name = Path::new(program).file_name().unwrap_or(program).to_string_lossy();
+    let name = escaped(Path::new(program).file_name().unwrap_or(program));
     let arguments = match enter_namespace(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
-            say!("{error}");
+            say_lines!("{}", message(&*error));
             return status::USAGE;
         }
     };
@@ -110,19 +122,23 @@ fn as_ipvsadm(program: &OsStr, name: &str, arguments: &[OsString], output: &mut 
     match grammar::parse_noting(words, &SystemNames::default()) {
         Ok(parsed) => request_of(parsed.request, name, parsed.lock_wait.unwrap_or(LOCK_WAIT_DEFAULT), output),
         Err(error) => {
-            say!("{}", error.message(&program.to_string_lossy()));
+            say_lines!("{}", error.message(&escaped(program)));
             Err(Told(error.status()).into())
         }
     }
 }
 
 fn as_subcommand(subcommand: &Subcommand, program: &str, arguments: &[OsString], output: &mut Output) -> Result<u8> {
-    let command = (subcommand.command)().arg(grammar::usage::namespace_argument());
+    let mut command = (subcommand.command)().arg(grammar::usage::namespace_argument());
     let name = format!("{program} {}", command.get_name());
-    match command.bin_name(name).try_get_matches_from(arguments) {
+    command = command.bin_name(name);
+    match command.try_get_matches_from_mut(arguments) {
         Ok(matches) => (subcommand.run)(&matches, output),
         Err(error) if error.use_stderr() => {
-            say!("{}", error.to_string().trim_end());
+            // clap shows words as they are. As they are printed, they are wrong in the same way.
+            let safe = arguments.iter().map(|word| OsString::from(escaped(word).into_owned()));
+            let error = command.try_get_matches_from(safe).err().unwrap_or(error);
+            say_lines!("{}", error.to_string().trim_end());
             Err(Told(status::USAGE).into())
         }
         Err(help) => {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use super::list::labels;
 use super::state::read_state;
 use super::{Output, lock, status};
+use crate::escape::escaped;
 use crate::grammar::Save;
 use crate::host::file;
 use crate::host::module;
@@ -31,8 +32,8 @@ pub(super) fn run(save: &Save, lock_wait: u32, output: &mut Output) -> Result<u8
         Some(path) => {
             // All of it first: looking names up takes its time, and what is begun then is done in a moment.
             let mut text = Vec::new();
-            saved.and_then(|saved| saved.write(save, &mut text)).with_context(|| path.display().to_string())?;
-            file::replace(path, &text).with_context(|| path.display().to_string())?;
+            saved.and_then(|saved| saved.write(save, &mut text)).with_context(|| escaped(path).into_owned())?;
+            file::replace(path, &text).with_context(|| escaped(path).into_owned())?;
         }
     }
     Ok(status::OK)
@@ -66,7 +67,7 @@ impl Saved {
     /// Write it as rules.
     pub(super) fn write(&self, save: &Save, output: &mut impl Write) -> Result<()> {
         let services = &self.state.services;
-        let mut labels = labels(save.numeric, save.resolve_timeout);
+        let mut labels = labels(save.numeric, save.resolve_timeout).restorable();
         labels.look_up(services.iter().flat_map(|service| {
             let servers = service.destinations.iter().map(|destination| destination.rule.key.address);
             service.service.rule.key.address().into_iter().chain(servers)

@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::{Output, restore, save, status};
+use crate::escape::escaped;
 use crate::grammar::{self, LOCK_WAIT_DEFAULT, RESOLVE_TIMEOUT_DEFAULT, Restore, RestoreMode, Save};
 
 /// `ipvsadm-save [-n]`: `-S`.
@@ -17,7 +18,7 @@ pub(super) fn save(program: &OsStr, arguments: &[OsString], output: &mut Output)
         arguments.iter().map(OsString::as_os_str).partition(|word| word.as_bytes().starts_with(b"-"));
     if dashed.iter().any(|option| *option != "-n") {
         // Not on standard output, which may be the file that the rules go to.
-        say!("Usage: {} [-n]", program.to_string_lossy());
+        say!("Usage: {} [-n]", escaped(program));
         say!("Writes the virtual server table to standard output, as rules.");
         say!("  -n  addresses and ports as numbers");
         return Ok(status::FAILED);
@@ -33,7 +34,7 @@ pub(super) fn restore(program: &OsStr, arguments: &[OsString], output: &mut Outp
     let words: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
     let asks_for_help = |word: &&OsStr| *word == "--help" || *word == "-h" && io::stdin().is_terminal();
     if words.iter().any(asks_for_help) {
-        say!("Usage: {} < RULES", program.to_string_lossy());
+        say!("Usage: {} < RULES", escaped(program));
         say!("Makes the virtual server table what the rules on standard input say.");
         return Ok(status::FAILED);
     }
@@ -44,7 +45,7 @@ pub(super) fn restore(program: &OsStr, arguments: &[OsString], output: &mut Outp
         say!(
             "{}: {}: nothing was changed: this program takes no options; ipvsadm-rs -R --replace may take --{option}",
             name_of(program),
-            word.to_string_lossy()
+            escaped(*word)
         );
         return Ok(status::FAILED);
     }
@@ -56,11 +57,11 @@ pub(super) fn restore(program: &OsStr, arguments: &[OsString], output: &mut Outp
 fn report_ignored(program: &OsStr, words: &[&OsStr], why: &str) {
     if !words.is_empty() {
         let words = words.join(OsStr::new(" "));
-        say!("{}: ignored `{}': {why}", name_of(program), words.to_string_lossy());
+        say!("{}: ignored `{}': {why}", name_of(program), escaped(&words));
     }
 }
 
 /// The program's name without its folder.
 fn name_of(program: &OsStr) -> String {
-    Path::new(program).file_name().unwrap_or(program).to_string_lossy().into_owned()
+    escaped(Path::new(program).file_name().unwrap_or(program)).into_owned()
 }

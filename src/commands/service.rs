@@ -21,6 +21,7 @@ use super::source::Source;
 use super::state::read_state;
 use super::told::unless_interrupted;
 use super::{Output, document, status, tell};
+use crate::escape::escaped;
 use crate::grammar::{self, Columns, LOCK_WAIT_DEFAULT, Listing, RESOLVE_TIMEOUT_DEFAULT, Save};
 use crate::host::file::{self, ReplaceError};
 use crate::host::input;
@@ -383,7 +384,7 @@ impl Service<'_> {
 
     /// The file of rules, for messages.
     fn rules(&self) -> String {
-        self.settings.rules.display().to_string()
+        escaped(&self.settings.rules).into_owned()
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::{Told, status};
+use crate::escape::escaped;
 use crate::host::{SystemNames, input, stdio};
 use crate::rules::{self, BadLine, CUT_OFF, Collector, Desired, Line, ReadError};
 
@@ -26,7 +27,7 @@ pub(super) struct Source<'p> {
 impl fmt::Display for Source<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.path {
-            Some(path) => path.display().fmt(f),
+            Some(path) => f.write_str(&escaped(path)),
             None => f.write_str("<stdin>"),
         }
     }
@@ -135,7 +136,7 @@ impl<'s> Report<'s> {
             let separator = if self.text.is_empty() { "" } else { "\n" };
             let _ = write!(self.text, "{separator}{}:{line}: {message}", self.source);
             if !self.hold && self.text.len() > BUFFER {
-                say!("{}", std::mem::take(&mut self.text));
+                say_lines!("{}", std::mem::take(&mut self.text));
             }
         }
     }
@@ -148,7 +149,7 @@ impl Drop for Report<'_> {
             self.text.push_str(&format!("\n{}: {more} more; --all-errors prints all", self.source));
         }
         if !self.text.is_empty() {
-            say!("{}", self.text.trim_start_matches('\n'));
+            say_lines!("{}", self.text.trim_start_matches('\n'));
         }
     }
 }

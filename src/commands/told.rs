@@ -4,6 +4,8 @@ use std::{fmt, io};
 
 use super::signals::Interrupted;
 use super::status;
+use crate::escape::escaped;
+use crate::grammar;
 use crate::host::module;
 use crate::kernel;
 
@@ -32,8 +34,8 @@ pub(super) fn tell(error: &anyhow::Error) -> u8 {
         // Whoever read our output has read enough.
         return status::OK;
     }
-    let causes = error.chain().map(|cause| cause.downcast_ref().map_or_else(|| cause.to_string(), module::message));
-    say!("{}", plain(&causes.collect::<Vec<_>>().join(": ")));
+    let causes: Vec<String> = error.chain().map(message).collect();
+    say_lines!("{}", plain(&causes.join(": ")));
     if error.downcast_ref::<module::LoadFailure>().is_some() {
         return status::USAGE;
     }
@@ -54,6 +56,17 @@ pub(super) fn unless_interrupted<T>(outcome: anyhow::Result<T>, released: anyhow
         }
         (outcome, released) => released.and(outcome),
     }
+}
+
+/// An error in one line, or in its own lines where it has several.
+pub(super) fn message(error: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(error) = error.downcast_ref() {
+        return module::message(error);
+    }
+    let text = error.to_string();
+    let has_lines =
+        error.is::<module::LoadFailure>() || error.is::<module::UnloadFailure>() || error.is::<grammar::Error>();
+    if has_lines { text } else { escaped(&text).into_owned() }
 }
 
 /// The message without the number that the standard library adds to what the C library says.

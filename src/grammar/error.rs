@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::escape::escaped_bytes;
+
 /// A command line that is not right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -32,11 +34,10 @@ impl Error {
     /// The same, of this value, if that is not told yet.
     #[must_use]
     pub(super) fn of_value(mut self, text: &[u8]) -> Self {
-        if let Self::Usage { message, value: value @ None } = &mut self {
-            let text = String::from_utf8_lossy(text);
-            if !message.contains('`') {
-                *value = Some(text.into_owned());
-            }
+        if let Self::Usage { message, value: value @ None } = &mut self
+            && !message.contains('`')
+        {
+            *value = Some(shown(text));
         }
         self
     }
@@ -70,8 +71,9 @@ pub(super) fn usage(message: impl Into<String>) -> Error {
     Error::Usage { message: message.into(), value: None }
 }
 
-pub(super) fn lossy(word: &[u8]) -> String {
-    String::from_utf8_lossy(word).into_owned()
+/// A word as messages show it, in one line and safe to print.
+pub(super) fn shown(word: &[u8]) -> String {
+    escaped_bytes(word).into_owned()
 }
 
 impl fmt::Display for Error {

@@ -1,7 +1,7 @@
 //! A command line while it is read: what each option of the table writes its value into.
 
 use super::check::OptionSet;
-use super::error::{Error, lossy, usage};
+use super::error::{Error, shown, usage};
 use super::options::daemon;
 use super::options::drain::DrainOptions;
 use super::options::listing::ListingOptions;
@@ -107,7 +107,7 @@ impl<'w> Argument<'w> {
         found.map(|(_, meaning)| *meaning).ok_or_else(|| {
             let (last, others) = choices.split_last().map_or(("", &[][..]), |(last, others)| (last.0, others));
             let others: Vec<&str> = others.iter().map(|(word, _)| *word).collect();
-            usage(format!("--{} takes {} or {last}, not `{}'", self.option.long, others.join(", "), lossy(self.text())))
+            usage(format!("--{} takes {} or {last}, not `{}'", self.option.long, others.join(", "), shown(self.text())))
         })
     }
 }

@@ -5,7 +5,7 @@
 //! allocates nothing, because a rules file is tens of thousands of lines.
 
 use super::check;
-use super::error::{Error, lossy, usage};
+use super::error::{Error, shown, usage};
 use super::line::{Argument, Line};
 use super::options::{Json, Listing, common, drain};
 use super::request::Request;
@@ -83,7 +83,7 @@ impl<'w> Line<'w> {
         if self.spec.is_none() {
             return Error::NoCommand;
         }
-        Error::BadOption { word: lossy(word), reason, suggestion: name.and_then(super::suggest::long_option) }
+        Error::BadOption { word: shown(word), reason, suggestion: name.and_then(super::suggest::long_option) }
     }
 
     /// `--name`, `--name=value` or `--name value`.
@@ -195,7 +195,7 @@ impl<'w> Line<'w> {
             // The last word read is named: of a daemon command the value, if it stands by itself.
             (Word::Command(_), Some(_)) => {
                 let last = value.filter(|_| !word.contains(&b'=')).unwrap_or(word);
-                Err(usage(format!("invalid option `{}'", lossy(last))))
+                Err(usage(format!("invalid option `{}'", shown(last))))
             }
             (Word::Option(option), Some(_)) => {
                 if self.given.meets(option.once) {
@@ -230,7 +230,7 @@ impl<'w> Line<'w> {
             self.timeouts = common::timeouts(there)?;
         }
         match there.get(wanted) {
-            Some(word) => Err(usage(format!("unexpected argument {}", lossy(word)))),
+            Some(word) => Err(usage(format!("unexpected argument {}", shown(word)))),
             None => Ok(()),
         }
     }

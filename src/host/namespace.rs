@@ -14,6 +14,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns};
 
+use crate::escape::escaped;
 use crate::kernel::system_message;
 
 pub use identity::Namespace;
@@ -45,16 +46,17 @@ impl fmt::Display for Error {
                 "--netns: there is no network namespace {name}, nor any other in {DIRECTORY}; a path needs a slash: ./{name}"
             ),
             Self::NoSuchName(name, there) => {
+                let there: Vec<_> = there.iter().map(escaped).collect();
                 write!(f, "--netns: there is no network namespace {name}; there are: {}", there.join(", "))
             }
             Self::Open(path, error) => {
-                write!(f, "--netns: {}: {}", path.display(), system_message(error))
+                write!(f, "--netns: {}: {}", escaped(path), system_message(error))
             }
-            Self::NoNamespace(path) => write!(f, "--netns: {} is no network namespace", path.display()),
+            Self::NoNamespace(path) => write!(f, "--netns: {} is no network namespace", escaped(path)),
             Self::NotPermitted(path) => {
-                write!(f, "--netns: {}: Permission denied (you must be root to enter it)", path.display())
+                write!(f, "--netns: {}: Permission denied (you must be root to enter it)", escaped(path))
             }
-            Self::Enter(path, errno) => write!(f, "--netns: {}: {}", path.display(), system_message(&(*errno).into())),
+            Self::Enter(path, errno) => write!(f, "--netns: {}: {}", escaped(path), system_message(&(*errno).into())),
         }
     }
 }
@@ -71,7 +73,7 @@ impl std::error::Error for Error {}
 pub fn enter(name: &OsStr) -> Result<(), Error> {
     let is_path = name.as_bytes().contains(&b'/');
     let path = if is_path { PathBuf::from(name) } else { Path::new(DIRECTORY).join(name) };
-    let no_such_name = || Error::NoSuchName(name.to_string_lossy().into_owned(), names());
+    let no_such_name = || Error::NoSuchName(escaped(name).into_owned(), names());
     // These are in every directory, and no names.
     if name == "." || name == ".." {
         return Err(no_such_name());

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::input;
+use crate::escape::escaped;
 use crate::model::{Daemon, DaemonRole, InterfaceName, RemovalLimit};
 
 /// The files that may hold settings; a later one has the last word. The first two are those of EL (both spellings are
@@ -35,7 +36,7 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file.display(), self.line)
+        write!(f, "{}:{}", escaped(&self.file), self.line)
     }
 }
 
@@ -52,7 +53,7 @@ pub enum SettingsError {
 impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable(file, _) => file.display().fmt(f),
+            Self::Unreadable(file, _) => f.write_str(&escaped(file)),
             Self::Bad(place, what) => write!(f, "{place}: {what}"),
         }
     }

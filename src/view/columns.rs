@@ -6,7 +6,7 @@ use std::io;
 use prettytable::format::{Alignment, FormatBuilder};
 use prettytable::{Cell, Row, Table};
 
-use super::escaped;
+use crate::escape::escaped;
 
 /// Blanks between two columns.
 pub(super) const GAP: usize = 2;

@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 use std::net::IpAddr;
 
+use super::Labels;
 use super::append::{Draft, Field};
-use super::{Labels, escaped};
 use crate::connections::{Connection, Count, Counted, EngineData, Usual};
+use crate::escape::escaped_bytes;
 use crate::model::Protocol;
 
 /// What stands above connections.
@@ -85,8 +86,8 @@ fn write(line: &mut Draft, labels: &mut Labels, connection: &Connection, engine:
     match engine {
         Some(engine) => {
             column(line, NARROW_ENDPOINT, |line| endpoint(line, connection.destination));
-            column(line, ENGINE, |line| line.push_str(&escaped(engine.name.as_bytes())));
-            line.push_str(&escaped(&engine.data));
+            column(line, ENGINE, |line| line.push_str(&escaped_bytes(engine.name.as_bytes())));
+            line.push_str(&escaped_bytes(&engine.data));
         }
         None => endpoint(line, connection.destination),
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::rules;
 use crate::doctor::facts::Vip;
 use crate::doctor::{Finding, Fix, Role, State};
+use crate::escape::escaped;
 use crate::model::Change;
 
 /// All that was found.
@@ -167,17 +168,19 @@ fn row(state: State, id: &str, text: &str, style: Style) -> Row {
 fn text(line: &Line<'_>) -> String {
     let mut text = String::from(line.title);
     text.push('\n');
-    text.push_str(line.fact);
+    text.push_str(&escaped(line.fact));
     if let Some(source) = line.source {
-        text.push_str(&format!(" ({source})"));
+        text.push_str(&format!(" ({})", escaped(source)));
     }
     if line.state == State::Fail.name() || line.state == State::Warn.name() {
         text.push_str(&format!("\n{}", line.why));
     }
     match (&line.fix, line.machine, line.advice) {
-        (Some(fix), None, _) => text.push_str(&format!("\nfix:\n    {fix}")),
-        (Some(fix), Some(machine), _) => text.push_str(&format!("\nfix, on {machine}:\n    {fix}")),
-        (None, _, Some(advice)) => text.push_str(&format!("\nfix: {advice}")),
+        (Some(fix), None, _) => text.push_str(&format!("\nfix:\n    {}", escaped(fix.as_ref()))),
+        (Some(fix), Some(machine), _) => {
+            text.push_str(&format!("\nfix, on {}:\n    {}", escaped(machine), escaped(fix.as_ref())));
+        }
+        (None, _, Some(advice)) => text.push_str(&format!("\nfix: {}", escaped(advice))),
         (None, _, None) => {}
     }
     text

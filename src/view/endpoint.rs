@@ -1,5 +1,6 @@
 //! Addresses and ports as text, by number or by name.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::io;
@@ -7,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use super::append::{Draft, Field};
+use crate::escape::escaped;
 use crate::host::SystemNames;
 use crate::model::Protocol;
 
@@ -23,6 +25,8 @@ pub struct Labels {
     /// What is written as numbers, because the names of two would be the same.
     services_alike: HashSet<Endpoint>,
     servers_alike: HashSet<Endpoint>,
+    /// Whether what is written must mean the same when it is read.
+    restorable: bool,
     /// Room for the line being written.
     line: Draft,
 }
@@ -41,6 +45,12 @@ impl Labels {
         Self { names: Some(SystemNames::default()), patience, ..Self::default() }
     }
 
+    /// The same, but only names that can be read back: what cannot is written as a number.
+    #[must_use]
+    pub fn restorable(self) -> Self {
+        Self { restorable: true, ..self }
+    }
+
     /// Whether there are no names.
     pub(super) fn are_numeric(&self) -> bool {
         self.names.is_none()
@@ -57,7 +67,7 @@ impl Labels {
         let mut found = names.hosts(&unknown, self.patience);
         self.patience = self.patience.saturating_sub(started.elapsed());
         for address in unknown {
-            let name = found.remove(&address);
+            let name = found.remove(&address).and_then(|name| printed(&name, self.restorable).map(Cow::into_owned));
             self.hosts.insert(address, name);
         }
     }
@@ -191,11 +201,17 @@ impl Labels {
             (Some(names), Some(protocol)) => names.port_name(port, protocol),
             _ => None,
         };
-        match name {
-            Some(name) => text.push_str(name),
+        match name.and_then(|name| printed(name, self.restorable)) {
+            Some(name) => text.push_str(&name),
             None => text.push_number(port),
         }
     }
+}
+
+/// How a name is printed, whatever the name service says; not, if it must be read back and cannot.
+fn printed(name: &str, restorable: bool) -> Option<Cow<'_, str>> {
+    let safe = escaped(name);
+    (!restorable || matches!(safe, Cow::Borrowed(_))).then_some(safe)
 }
 
 /// As inet_ntop(3) of the C library writes it, which knows addresses with an IPv4 address at their end, too
@@ -218,6 +234,22 @@ mod tests {
 
     fn label(address: &str, port: u16) -> String {
         Labels::numeric().text(address.parse().unwrap(), port, Some(Protocol::Tcp))
+    }
+
+    #[test]
+    fn names_are_safe_to_print_and_can_be_read_back_where_they_must() {
+        let address: IpAddr = [10, 0, 0, 1].into();
+        for (name, shown, restorable) in [
+            ("www", "www", Some("www")),
+            ("zwölf", "zwölf", Some("zwölf")),
+            ("e\x1b[2J\u{9b}", r"e\x1b[2J\xc2\x9b", None),
+        ] {
+            assert_eq!(printed(name, false).as_deref(), Some(shown));
+            assert_eq!(printed(name, true).as_deref(), restorable);
+            let mut labels = Labels::with_names(Duration::ZERO);
+            labels.hosts.insert(address, printed(name, false).map(Cow::into_owned));
+            assert_eq!(labels.text(address, 9, None), format!("{shown}:9"));
+        }
     }
 
     #[test]

@@ -22,7 +22,6 @@ pub mod connections;
 pub mod doctor;
 pub mod drain;
 mod endpoint;
-mod escape;
 pub mod json;
 mod marks;
 pub mod rules;
@@ -31,4 +30,3 @@ pub(crate) mod top;
 pub mod wide;
 
 pub use endpoint::Labels;
-pub use escape::{escaped, escaped_lines};

@@ -5,23 +5,25 @@ use std::io::{self, Write};
 
 use super::Labels;
 use super::append::Draft;
+use crate::escape::{escaped_bytes, has_no_control};
 use crate::model::{
-    Change, Checksum, Daemon, Destination, Family, Forwarding, Netmask, Protocol, SchedulerName, Service, ServiceFlags,
-    ServiceKey, Tunnel,
+    Change, Checksum, Daemon, Destination, Family, Forwarding, Name, Netmask, Protocol, SchedulerName, Service,
+    ServiceFlags, ServiceKey, Tunnel,
 };
 
 /// Write a change as the rule that asks for it.
 ///
 /// # Errors
-/// The output fails.
+/// The output fails, or a name cannot be written in a rule.
 pub fn change(out: &mut impl Write, labels: &mut Labels, change: &Change) -> io::Result<()> {
+    check_names(change)?;
     labels.line(out, |line, labels| write_change(line, labels, change))
 }
 
 /// Write the rules that make a service with these destinations.
 ///
 /// # Errors
-/// The output fails.
+/// The output fails, or a name cannot be written in a rule.
 pub fn service<'d>(
     out: &mut impl Write,
     labels: &mut Labels,
@@ -47,7 +49,27 @@ pub fn service<'d>(
     })
 }
 
-/// A change as the rule that asks for it, with numbers, without the end of the line.
+/// There is no quoting in a rule: a name with a control character would not be read back, and would not be safe to print.
+fn check_names(change: &Change) -> io::Result<()> {
+    let names = match change {
+        Change::AddService(service) | Change::EditService(service) => {
+            [("scheduler", service.scheduler), ("persistence engine", service.engine)]
+        }
+        Change::StartDaemon(daemon) => [("multicast interface", daemon.interface), ("", Name::EMPTY)],
+        _ => return Ok(()),
+    };
+    for (what, name) in names {
+        if !has_no_control(name.as_bytes()) {
+            let name = escaped_bytes(name.as_bytes());
+            let message = format!("the name of the {what} {name} has control characters, which no rule can have");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+    }
+    Ok(())
+}
+
+/// A change as the rule that asks for it, with numbers, without the end of the line. Names are as they are: where it is
+/// printed, [`crate::escape::escaped`] makes it safe.
 #[must_use]
 pub fn text(change: &Change) -> String {
     let mut line = Draft::new();

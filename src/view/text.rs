@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::append::{Draft, Field};
 use super::{Labels, rules};
+use crate::escape::escaped_bytes;
 use crate::grammar::{Columns, Listing};
 use crate::model::{
     Checksum, Daemon, DestinationEntry, Detail, Family, Forwarding, Info, Service, ServiceEntry, ServiceKey,
@@ -113,7 +114,7 @@ pub(super) fn scheduling(service: &Service) -> String {
 }
 
 fn write_scheduling(line: &mut Draft, service: &Service) {
-    line.push_str(&service.scheduler.text());
+    line.push_str(&escaped_bytes(service.scheduler.as_bytes()));
     if service.flags.scheduler() != 0 {
         line.push_str(" (");
         rules::write_scheduler_flags(line, service.scheduler, service.flags);
@@ -126,7 +127,8 @@ fn write_scheduling(line: &mut Draft, service: &Service) {
             rules::write_netmask(line, persistence.netmask);
         }
         if !service.engine.is_empty() {
-            let _ = write!(line, " pe {}", service.engine);
+            line.push_str(" pe ");
+            line.push_str(&escaped_bytes(service.engine.as_bytes()));
         }
     }
     if service.flags.one_packet() {
@@ -230,11 +232,11 @@ pub fn timeouts(out: &mut impl Write, timeouts: &Timeouts) -> io::Result<()> {
 /// # Errors
 /// The output fails.
 pub fn daemon(out: &mut impl Write, daemon: &Daemon) -> io::Result<()> {
-    write!(out, "{} sync daemon (mcast=", daemon.role.name())?;
-    out.write_all(daemon.interface.as_bytes())?;
     writeln!(
         out,
-        ", syncid={}, maxlen={}, group={}, port={}, ttl={})",
+        "{} sync daemon (mcast={}, syncid={}, maxlen={}, group={}, port={}, ttl={})",
+        daemon.role.name(),
+        escaped_bytes(daemon.interface.as_bytes()),
         daemon.sync_id,
         daemon.maximum_length.unwrap_or(0),
         daemon.group.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use super::columns::{Column, Line, Text, lines};
 use super::connections::expiry;
 use super::marks::Mark;
-use super::{Labels, escaped, text};
+use super::{Labels, text};
 use crate::connections::{Connection, EngineData};
+use crate::escape::escaped_bytes;
 use crate::grammar::{Columns, Listing};
 use crate::model::{DestinationEntry, Info, Protocol, ServiceEntry, ServiceKey, TableService};
 
@@ -193,7 +194,7 @@ pub(super) fn connection_row(labels: &mut Labels, connection: &Connection) -> Ve
 
 /// Name and data of a connection's engine, if it has one.
 pub(super) fn engine_texts(engine: Option<&EngineData>) -> [Text; 2] {
-    let texts = engine.map(|engine| (escaped(engine.name.as_bytes()), escaped(&engine.data)));
+    let texts = engine.map(|engine| (escaped_bytes(engine.name.as_bytes()), escaped_bytes(&engine.data)));
     let (name, data) = texts.unwrap_or_default();
     [Text::plain(name), Text::plain(data)]
 }

@@ -4,6 +4,7 @@
 mod completion;
 mod concurrency;
 mod connections;
+mod escapes;
 mod examples;
 mod faults;
 mod files;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         completion::subject(),
         concurrency::subject(),
         connections::subject(),
+        escapes::subject(),
         examples::subject(),
         files::subject(),
         json::subject(),

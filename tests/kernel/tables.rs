@@ -398,7 +398,7 @@ fn an_interface_that_is_not_utf8() -> Result<()> {
         let word = [b"--mcast-interface=", NAME, b" "].concat();
         ensure!(text.windows(word.len()).any(|found| found == word), "{}", text.escape_ascii());
         let listed = Command::new(support::ours()).args(["-L", "--daemon"]).output()?.stdout;
-        ensure!(listed.starts_with(&[b"master sync daemon (mcast=", NAME, b","].concat()), "{}", listed.escape_ascii());
+        ensure!(listed.starts_with(br"master sync daemon (mcast=v\xff\xe4#,"), "{}", listed.escape_ascii());
         for mode in [&["-R"][..], &["-R", "--replace"]] {
             client.change(&Change::StopDaemon(daemon))?;
             let output = run(&[mode, &["--file", &saved]].concat(), b"")?;

@@ -83,10 +83,17 @@ const ROOMS: &[Room] = &[
         not: "netlink, files other than `/proc/net/ip_vs*` and the settings of IPVS",
     },
     Room {
+        name: "escape",
+        modules: &["ipvsadm_rs::escape"],
+        holds: "text from outside, made safe to print",
+        uses: &[],
+        not: "anything else",
+    },
+    Room {
         name: "grammar",
         modules: &["ipvsadm_rs::grammar"],
         holds: "one table of commands and options; the parser; `clap`'s description for help and completions",
-        uses: &["model", "clap", "connections"],
+        uses: &["model", "clap", "connections", "escape"],
         not: "the kernel, input and output",
     },
     Room {
@@ -103,6 +110,7 @@ const ROOMS: &[Room] = &[
         uses: &[
             "crates/netlink",
             "crates/packet-filter",
+            "escape",
             "grammar",
             "model",
             "kernel",
@@ -136,6 +144,7 @@ const ROOMS: &[Room] = &[
         modules: &["ipvsadm_rs::view"],
         holds: "every rendering, to any `io::Write`",
         uses: &[
+            "escape",
             "grammar",
             "model",
             "plan",
@@ -164,6 +173,7 @@ const ROOMS: &[Room] = &[
             "plan",
             "kernel",
             "transaction",
+            "escape",
             "grammar",
             "rules",
             "host",

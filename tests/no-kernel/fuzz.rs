@@ -47,6 +47,11 @@ fn connections() {
 }
 
 #[test]
+fn forms() {
+    every_input("forms", holds::forms);
+}
+
+#[test]
 fn settings() {
     every_input("settings", holds::settings);
 }

@@ -8,6 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde::Serialize;
 
 use super::{Output, color, document, plain, status};
+use crate::escape::escaped;
 use crate::host::realserver::{self, Method, Options, RealServer, Refusal, Status, is_not_permitted, is_read_only};
 use crate::view::json;
 
@@ -167,12 +168,12 @@ fn text(vip: &Status, colored: bool, output: &mut Output) -> Result<()> {
         "{}  {} ({}{how}{})",
         vip.vip,
         if vip.ready { "ready" } else { "not ready" },
-        vip.interface,
+        escaped(&vip.interface),
         if vip.started { "" } else { ", not started by us" }
     )?;
     for fact in &vip.facts {
         let (color, verdict) = if fact.pass { (green, "pass") } else { (red, "fail") };
-        writeln!(output, "  {color}{verdict}{off}  {:<12}  {}", fact.fact, fact.found)?;
+        writeln!(output, "  {color}{verdict}{off}  {:<12}  {}", fact.fact, escaped(&fact.found))?;
     }
     Ok(())
 }

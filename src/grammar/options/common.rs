@@ -1,6 +1,6 @@
 //! What goes with many commands: names, the lock, network namespaces; and times, which are read the same way everywhere.
 
-use crate::grammar::error::{Error, lossy, usage};
+use crate::grammar::error::{Error, shown, usage};
 use crate::grammar::line::{Line, set};
 use crate::grammar::request::Request;
 use crate::grammar::table::{Command, Completion, OptionSpec, Value};
@@ -67,7 +67,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
 pub(super) fn timeout(text: &[u8], minimum: u64) -> Result<u32, Error> {
     values::number(text, minimum, TIMEOUT_MAXIMUM.into())
         .map(|seconds| seconds as u32)
-        .ok_or_else(|| usage(format!("invalid timeout value `{}' specified", lossy(text))))
+        .ok_or_else(|| usage(format!("invalid timeout value `{}' specified", shown(text))))
 }
 
 /// The words of `--set`.

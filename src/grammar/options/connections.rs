@@ -2,7 +2,7 @@
 
 use super::listing::{LISTINGS, Subject};
 use crate::connections::{Choice, ConnectionKey};
-use crate::grammar::error::{Error, lossy, usage};
+use crate::grammar::error::{Error, shown, usage};
 use crate::grammar::line::{Line, set, words_of};
 use crate::grammar::table::{Completion, OptionSpec, Value};
 use crate::model::ServiceKey;
@@ -33,7 +33,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         help: "With -c, only connections of this client, or of all clients in this network",
         set: |line, value| {
             let client = str::from_utf8(value.text()).ok().and_then(|text| text.parse().ok());
-            let wrong = || usage(format!("--client takes ADDRESS or ADDRESS/PREFIX, not `{}'", lossy(value.text())));
+            let wrong = || usage(format!("--client takes ADDRESS or ADDRESS/PREFIX, not `{}'", shown(value.text())));
             let client = client.ok_or_else(wrong)?;
             set(&mut line.listing().connections.choice.client, Some(client))
         },

@@ -1,6 +1,6 @@
 //! Synchronisation daemons.
 
-use crate::grammar::error::{Error, lossy, usage};
+use crate::grammar::error::{Error, shown, usage};
 use crate::grammar::line::{Line, set};
 use crate::grammar::request::Request;
 use crate::grammar::table::{Command, Completion, OptionSpec, Value};
@@ -51,7 +51,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         help: "The multicast group; 224.0.0.81 if not given",
         set: |line, value| {
             let group = values::multicast_group(value.text())
-                .map_err(|family| usage(format!("invalid {family} mcast-group `{}'", lossy(value.text()))))?;
+                .map_err(|family| usage(format!("invalid {family} mcast-group `{}'", shown(value.text()))))?;
             set(&mut line.daemon.group, Some(group))
         },
         ..OptionSpec::PLAIN

@@ -1,6 +1,6 @@
 //! What a virtual service is called, and what it is like.
 
-use crate::grammar::error::{Error, lossy, usage};
+use crate::grammar::error::{Error, shown, usage};
 use crate::grammar::line::{Line, set};
 use crate::grammar::options::common::timeout;
 use crate::grammar::request::Request;
@@ -200,10 +200,10 @@ impl ServiceOptions<'_> {
                 b"flag-1" => (ServiceFlags::SCHEDULER_1, None),
                 b"flag-2" => (ServiceFlags::SCHEDULER_2, None),
                 b"flag-3" => (ServiceFlags::SCHEDULER_3, None),
-                _ => return Err(usage(format!("invalid scheduler flag `{}'", lossy(word)))),
+                _ => return Err(usage(format!("invalid scheduler flag `{}'", shown(word)))),
             };
             if only.is_some_and(|scheduler| scheduler.as_bytes() != self.scheduler().as_bytes()) {
-                return Err(usage(format!("incompatible scheduler flag `{}'", lossy(word))));
+                return Err(usage(format!("incompatible scheduler flag `{}'", shown(word))));
             }
             self.flags |= bits;
         }
@@ -224,7 +224,7 @@ fn address(line: &mut Line<'_>, protocol: Protocol, text: &[u8]) -> Result<(), E
 
 fn mark(line: &mut Line<'_>, text: &[u8]) -> Result<(), Error> {
     let mark = values::number(text, 1, u32::MAX.into())
-        .ok_or_else(|| usage(format!("invalid fwmark value `{}' specified", lossy(text))))?;
+        .ok_or_else(|| usage(format!("invalid fwmark value `{}' specified", shown(text))))?;
     line.service.key = Some(ServiceKey::Mark { mark: mark as u32, family: Family::Ipv4 });
     line.early_values(false)
 }

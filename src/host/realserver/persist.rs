@@ -170,7 +170,9 @@ fn systemctl(verb: &str, vip: IpAddr) -> Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    Err(state(format!("systemctl {verb} {}: {}", unit(vip), String::from_utf8_lossy(&output.stderr).trim())))
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    Err(state(format!("systemctl {verb} {}: {}", unit(vip), said.join("; "))))
 }
 
 #[cfg(test)]

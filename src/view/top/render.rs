@@ -10,6 +10,7 @@ use ratatui::widgets::{Block, Clear, Paragraph, Sparkline, Wrap};
 
 use super::number::{rate, short};
 use super::words;
+use crate::escape::escaped;
 use crate::model::Forwarding;
 use crate::top::{App, Column, Connections, Mode, Rates, Row};
 use crate::view::drain::counted;
@@ -98,7 +99,7 @@ fn draw_title(frame: &mut Frame<'_>, app: &App, area: Rect) {
         }
     }
     if !app.filter.is_empty() {
-        text.push_str(&format!("   only {}", app.filter));
+        text.push_str(&format!("   only {}", escaped(&app.filter)));
     }
     let style = color(app, Color::Cyan).add_modifier(Modifier::BOLD);
     frame.render_widget(Paragraph::new(Line::styled(text, style)), area);
@@ -212,7 +213,7 @@ fn line(app: &App, row: &Row, width: u16, selected: bool) -> Line<'static> {
     let (wide, first) = columns(app, width);
     let name = match row.server {
         Some(_) => format!("  {}", row.name()),
-        None => format!("{} {}", row.name(), row.scheduler),
+        None => format!("{} {}", row.name(), escaped(&row.scheduler)),
     };
     // Rather no scheduler than half of one.
     let name = if row.server.is_none() && name.chars().count() > first { row.name() } else { name };
@@ -290,7 +291,7 @@ fn draw_connections(frame: &mut Frame<'_>, app: &App, area: Rect) {
         let mut lines = vec![Line::styled(fit(&title, width), Style::new().add_modifier(Modifier::UNDERLINED))];
         let shown = entries.iter().take(usize::from(area.height.saturating_sub(1)));
         lines.extend(shown.map(|(name, number)| {
-            let name = fit(&format!(" {name}"), width.saturating_sub(8));
+            let name = fit(&format!(" {}", escaped(name)), width.saturating_sub(8));
             Line::raw(format!("{name} {:>7}", short(*number)))
         }));
         if entries.is_empty() {
@@ -307,7 +308,8 @@ fn draw_connections(frame: &mut Frame<'_>, app: &App, area: Rect) {
 fn draw_last_line(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let line = match (&app.mode, &app.message) {
         (Mode::Filter, _) => {
-            Line::raw(format!(" Only what has in its name: {}_   (Enter keeps it, Esc drops it)", app.filter))
+            let filter = escaped(&app.filter);
+            Line::raw(format!(" Only what has in its name: {filter}_   (Enter keeps it, Esc drops it)"))
         }
         (Mode::Weight { server, text, .. }, _) => {
             Line::raw(format!(" Weight of {}, now {}: {text}_   (Enter, Esc)", server.key, server.weight))

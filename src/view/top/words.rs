@@ -1,5 +1,6 @@
 //! What the live view says, in words.
 
+use crate::escape::escaped;
 use crate::top::{Message, Question, Stopped};
 
 /// Which setting keeps the kernel from counting.
@@ -42,6 +43,6 @@ pub(super) fn message(message: &Message) -> String {
         Message::NothingChanged => "Nothing was changed".to_owned(),
         Message::Unsettled => "The table kept changing while it was read".to_owned(),
         Message::NoServer => "The server is not in the table any more".to_owned(),
-        Message::Failed(text) => text.clone(),
+        Message::Failed(text) => escaped(text).into_owned(),
     }
 }

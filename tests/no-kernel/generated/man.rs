@@ -122,7 +122,7 @@ fn markdown(line: &str) -> String {
     let mut text = String::new();
     for (index, part) in line.split('`').enumerate() {
         if index % 2 == 1 {
-            text.push_str(&format!("\\fB{}\\fR", part.replace('-', "\\-")));
+            text.push_str(&format!("\\fB{}\\fR", part.replace('\\', "\\e").replace('-', "\\-")));
         } else {
             let words: Vec<String> = part.split(' ').map(roff).collect();
             text.push_str(&words.join(" "));

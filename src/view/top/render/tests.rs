@@ -115,6 +115,20 @@ fn a_wide_terminal_has_more_columns() {
 }
 
 #[test]
+fn strings_from_outside_are_safe_to_draw() {
+    let mut app = App::new(2, true);
+    let mut table = table(1);
+    table.services[0].entry.service.scheduler = crate::model::SchedulerName::cut("w\u{1b}c\u{202e}".as_bytes());
+    app.read(table, Duration::ZERO);
+    app.say(crate::top::Message::Failed("a\u{9b}31m\r\nb\u{2067}".to_owned()));
+    assert!(screen_of(&app, 120, 24)[6].starts_with(r"TCP 20.20.20.20:80 w\x1bc\xe2\x80\xae "));
+    assert_eq!(screen(&app)[23], r" a\xc2\x9b31m\x0d\x0ab\xe2\x81\xa7");
+    press(&mut app, "/x\u{202e}\n");
+    let screen = screen(&app);
+    assert!(screen[0].ends_with(r"only x\xe2\x80\xae"), "{}", screen[0]);
+}
+
+#[test]
 fn rates_are_not_zero_before_they_are_known() {
     let mut app = App::new(2, true);
     app.read(table(7), Duration::ZERO);

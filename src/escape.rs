@@ -4,7 +4,9 @@
 //! character is written as `\x1b`, and so are bytes that are not UTF-8. Everything else stays as it is, backslashes included.
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt;
 
 /// Whether a terminal could take this character for a command, for the end of a line, or show others in another order
 /// because of it (bidirectional formatting, Unicode Standard Annex 9).
@@ -15,16 +17,35 @@ const fn is_unsafe(letter: char) -> bool {
         | '\u{2028}' | '\u{2029}')
 }
 
-/// This text in one line, safe to print.
+/// This text, or this path, in one line and safe to print.
 #[must_use]
-pub fn escaped(text: &(impl AsRef<[u8]> + ?Sized)) -> Cow<'_, str> {
-    escape(text.as_ref(), |_| false)
+pub fn escaped(text: &(impl AsRef<OsStr> + ?Sized)) -> Cow<'_, str> {
+    escaped_bytes(text.as_ref().as_bytes())
 }
 
-/// As [`escaped`], of lines that are ours: newlines stay.
+/// The same, of bytes.
 #[must_use]
-pub fn escaped_lines(text: &(impl AsRef<[u8]> + ?Sized)) -> Cow<'_, str> {
-    escape(text.as_ref(), |letter| letter == '\n')
+pub fn escaped_bytes(text: &[u8]) -> Cow<'_, str> {
+    escape(text, |_| false)
+}
+
+/// The same, of lines that are ours: newlines stay.
+#[must_use]
+pub fn escaped_lines(text: &str) -> Cow<'_, str> {
+    escape(text.as_bytes(), |letter| letter == '\n')
+}
+
+/// Whether this text is printed as it is.
+#[must_use]
+pub fn is_safe(text: &[u8]) -> bool {
+    matches!(escaped_bytes(text), Cow::Borrowed(_))
+}
+
+/// Whether a terminal has nothing to take for a command in it, if perhaps not text either.
+#[must_use]
+pub fn has_no_control(text: &[u8]) -> bool {
+    text.utf8_chunks()
+        .all(|chunk| !chunk.valid().chars().any(is_unsafe) && chunk.invalid().iter().all(|byte| *byte >= 0xa0))
 }
 
 fn escape(text: &[u8], stays: impl Fn(char) -> bool) -> Cow<'_, str> {
@@ -64,8 +85,22 @@ mod tests {
         assert_eq!(escaped("\x1b[2J\x07\r\n\t\0\x7f"), r"\x1b[2J\x07\x0d\x0a\x09\x00\x7f");
         assert_eq!(escaped("\u{9b}31m\u{85}"), r"\xc2\x9b31m\xc2\x85");
         assert_eq!(escaped("abc\u{202e}fed\u{2069}"), r"abc\xe2\x80\xaefed\xe2\x81\xa9");
-        assert_eq!(escaped(b"caf\xe9 \xff\xfe"), r"caf\xe9 \xff\xfe");
+        assert_eq!(escaped_bytes(b"caf\xe9 \xff\xfe"), r"caf\xe9 \xff\xfe");
+        assert_eq!(escaped(OsStr::from_bytes(b"/tmp/\xff\n")), r"/tmp/\xff\x0a");
         assert_eq!(escaped_lines("one\ntwo\r\n"), "one\ntwo\\x0d\n");
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_need_not_be_control_characters() {
+        for (text, safe, no_control) in [
+            (&b"eth0"[..], true, true),
+            (b"v\xff\xe4#", false, true),
+            (b"v\x9b", false, false),
+            (b"\x1b", false, false),
+            ("\u{9b}".as_bytes(), false, false),
+        ] {
+            assert_eq!((is_safe(text), has_no_control(text)), (safe, no_control), "{}", text.escape_ascii());
+        }
     }
 
     #[test]
