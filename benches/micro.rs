@@ -6,15 +6,17 @@ use std::io;
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use ipvsadm_rs::connections::{Row, rows};
+use ipvs_client::{
+    Change, DestinationEntry, Family, ServiceEntry, Statistics,
+    connections::{Row, rows},
+    decode,
+    plan::{self, Options, RuleSet, State},
+};
 use ipvsadm_rs::grammar::{self, Columns, Listing, Subject};
 use ipvsadm_rs::host::SystemNames;
-use ipvsadm_rs::kernel::decode;
-use ipvsadm_rs::kernel::wire::{Mark, Writer};
-use ipvsadm_rs::model::{Change, DestinationEntry, Family, ServiceEntry, Statistics};
-use ipvsadm_rs::plan::{self, Options, RuleSet, State};
 use ipvsadm_rs::rules::{self, Line};
 use ipvsadm_rs::view::{self, Labels, connections, text};
+use netlink_exchange::{Writer, wire::Mark};
 
 fn main() {
     divan::main();

@@ -6,22 +6,22 @@ use std::io::BufReader;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use ipvsadm_rs::connections::{EngineTable, Row, rows};
+use ipvs_client::{
+    Change, Daemon, DaemonRole, Family, InterfaceName, Name, Netmask, Persistence, Protocol, SchedulerName, Service,
+    ServiceEntry, ServiceKey, Statistics, TableService,
+    connections::{EngineTable, Row, rows},
+    decode,
+};
 use ipvsadm_rs::doctor::{CHECKS, Finding, Fix, Judgement, State};
 use ipvsadm_rs::escape::{escaped, escaped_bytes};
 use ipvsadm_rs::grammar::{self, Columns, Listing, Names, Request};
 use ipvsadm_rs::host::sysconfig::{Settings, SettingsError, holds_variables};
-use ipvsadm_rs::kernel::decode;
-use ipvsadm_rs::kernel::wire::{Attributes, Messages};
-use ipvsadm_rs::model::{
-    Change, Daemon, DaemonRole, Family, InterfaceName, Name, Netmask, Persistence, Protocol, SchedulerName, Service,
-    ServiceEntry, ServiceKey, Statistics, TableService,
-};
 use ipvsadm_rs::rules::{ReadError, read};
 use ipvsadm_rs::view::boxed::Canvas;
 use ipvsadm_rs::view::doctor::{Report, Style};
 use ipvsadm_rs::view::json::ConnectionDocument;
 use ipvsadm_rs::view::{self, Labels, connections};
+use netlink_exchange::{Attributes, Messages};
 
 /// A few names, and no questions to anybody.
 struct SomeNames;

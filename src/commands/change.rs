@@ -3,14 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use ipvs_client::{Change, Client, plan::State};
 
 use super::journal::{self, Copy};
 use super::signals::Hold;
 use super::{lock, status};
 use crate::host::module;
-use crate::kernel::Client;
-use crate::model::Change;
-use crate::plan::State;
 
 pub(super) fn run(change: &Change, lock_wait: u32) -> Result<u8> {
     let mut client = module::connect()?;

@@ -14,6 +14,7 @@ use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
 
 use anyhow::Result;
+use ipvs_client::{Client, Protocol, ServiceKey};
 
 use super::{Output, status};
 use crate::escape::is_safe;
@@ -21,8 +22,6 @@ use crate::grammar::table::{self, Command, Completion, OptionSpec, Value, Word};
 use crate::grammar::{self, NoNames, Request, Subject};
 use crate::host::module;
 use crate::host::{boot, namespace};
-use crate::kernel::Client;
-use crate::model::{Protocol, ServiceKey};
 use crate::view::Labels;
 
 /// The word that it is called by.
@@ -261,8 +260,8 @@ mod tests {
         assert_eq!(key("-et20.20.20.20:80 -w 3"), tcp("20.20.20.20"));
         assert_eq!(key("-d --tcp-service=[2001:db8::1]:80"), tcp("2001:db8::1"));
         let mark = |family| Some(ServiceKey::Mark { mark: 7, family });
-        assert_eq!(key("-d -f 7 -6"), mark(crate::model::Family::Ipv6));
-        assert_eq!(key("-d -f 7"), mark(crate::model::Family::Ipv4));
+        assert_eq!(key("-d -f 7 -6"), mark(ipvs_client::Family::Ipv6));
+        assert_eq!(key("-d -f 7"), mark(ipvs_client::Family::Ipv4));
         assert_eq!(key("-d -t no.such.host:80"), None);
         assert_eq!(key("-d"), None);
     }

@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Arg, ArgMatches, Command, value_parser};
+use ipvs_client::{
+    Change,
+    plan::{self, Options, State},
+};
 use serde::Serialize;
 
 use super::source::Source;
@@ -12,8 +16,6 @@ use super::state::read_state;
 use super::{Output, Told, color, document, status, tell};
 use crate::escape::escaped;
 use crate::host::module;
-use crate::model::Change;
-use crate::plan::{self, Options, State};
 use crate::rules::Desired;
 use crate::view::json::{self, KeyDocument, ServerKeyDocument};
 use crate::view::rules;

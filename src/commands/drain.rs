@@ -1,6 +1,6 @@
 //! `--drain`: take real servers out without breaking connections.
 //!
-//! What a drain is stands in [`crate::plan::drain`]; here are the kernel, the clock and the signals. However it ends, but
+//! What a drain is stands in [`ipvs_client::plan::drain`]; here are the kernel, the clock and the signals. However it ends, but
 //! for SIGKILL, the servers are deleted (or have weight 0, as asked), or have the weights that they had.
 
 use std::io::{self, IsTerminal, Write, stderr};
@@ -8,6 +8,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use ipvs_client::{
+    Asked, Change, Client, Destination, DestinationEntry, DestinationKey, Error, Family, Refusal, ServiceKey,
+    connections::{self, Skipped},
+    plan::drain::{Drain, Look},
+};
 use netlink_exchange::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
@@ -15,12 +20,8 @@ use nix::sys::signal::Signal;
 use super::list::connections::report;
 use super::signals::{Interrupted, Signals};
 use super::{lock, status};
-use crate::connections::{self, Skipped};
 use crate::grammar::{Drain as Request, Drained};
 use crate::host::module;
-use crate::kernel::{Asked, Client, Error, Refusal};
-use crate::model::{Change, Destination, DestinationEntry, DestinationKey, Family, ServiceKey};
-use crate::plan::drain::{Drain, Look};
 use crate::view::drain::{Status, bar, counted, line};
 
 /// Between two looks.

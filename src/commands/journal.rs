@@ -3,14 +3,16 @@
 use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
 
+use ipvs_client::{
+    Change, Client, DaemonRole, Error,
+    plan::{State, Traced},
+};
+
 use super::called;
 use super::lock::this_process;
 use super::state::read_state;
 use super::told::plain;
 use crate::host::journal::{FOLDER, Journal, others};
-use crate::kernel::{Client, Error};
-use crate::model::{Change, DaemonRole};
-use crate::plan::{State, Traced};
 use crate::view::{Labels, rules};
 
 /// The copy of a table that is being changed; none of an empty table, or where none can be written.

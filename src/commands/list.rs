@@ -8,12 +8,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::Result;
+use ipvs_client::{Client, Detail, Error, ServiceEntry, Statistics, TableService};
 
 use super::{Output, status};
 use crate::grammar::{Columns, Format, Listing, Subject};
 use crate::host::module;
-use crate::kernel::{Client, Error};
-use crate::model::{Detail, ServiceEntry, Statistics, TableService};
 use crate::view::{Labels, text};
 
 /// Services whose destinations are held at once.

@@ -84,5 +84,5 @@ impl Write for Output {
 /// The error of a write that came to this.
 fn failed(errno: Errno) -> io::Error {
     let error = io::Error::from(errno);
-    io::Error::new(error.kind(), format!("standard output: {}", crate::kernel::system_message(&error)))
+    io::Error::new(error.kind(), format!("standard output: {}", netlink_exchange::system_message(&error)))
 }

@@ -3,6 +3,10 @@
 use std::io::Write;
 
 use anyhow::{Context, Result};
+use ipvs_client::{
+    Change, Client, DaemonRole, ServiceKey,
+    plan::{RuleService, State},
+};
 
 use super::list::labels;
 use super::state::read_state;
@@ -11,9 +15,6 @@ use crate::escape::escaped;
 use crate::grammar::Save;
 use crate::host::file;
 use crate::host::module;
-use crate::kernel::Client;
-use crate::model::{Change, DaemonRole, ServiceKey};
-use crate::plan::{RuleService, State};
 use crate::rules::{first_line, last_line};
 use crate::view::rules;
 

@@ -8,6 +8,10 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use ipvs_client::{
+    Change, Daemon, DaemonRole, Limits,
+    plan::{self, Options, State, Step, Traced},
+};
 use serde::Serialize;
 
 use super::journal::{self, Copy};
@@ -29,8 +33,6 @@ use crate::host::lock::{Lock, LockError};
 use crate::host::module;
 use crate::host::sysconfig::Settings;
 use crate::host::systemd;
-use crate::model::{Change, Daemon, DaemonRole, Limits};
-use crate::plan::{self, Options, State, Step, Traced};
 use crate::rules::{Collector, Desired};
 use crate::view::{json, text};
 

@@ -1,9 +1,8 @@
 //! What the kernel has, as the state that rules are compared with.
 
+use ipvs_client::{Client, Error, plan::State, transaction};
+
 use super::progress::Progress;
-use crate::kernel::{Client, Error};
-use crate::plan::State;
-use crate::transaction;
 
 /// Read the rules; timeouts and daemons only if `like` has any.
 pub(super) fn read_state(client: &mut Client, like: &State) -> Result<State, Error> {

@@ -7,7 +7,6 @@ use super::status;
 use crate::escape::escaped;
 use crate::grammar;
 use crate::host::module;
-use crate::kernel;
 
 /// A command ends here, and everything has been said already; this is the status.
 #[derive(Debug)]
@@ -30,7 +29,7 @@ pub(super) fn tell(error: &anyhow::Error) -> u8 {
         return interrupted.end();
     }
     let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
-    if kind == Some(io::ErrorKind::BrokenPipe) && error.downcast_ref::<kernel::Error>().is_none() {
+    if kind == Some(io::ErrorKind::BrokenPipe) && error.downcast_ref::<ipvs_client::Error>().is_none() {
         // Whoever read our output has read enough.
         return status::OK;
     }
@@ -40,8 +39,8 @@ pub(super) fn tell(error: &anyhow::Error) -> u8 {
         return status::USAGE;
     }
     match error.downcast_ref() {
-        Some(kernel::Error::NotLoaded | kernel::Error::NotPermitted) => status::USAGE,
-        Some(kernel::Error::Refused(_)) => status::REFUSED,
+        Some(ipvs_client::Error::NotLoaded | ipvs_client::Error::NotPermitted) => status::USAGE,
+        Some(ipvs_client::Error::Refused(_)) => status::REFUSED,
         _ => status::FAILED,
     }
 }

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use ipvs_client::hash_tables::HashTables;
+use ipvs_client::{
+    Daemon, DestinationEntry, DestinationKey, Info, SchedulerName, ServiceKey, Table, TableService, Timeouts,
+    hash_tables::HashTables,
+};
 
 use super::judgement::Skip;
 use crate::host::route::{Address, HardwareAddress, Link, Neighbour, Route};
 use crate::host::{Listener, SettingLine};
-use crate::model::{
-    Daemon, DestinationEntry, DestinationKey, Info, SchedulerName, ServiceKey, Table, TableService, Timeouts,
-};
 
 /// Something read from the machine, or the reason why it could not be read.
 #[derive(Clone, Debug)]

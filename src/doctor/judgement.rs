@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::Change;
+use ipvs_client::Change;
 
 /// What a check comes to: a judgement for everything that is wrong, or one that all is well; or it could not be made.
 pub type Judged = Result<Vec<Judgement>, Skip>;

@@ -1,5 +1,7 @@
 //! A command line while it is read: what each option of the table writes its value into.
 
+use ipvs_client::{Daemon, Timeouts};
+
 use super::check::OptionSet;
 use super::error::{Error, shown, usage};
 use super::options::daemon;
@@ -11,7 +13,6 @@ use super::options::service::ServiceOptions;
 use super::options::{Json, RESOLVE_TIMEOUT_DEFAULT};
 use super::table::{Command, CommandSpec, OptionSpec};
 use super::values::{self, Names};
-use crate::model::{Daemon, Timeouts};
 
 /// A command line as far as it has been read. `'w` is the life of its words.
 pub(super) struct Line<'w> {

@@ -5,7 +5,7 @@
 //! ```
 //! use ipvsadm_rs::grammar::{Request, parse};
 //! use ipvsadm_rs::host::SystemNames;
-//! use ipvsadm_rs::model::Change;
+//! use ipvs_client::Change;
 //!
 //! let words = ["-a", "-t", "20.20.20.20:80", "-r", "30.30.30.30", "-w", "3"];
 //! // The names of hosts and ports that may stand in there are this machine's.

@@ -1,7 +1,8 @@
 //! What a command line asks for, once it is understood.
 
+use ipvs_client::Change;
+
 use super::options::{Drain, Json, Listing, Restore, Save};
-use crate::model::Change;
 
 /// A complete, checked request.
 #[derive(Clone, Debug, PartialEq, Eq)]

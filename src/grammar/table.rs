@@ -6,11 +6,12 @@
 //! [`Listing`](super::Listing), that the command reads. The checks, help, completions and manual page follow.
 
 pub use super::check::OptionSet;
+use ipvs_client::Protocol;
+
 use super::error::Error;
 use super::line::{Argument, Line};
 use super::request::Request;
 use super::{commands, options};
-use crate::model::Protocol;
 
 /// What the user wants done. One of these begins every command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

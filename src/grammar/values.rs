@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::model::Protocol;
+use ipvs_client::Protocol;
 
 /// Looks up names of hosts and ports. The grammar does not know how.
 pub trait Names {

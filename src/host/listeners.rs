@@ -3,9 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use ipvs_client::{Family, Protocol};
 use netlink_exchange::{Attributes, Connection, Errno, Part, Request, WireError};
-
-use crate::model::{Family, Protocol};
 
 /// `SOCK_DIAG_BY_FAMILY`
 const BY_FAMILY: u16 = 20;

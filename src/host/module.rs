@@ -6,9 +6,8 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use ipvs_client::{Client, Error};
 use nix::unistd::geteuid;
-
-use crate::kernel::{Client, Error};
 
 /// The program that loads kernel modules.
 const MODPROBE: &str = "/sbin/modprobe";

@@ -12,11 +12,11 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use ipvs_client::Protocol;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::grammar::Names;
-use crate::model::Protocol;
 
 /// Addresses asked for in one run of getent at most; the limit is the length of a command line.
 const ADDRESSES_AT_MOST: usize = 500;

@@ -5,9 +5,10 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ipvs_client::{Daemon, DaemonRole, InterfaceName, RemovalLimit};
+
 use super::input;
 use crate::escape::escaped;
-use crate::model::{Daemon, DaemonRole, InterfaceName, RemovalLimit};
 
 /// The files that may hold settings; a later one has the last word. The first two are those of EL (both spellings are
 /// found in the field), then Debian's and SUSE's, and the last two belong to this program.

@@ -1,10 +1,13 @@
 //! What the lines of a rules file ask for, taken together: the desired state. Everything that compares rules with the table
 //! (replace, diff, the service, the doctor) asks here.
 
+use ipvs_client::{
+    Change, Daemon, DaemonRole, SchedulerName,
+    plan::{Finding, RuleSet, State, Traced},
+};
+
 use super::Line;
 use crate::grammar::{Request, table};
-use crate::model::{Change, Daemon, DaemonRole, SchedulerName};
-use crate::plan::{Finding, RuleSet, State, Traced};
 
 /// What the lines of a file come to, starting from nothing.
 #[derive(Clone, Debug, Default)]
@@ -100,7 +103,7 @@ fn is_known(scheduler: SchedulerName) -> bool {
 mod tests {
     use super::*;
     use crate::host::SystemNames;
-    use crate::model::Timeouts;
+    use ipvs_client::Timeouts;
 
     fn desired(text: &str) -> Desired {
         let mut collector = Collector::default();

@@ -13,7 +13,7 @@
 //!
 //! ```
 //! use ipvsadm_rs::host::SystemNames;
-//! use ipvsadm_rs::plan::{Options, RuleSet, State, difference};
+//! use ipvs_client::plan::{Options, RuleSet, State, difference};
 //! use ipvsadm_rs::{rules, view};
 //!
 //! fn state(text: &str) -> Result<State, rules::ReadError> {

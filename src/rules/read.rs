@@ -3,11 +3,11 @@
 use std::fmt;
 use std::io::{self, BufRead};
 
+use ipvs_client::Change;
 use memchr::{memchr, memchr2};
 
 use super::frame::Frame;
 use crate::grammar::{self, Names, Parsed, Request};
-use crate::model::Change;
 
 /// A request and the line it stands on.
 #[derive(Clone, Debug, PartialEq, Eq)]

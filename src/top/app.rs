@@ -3,12 +3,15 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use ipvs_client::{
+    Change, Destination, DestinationKey, ServiceKey, Table, TableService,
+    plan::drain::{Disturbance, Drain, Left, Look},
+};
+
 use super::connections::Connections;
 use super::keys::Key;
 use super::meter::{Meter, PerSecond};
 use super::rows::{Column, Row};
-use crate::model::{Change, Destination, DestinationKey, ServiceKey, Table, TableService};
-use crate::plan::drain::{Disturbance, Drain, Left, Look};
 
 /// Readings that the small graphs can show.
 const HISTORY: usize = 240;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::connections::{Connection, Word};
+use ipvs_client::connections::{Connection, Word};
 
 /// Clients that are kept, of those with the most connections: more than any screen shows.
 const CLIENTS: usize = 500;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::Counters;
+use ipvs_client::Counters;
 
 /// How often the kernel brings its counters up to date (`net/netfilter/ipvs/ip_vs_est.c`): in between they stand still,
 /// whatever passes.

@@ -2,8 +2,9 @@
 
 use std::cmp::Ordering;
 
+use ipvs_client::{Counters, Destination, DestinationKey, ServiceKey};
+
 use super::meter::PerSecond;
-use crate::model::{Counters, Destination, DestinationKey, ServiceKey};
 
 /// What can be sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

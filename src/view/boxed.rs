@@ -2,6 +2,10 @@
 
 use std::io::{self, Write};
 
+use ipvs_client::{
+    Counters, Daemon, DestinationEntry, Info, Service, ServiceEntry, TableService, Timeouts,
+    connections::{ConnectionKey, Count},
+};
 use prettytable::format::{FormatBuilder, LinePosition, LineSeparator};
 use prettytable::{Cell, Row, Table};
 
@@ -10,9 +14,7 @@ use super::connections::counted;
 use super::marks::Mark;
 use super::wide::{WithData, connection_row, engine_texts, service_name};
 use super::{Labels, text};
-use crate::connections::{ConnectionKey, Count};
 use crate::grammar::{Columns, Listing};
-use crate::model::{Counters, Daemon, DestinationEntry, Info, Service, ServiceEntry, TableService, Timeouts};
 
 /// What the table is drawn on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,11 +3,14 @@
 use std::io::{self, Write};
 use std::net::IpAddr;
 
+use ipvs_client::{
+    Protocol,
+    connections::{Connection, Count, Counted, EngineData, Usual},
+};
+
 use super::Labels;
 use super::append::{Draft, Field};
-use crate::connections::{Connection, Count, Counted, EngineData, Usual};
 use crate::escape::escaped_bytes;
-use crate::model::Protocol;
 
 /// What stands above connections.
 ///
@@ -150,7 +153,7 @@ pub fn list_counts(counts: &[Count], out: &mut impl Write, labels: &mut Labels) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connections::{Row, rows};
+    use ipvs_client::connections::{Row, rows};
 
     const HEADER: &str = "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Origin Expires\n";
 
@@ -213,7 +216,7 @@ mod tests {
         });
         assert_eq!(skipped.unwrap().lines, 0);
         for (data, written) in [("abc", "abc"), ("", ""), ("a\x1b[2J\n\u{9b}", r"a\x1b[2J\x0a\xc2\x9b")] {
-            let engine = EngineData { name: crate::model::Name::cut(b"sip"), data: data.as_bytes().into() };
+            let engine = EngineData { name: ipvs_client::Name::cut(b"sip"), data: data.as_bytes().into() };
             let mut out = Vec::new();
             line(&mut out, &mut Labels::numeric(), &template.unwrap(), Some(&engine)).unwrap();
             let expected =

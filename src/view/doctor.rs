@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+use ipvs_client::Change;
 use prettytable::format::FormatBuilder;
 use prettytable::{Cell, Row, Table};
 use serde::Serialize;
@@ -11,7 +12,6 @@ use super::rules;
 use crate::doctor::facts::Vip;
 use crate::doctor::{Finding, Fix, Role, State};
 use crate::escape::escaped;
-use crate::model::Change;
 
 /// All that was found.
 #[derive(Debug, Serialize)]
@@ -190,7 +190,7 @@ fn text(line: &Line<'_>) -> String {
 mod tests {
     use super::*;
     use crate::doctor::{CHECKS, Judgement};
-    use crate::model::Timeouts;
+    use ipvs_client::Timeouts;
 
     fn finding(id: &str, state: State, fix: Option<Fix>) -> Finding {
         let check = CHECKS.iter().find(|check| check.id == id).unwrap();

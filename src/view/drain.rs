@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::plan::drain::Left;
+use ipvs_client::plan::drain::Left;
 
 /// The narrowest bar that tells anything.
 const NARROWEST_BAR: usize = 5;

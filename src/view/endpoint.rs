@@ -7,10 +7,11 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
+use ipvs_client::Protocol;
+
 use super::append::{Draft, Field};
 use crate::escape::escaped;
 use crate::host::SystemNames;
-use crate::model::Protocol;
 
 /// An address and port, and the protocol that the port's name depends on.
 type Endpoint = (IpAddr, u16, Option<Protocol>);

@@ -1,6 +1,6 @@
 //! Servers that a reader should notice.
 
-use crate::model::DestinationEntry;
+use ipvs_client::DestinationEntry;
 
 /// Why a server gets no new connections, if it gets none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! documents for programs. [`Labels`] decides whether addresses and ports are written as numbers or by name.
 //!
 //! ```
-//! use ipvsadm_rs::model::{Change, Destination, Protocol, ServiceKey};
+//! use ipvs_client::{Change, Destination, Protocol, ServiceKey};
 //! use ipvsadm_rs::view::{Labels, rules};
 //!
 //! let service = ServiceKey::Address { protocol: Protocol::Udp, address: "2001:db8::1".parse()?, port: 53 };

@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::Labels;
-use super::append::Draft;
-use crate::escape::{escaped_bytes, has_no_control};
-use crate::model::{
+use ipvs_client::{
     Change, Checksum, Daemon, Destination, Family, Forwarding, Name, Netmask, Protocol, SchedulerName, Service,
     ServiceFlags, ServiceKey, Tunnel,
 };
+
+use super::Labels;
+use super::append::Draft;
+use crate::escape::{escaped_bytes, has_no_control};
 
 /// Write a change as the rule that asks for it.
 ///

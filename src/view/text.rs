@@ -4,14 +4,15 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 
+use ipvs_client::{
+    Checksum, Daemon, DestinationEntry, Detail, Family, Forwarding, Info, Service, ServiceEntry, ServiceKey,
+    Statistics, Timeouts, Tunnel,
+};
+
 use super::append::{Draft, Field};
 use super::{Labels, rules};
 use crate::escape::escaped_bytes;
 use crate::grammar::{Columns, Listing};
-use crate::model::{
-    Checksum, Daemon, DestinationEntry, Detail, Family, Forwarding, Info, Service, ServiceEntry, ServiceKey,
-    Statistics, Timeouts, Tunnel,
-};
 
 /// The room for a name: IPv4 names are cut to it, IPv6 names only by [`IPV6_NAME`].
 const IPV4_NAME: usize = 28;
@@ -310,7 +311,7 @@ pub(super) fn tunnel_info(forwarding: Forwarding) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Destination;
+    use ipvs_client::Destination;
 
     #[test]
     fn the_longest_line_of_a_server_is_whole() {

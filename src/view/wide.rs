@@ -2,14 +2,17 @@
 
 use std::io::{self, Write};
 
+use ipvs_client::{
+    DestinationEntry, Info, Protocol, ServiceEntry, ServiceKey, TableService,
+    connections::{Connection, EngineData},
+};
+
 use super::columns::{Column, Line, Text, lines};
 use super::connections::expiry;
 use super::marks::Mark;
 use super::{Labels, text};
-use crate::connections::{Connection, EngineData};
 use crate::escape::escaped_bytes;
 use crate::grammar::{Columns, Listing};
-use crate::model::{DestinationEntry, Info, Protocol, ServiceEntry, ServiceKey, TableService};
 
 /// A listing of services.
 ///

@@ -7,8 +7,8 @@ use std::env;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
+use ipvs_client::Client;
 use ipvsadm_rs::grammar::{self, NoNames};
-use ipvsadm_rs::kernel::Client;
 
 use crate::strategies::{self, Rules, rules_of};
 use crate::support::{self, Guest, Invocation, Subject, Trial, in_fresh_namespace, trial};

@@ -14,9 +14,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use ipvs_client::{Change, Client, Destination, DestinationKey, Family, Service, ServiceKey, TableService, scheduler};
 use ipvsadm_rs::host::lock::TABLE_LOCK;
-use ipvsadm_rs::kernel::{Client, Netlink, Transport};
-use ipvsadm_rs::model::{Change, Destination, DestinationKey, Family, Service, ServiceKey, TableService, scheduler};
+use netlink_exchange::{Netlink, Transport};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 

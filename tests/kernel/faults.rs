@@ -5,10 +5,10 @@ use std::io;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use ipvs_client::{Change, Client, Error, Family, Refusal, Service, ServiceKey, scheduler};
 use ipvsadm_rs::host::module;
-use ipvsadm_rs::kernel::{Client, Error, Netlink, Refusal, Transport, system_message};
-use ipvsadm_rs::model::{Change, Family, Service, ServiceKey, scheduler};
 use netlink_exchange::Error as Cause;
+use netlink_exchange::{Netlink, Transport, system_message};
 use nix::errno::Errno;
 
 use crate::strategies::rules_of;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use anyhow::{Context as _, Result, ensure};
-use ipvsadm_rs::kernel::Client;
+use ipvs_client::Client;
 use serde_json::{Value, json};
 
 use crate::schema::Schema;

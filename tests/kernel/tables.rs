@@ -18,10 +18,9 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use ipvsadm_rs::kernel::{Client, Error, Refusal};
-use ipvsadm_rs::model::{
-    Change, Daemon, DaemonRole, Destination, Detail, Family, InterfaceName, Protocol, SchedulerName, Service,
-    ServiceKey, Statistics, Timeouts, scheduler,
+use ipvs_client::{
+    Change, Client, Daemon, DaemonRole, Destination, Detail, Error, Family, InterfaceName, Protocol, Refusal,
+    SchedulerName, Service, ServiceKey, Statistics, Timeouts, scheduler,
 };
 use netlink_exchange::Errno;
 use proptest::prelude::{Just, ProptestConfig, any};

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
-use ipvsadm_rs::kernel::Client;
+use ipvs_client::Client;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 

@@ -7,13 +7,12 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
-use ipvsadm_rs::kernel::decode;
-use ipvsadm_rs::kernel::wire::{Attribute, Attributes, Message, Messages, WireError, Writer};
-use ipvsadm_rs::model::{
+use ipvs_client::{
     Checksum, Counters, Daemon, DaemonRole, Destination, DestinationEntry, Family, Forwarding, Info, InterfaceName,
     Netmask, Persistence, Protocol, Rates, SchedulerName, Service, ServiceEntry, ServiceFlags, ServiceKey, Statistics,
-    Timeouts, Tunnel,
+    Timeouts, Tunnel, decode,
 };
+use netlink_exchange::{Attribute, Attributes, Message, Messages, WireError, Writer};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use ipvs_client::{Change, Daemon, DaemonRole, InterfaceName};
 use ipvsadm_rs::grammar::table::{self, COMMANDS, OPTIONS, OptionSet, Value, Word};
 use ipvsadm_rs::grammar::{NoNames, Request, parse};
-use ipvsadm_rs::model::{Change, Daemon, DaemonRole, InterfaceName};
 use ipvsadm_rs::rules::{self, Line, ReadError};
 use proptest::collection::vec;
 use proptest::prelude::*;

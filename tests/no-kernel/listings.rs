@@ -6,14 +6,15 @@ use std::io::{self, BufReader, Read, Write};
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use ipvsadm_rs::connections::{Choice, Connection, ConnectionKey, Count, Counter, EngineTable, read};
-use ipvsadm_rs::grammar::{
-    ColorWhen, Columns, ConnectionView, Connections, Error, Format, Json, Listing, NoNames, Request, Subject, parse,
-};
-use ipvsadm_rs::model::{
+use ipvs_client::{
     Checksum, Counters, Daemon, DaemonRole, Destination, DestinationEntry, Forwarding, Info, InterfaceName, Netmask,
     Persistence, Protocol, Rates, SchedulerName, Service, ServiceEntry, ServiceFlags, ServiceKey, Statistics,
-    TableService, Timeouts, Tunnel, scheduler,
+    TableService, Timeouts, Tunnel,
+    connections::{Choice, Connection, ConnectionKey, Count, Counter, EngineTable, read},
+    scheduler,
+};
+use ipvsadm_rs::grammar::{
+    ColorWhen, Columns, ConnectionView, Connections, Error, Format, Json, Listing, NoNames, Request, Subject, parse,
 };
 use ipvsadm_rs::view::boxed::{self, Canvas};
 use ipvsadm_rs::view::connections;
@@ -169,7 +170,7 @@ fn table() -> Vec<TableService> {
     let mut tunnel = server("2001:db8:30:0:aaaa:bbbb:cccc:41", 8080, 2_000_000_000, 0, Statistics::default());
     tunnel.destination.forwarding = Forwarding::Tunnel(Tunnel::Gue { port: 6080, checksum: Checksum::Remote });
     let flags = ServiceFlags::from_bits(ServiceFlags::SCHEDULER_2);
-    let service = Service::mark(7, ipvsadm_rs::model::Family::Ipv6, scheduler::SH).flags(flags);
+    let service = Service::mark(7, ipvs_client::Family::Ipv6, scheduler::SH).flags(flags);
     let mark = TableService {
         entry: ServiceEntry::new(service, Statistics::default()),
         destinations: vec![server("2001:db8:30::40", 8080, 1, 0, Statistics::default()), tunnel],
@@ -602,8 +603,8 @@ proptest! {
 
 fn read_service(value: &Value) -> Option<TableService> {
     let family = match value["family"].as_str()? {
-        "ipv4" => ipvsadm_rs::model::Family::Ipv4,
-        _ => ipvsadm_rs::model::Family::Ipv6,
+        "ipv4" => ipvs_client::Family::Ipv4,
+        _ => ipvs_client::Family::Ipv6,
     };
     let key = match value["fwmark"].as_u64() {
         Some(mark) => ServiceKey::Mark { mark: mark as u32, family },

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use ipvsadm_rs::model::{
+use ipvs_client::{
     Change, Daemon, DaemonRole, Destination, DestinationKey, Family, Forwarding, Service, ServiceKey, Timeouts,
+    plan::{Finding, Options, RuleSet, State, Step, Traced, difference, undo},
 };
-use ipvsadm_rs::plan::{Finding, Options, RuleSet, State, Step, Traced, difference, undo};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -366,7 +366,7 @@ fn change_of_few(services: u32, servers: u16) -> impl Strategy<Value = Change> {
 #[test]
 fn a_server_that_the_kernel_calls_local_is_as_wanted() {
     let key = ServiceKey::Mark { mark: 1, family: Family::Ipv4 };
-    let service = Change::AddService(Service::new(key, ipvsadm_rs::model::scheduler::RR));
+    let service = Change::AddService(Service::new(key, ipvs_client::scheduler::RR));
     let state_with = |forwarding, weight| {
         let server = Destination::direct(Ipv4Addr::LOCALHOST, 80).forwarding(forwarding).weight(weight);
         let mut set = RuleSet::new();

@@ -8,11 +8,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use ipvsadm_rs::model::{
+use ipvs_client::{
     Change, Checksum, Daemon, DaemonRole, Destination, DestinationKey, Family, Forwarding, InterfaceName, Netmask,
     Persistence, Protocol, SchedulerName, Service, ServiceFlags, ServiceKey, Table, Timeouts, Tunnel,
+    plan::{RuleService, State, Traced},
 };
-use ipvsadm_rs::plan::{RuleService, State, Traced};
 use ipvsadm_rs::view::rules;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -357,7 +357,7 @@ pub fn file(rules: &Rules) -> String {
 
 /// What a table read from the kernel says.
 pub fn rules_of(table: &Table) -> Rules {
-    let of_service = |service: &ipvsadm_rs::model::TableService| {
+    let of_service = |service: &ipvs_client::TableService| {
         let servers = service.destinations.iter().map(|entry| (entry.destination.key, entry.destination)).collect();
         (service.entry.service.key, RulesOfService { service: service.entry.service, servers })
     };

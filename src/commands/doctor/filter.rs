@@ -2,13 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use ipvs_client::{Forwarding, Protocol, ServiceKey, Table};
 use packet_filter::{Firewall, Hook, Interface, Outcome, Packet, Place, State, Unreadable, Way};
 
 use crate::doctor::facts::{ArpPassage, Fact, Fate, Passage, Vip, speaks};
 use crate::host::Listener;
 use crate::host::nft::Listings;
 use crate::host::route::Link;
-use crate::model::{Forwarding, Protocol, ServiceKey, Table};
 
 const FROM: &str = "the kernel's nf_tables";
 /// IPVS schedules packets in the input hook at this priority (`NF_IP_PRI_NAT_SRC - 1`, in `ip_vs_ops4` and `ip_vs_ops6`).

@@ -7,7 +7,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use ipvs_client::hash_tables;
+use ipvs_client::{
+    Change, Client, DestinationEntry, ServiceKey, Table, hash_tables,
+    plan::{self, Options},
+};
 use netlink_exchange::Errno;
 
 use super::filter::Filter;
@@ -18,9 +21,6 @@ use crate::doctor::facts::{
 use crate::host::probe::{Heard, Wire};
 use crate::host::route::{self, Address, Link, Route, RouteQuery};
 use crate::host::{self, SystemNames, boot, ethtool, input, module, sysctl};
-use crate::kernel::{self, Client};
-use crate::model::{Change, DestinationEntry, ServiceKey, Table};
-use crate::plan::{self, Options};
 use crate::rules::{self, CUT_OFF, Collector, ReadError};
 
 /// Where rules are saved: by Debian and the original's own script, by Red Hat, by Gentoo and Alpine.
@@ -110,8 +110,8 @@ pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
 
 /// Ask IPVS.
 fn ask<T>(
-    client: &mut Result<Option<Client>, kernel::Error>,
-    question: impl FnOnce(&mut Client) -> Result<T, kernel::Error>,
+    client: &mut Result<Option<Client>, ipvs_client::Error>,
+    question: impl FnOnce(&mut Client) -> Result<T, ipvs_client::Error>,
 ) -> Fact<T> {
     let from = "the kernel's IPVS";
     match client {
@@ -291,7 +291,7 @@ fn managers(links: &Fact<Vec<Link>>) -> Fact<Vec<String>> {
 }
 
 /// The saved rules, and in how much the table differs.
-fn saved(named: Option<&Path>, client: &mut Result<Option<Client>, kernel::Error>) -> Fact<Option<RulesFile>> {
+fn saved(named: Option<&Path>, client: &mut Result<Option<Client>, ipvs_client::Error>) -> Fact<Option<RulesFile>> {
     let Some(path) = named.map(Path::to_owned).or_else(usual_rules) else {
         return Fact::known(None, RULES.join(", "));
     };

@@ -3,14 +3,16 @@
 use std::io::BufRead;
 
 use anyhow::Result;
+use ipvs_client::{
+    Client,
+    connections::{
+        Choice, Connection, ConnectionKey, Counter, ENGINE_PATH, EngineTable, PATH, Row, Skipped, open, read, rows,
+    },
+};
 
 use super::labels;
 use crate::commands::{Output, terminal};
-use crate::connections::{
-    Choice, Connection, ConnectionKey, Counter, ENGINE_PATH, EngineTable, PATH, Row, Skipped, open, read, rows,
-};
 use crate::grammar::{ConnectionView, Connections, Format, Listing};
-use crate::kernel::Client;
 use crate::view::json::{self, ConnectionCounts, ConnectionDocument};
 use crate::view::wide::WithData;
 use crate::view::{Labels, boxed, connections, wide};

@@ -1,14 +1,13 @@
 //! `-L --json`: everything that is known, whatever columns are asked for.
 
 use anyhow::Result;
+use ipvs_client::{Client, hash_tables};
 
 use super::for_services;
 use crate::commands::Output;
 use crate::grammar::{Json, Listing, Subject};
-use crate::kernel::Client;
 use crate::view::Labels;
 use crate::view::json::{self, DaemonDocument, ServiceDocument, TableHead, TimeoutsDocument};
-use ipvs_client::hash_tables;
 
 pub(super) fn list(client: &mut Client, listing: &Listing, json: Json, output: &mut Output) -> Result<()> {
     let pretty = json.pretty;

@@ -1,12 +1,12 @@
 //! `-L --table` and `-L --wide`: what is shown is read first, because the columns are as wide as what is in them.
 
 use anyhow::Result;
+use ipvs_client::Client;
 
 use super::{for_services, labels};
 use crate::commands::Output;
 use crate::commands::terminal;
 use crate::grammar::{Format, Listing, Subject};
-use crate::kernel::Client;
 use crate::view::{boxed, text, wide};
 
 pub(super) fn list(client: &mut Client, listing: &Listing, output: &mut Output) -> Result<()> {

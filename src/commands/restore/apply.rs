@@ -1,6 +1,10 @@
 //! Plain `-R`: the lines one after the other.
 
 use anyhow::Result;
+use ipvs_client::{
+    Change, Client, DaemonRole, Error, Refusal, Timeouts,
+    plan::{State, Traced},
+};
 
 use crate::commands::journal::{self, Copy};
 use crate::commands::list::listing_with;
@@ -12,9 +16,6 @@ use crate::commands::source::{Report, Source};
 use crate::commands::told::unless_interrupted;
 use crate::commands::{Output, status};
 use crate::grammar::Request;
-use crate::kernel::{Client, Error, Refusal};
-use crate::model::{Change, DaemonRole, Timeouts};
-use crate::plan::{State, Traced};
 use crate::rules::Line;
 
 /// Do what the lines say, in their order. What the kernel refuses is reported, and the rest is done anyway.

@@ -3,6 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use ipvs_client::{
+    Client, Error, Limits, Refusal,
+    plan::{self, Excess, Options, Step},
+    transaction::{Outcome, RollBack, Transaction},
+};
 
 use super::confirm::Question;
 use crate::commands::journal::{self, Copy};
@@ -14,11 +19,7 @@ use crate::commands::state::read_state;
 use crate::commands::{Output, status};
 use crate::grammar;
 use crate::host::module;
-use crate::kernel::{Client, Error, Refusal};
-use crate::model::Limits;
-use crate::plan::{self, Excess, Options, Step};
 use crate::rules::{Desired, Line};
-use crate::transaction::{Outcome, RollBack, Transaction};
 use crate::view::{Labels, rules};
 
 /// How a table is replaced.
@@ -245,7 +246,7 @@ fn in_words(excess: Excess) -> String {
 fn exchange(
     steps: usize,
     signals: &Signals,
-    work: impl FnOnce(&mut dyn FnMut(crate::transaction::Progress)) -> Result<Outcome, Error>,
+    work: impl FnOnce(&mut dyn FnMut(ipvs_client::transaction::Progress)) -> Result<Outcome, Error>,
 ) -> Result<Outcome, Error> {
     let mut progress = Progress::new("changing", steps);
     work(&mut |now| {

@@ -4,11 +4,12 @@ use std::time::Instant;
 use std::{fs, io};
 
 use anyhow::Result;
+use ipvs_client::{
+    Client, DestinationKey, Error, ServiceKey,
+    connections::{self, PATH, Skipped},
+};
 
-use crate::connections::{self, PATH, Skipped};
 use crate::host::module;
-use crate::kernel::{Client, Error};
-use crate::model::{DestinationKey, ServiceKey};
 use crate::top::{Action, App, Connections, Message, Stopped, Tally};
 
 /// Reads the table, and connections.

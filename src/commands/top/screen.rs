@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use crossterm::cursor::{Hide, Show};
 use crossterm::execute;
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use ipvs_client::{Change, Destination, DestinationKey, Error, ServiceKey};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, raise};
@@ -21,8 +22,6 @@ use crate::commands::lock::{self, Locked};
 use crate::commands::signals::Signals;
 use crate::commands::status;
 use crate::grammar::LOCK_WAIT_DEFAULT;
-use crate::kernel::Error;
-use crate::model::{Change, Destination, DestinationKey, ServiceKey};
 use crate::top::{Action, App, Key, Keys, Message};
 use crate::view::top::render;
 

@@ -1,9 +1,10 @@
 //! When connections end, and when they begin anew: settings and timeouts.
 
+use ipvs_client::Change;
+
 use super::setting::setting;
 use crate::doctor::facts::Facts;
 use crate::doctor::judgement::{Judged, Judgement, Skip, State};
-use crate::model::Change;
 
 pub(in crate::doctor) fn expire_nodest(facts: &Facts) -> Judged {
     if facts.managers.get()?.is_empty() {
@@ -52,6 +53,6 @@ pub(in crate::doctor) fn keepalive(facts: &Facts) -> Judged {
         return Ok(vec![found]);
     }
     let longer = u32::try_from(keepalive).unwrap_or(u32::MAX).saturating_add(100);
-    let change = Change::SetTimeouts(crate::model::Timeouts::new(longer, 0, 0));
+    let change = Change::SetTimeouts(ipvs_client::Timeouts::new(longer, 0, 0));
     Ok(vec![Judgement { state: State::Warn, ..found }.changes([change])])
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use ipvs_client::ServiceKey;
+
 use super::setting::TABLE;
 use crate::doctor::facts::{Blocked, Facts};
 use crate::doctor::judgement::{Judged, Judgement, shell, unless_bad};
-use crate::model::ServiceKey;
 
 pub(in crate::doctor) fn ipvs(facts: &Facts) -> Judged {
     let from = facts.ipvs.from();

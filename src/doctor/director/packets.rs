@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use ipvs_client::{Family, Forwarding};
+
 use super::setting::setting;
 use crate::doctor::facts::Facts;
 use crate::doctor::firewall::passages;
 use crate::doctor::judgement::{Judged, Judgement, ROUTES, Skip, State, sysctl_key, unless_bad};
 use crate::host::route::{Link, Prefix, RouteKind};
-use crate::model::{Family, Forwarding};
 
 /// The servers of these forwarding methods, each address once.
 fn servers_by(facts: &Facts, of: impl Fn(Forwarding) -> bool) -> Result<BTreeSet<IpAddr>, Skip> {

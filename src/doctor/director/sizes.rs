@@ -74,7 +74,7 @@ fn growing_tables(tables: &HashTables, from: &str) -> Judged {
     unless_bad(bad, told.join("; "), from)
 }
 
-fn connections(entry: &crate::model::DestinationEntry) -> u64 {
+fn connections(entry: &ipvs_client::DestinationEntry) -> u64 {
     u64::from(entry.active_connections)
         + u64::from(entry.inactive_connections)
         + u64::from(entry.persistent_connections)

@@ -1,11 +1,12 @@
 //! A director and its backup: the sync daemons, and that only one directs.
 
+use ipvs_client::{Change, DaemonRole, Forwarding};
+
 use super::setting::setting;
 use crate::doctor::facts::Facts;
 use crate::doctor::judgement::{Judged, Judgement, Skip, State, unless_bad};
 use crate::doctor::real_server::is_quiet;
 use crate::host::route::RouteKind;
-use crate::model::{Change, DaemonRole, Forwarding};
 
 pub(in crate::doctor) fn backup_only(facts: &Facts) -> Judged {
     let is_backup = facts.daemons.get()?.iter().any(|daemon| daemon.role == DaemonRole::Backup);

@@ -1,9 +1,10 @@
 //! The table: its services and their servers, who keeps it, and whether it is the saved one.
 
+use ipvs_client::{Change, Destination, Family, Forwarding, ServiceKey};
+
 use super::setting::TABLE;
 use crate::doctor::facts::Facts;
 use crate::doctor::judgement::{Judged, Judgement, Skip, shell, unless_bad};
-use crate::model::{Change, Destination, Family, Forwarding, ServiceKey};
 
 pub(in crate::doctor) fn ports(facts: &Facts) -> Judged {
     let mut bad = Vec::new();
@@ -70,13 +71,13 @@ pub(in crate::doctor) fn capacity(facts: &Facts) -> Judged {
             bad.push(Judgement::fail(fact, TABLE).changes(edit));
             continue;
         }
-        let full = |entry: &&crate::model::DestinationEntry| {
+        let full = |entry: &&ipvs_client::DestinationEntry| {
             let limit = entry.destination.upper_threshold;
             limit != 0 && entry.active_connections + entry.inactive_connections >= limit
         };
         let open: Vec<_> = servers.iter().filter(|entry| entry.destination.weight > 0).collect();
         if open.iter().all(full) {
-            let unlimited = |entry: &&crate::model::DestinationEntry| {
+            let unlimited = |entry: &&ipvs_client::DestinationEntry| {
                 Change::EditDestination(key, entry.destination.thresholds(0, 0))
             };
             bad.push(
@@ -93,8 +94,8 @@ fn option(key: ServiceKey) -> String {
     let letter = match key {
         ServiceKey::Mark { mark, family: Family::Ipv4 } => return format!("-f {mark}"),
         ServiceKey::Mark { mark, family: Family::Ipv6 } => return format!("-f {mark} -6"),
-        ServiceKey::Address { protocol: crate::model::Protocol::Tcp, .. } => "-t",
-        ServiceKey::Address { protocol: crate::model::Protocol::Udp, .. } => "-u",
+        ServiceKey::Address { protocol: ipvs_client::Protocol::Tcp, .. } => "-t",
+        ServiceKey::Address { protocol: ipvs_client::Protocol::Udp, .. } => "-u",
         ServiceKey::Address { .. } => "--sctp-service",
     };
     format!("{letter} {}", key.to_string().split_once(' ').map_or("", |(_, endpoint)| endpoint))

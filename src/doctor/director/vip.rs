@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use ipvs_client::{DaemonRole, Family, ServiceKey};
+
 use crate::doctor::facts::{Facts, speaks};
 use crate::doctor::judgement::{Judged, Judgement, ROUTES, Skip, unless_bad};
 use crate::host::route::{Prefix, RouteKind};
-use crate::model::{DaemonRole, Family, ServiceKey};
 
 pub(in crate::doctor) fn is_local(facts: &Facts) -> Judged {
     if facts.vips.is_empty() {
@@ -49,7 +50,7 @@ pub(in crate::doctor) fn is_local(facts: &Facts) -> Judged {
 /// The interface on which a virtual address belongs: that of the way to the servers, or else the first that answers ARP.
 fn device_for(facts: &Facts, vip: IpAddr) -> Option<String> {
     let servers = facts.servers().ok()?;
-    let output = |(_, entry): &(ServiceKey, &crate::model::DestinationEntry)| {
+    let output = |(_, entry): &(ServiceKey, &ipvs_client::DestinationEntry)| {
         let address = entry.destination.key.address;
         (Family::of(address) == Family::of(vip)).then_some(())?;
         let route = facts.path(address).ok()??;

@@ -1,14 +1,15 @@
 //! The checks of a director.
 
+use ipvs_client::{
+    DaemonRole, DestinationKey, Family, Forwarding, Netmask, Persistence, SchedulerName, Table, Timeouts,
+    hash_tables::{HashTable, HashTables},
+};
+
 use super::fixtures::*;
-use ipvs_client::hash_tables::{HashTable, HashTables};
 
 use crate::doctor::facts::*;
 use crate::doctor::*;
 use crate::host::route::{AddressFlags, LinkFlags, NeighbourState, Prefix, RouteKind};
-use crate::model::{
-    DaemonRole, DestinationKey, Family, Forwarding, Netmask, Persistence, SchedulerName, Table, Timeouts,
-};
 
 #[test]
 fn d1_ipvs() {

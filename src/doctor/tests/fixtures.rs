@@ -2,6 +2,11 @@
 
 use std::net::IpAddr;
 
+use ipvs_client::{
+    Daemon, DaemonRole, Destination, DestinationEntry, Family, Info, InterfaceName, Protocol, SchedulerName, Service,
+    ServiceEntry, Statistics, Table, TableService, Timeouts, scheduler,
+};
+
 use crate::doctor::facts::*;
 use crate::doctor::*;
 use crate::host::route::{
@@ -9,10 +14,6 @@ use crate::host::route::{
     RouteProtocol, Scope,
 };
 use crate::host::{Listener, SettingLine};
-use crate::model::{
-    Daemon, DaemonRole, Destination, DestinationEntry, Family, Info, InterfaceName, Protocol, SchedulerName, Service,
-    ServiceEntry, Statistics, Table, TableService, Timeouts, scheduler,
-};
 
 pub(super) const VIP: &str = "20.20.20.20";
 pub(super) const VIP6: &str = "2001:db8:20::20";

@@ -9,8 +9,8 @@ mod real_server;
 use super::facts::*;
 use super::judgement::sysctl_key;
 use super::*;
-use crate::model::{DestinationKey, Forwarding, Tunnel};
 use fixtures::*;
+use ipvs_client::{DestinationKey, Forwarding, Tunnel};
 
 #[test]
 fn all_is_well_where_all_is_well() {

@@ -1,11 +1,12 @@
 //! The checks of a real server.
 
+use ipvs_client::{Family, Protocol};
+
 use super::fixtures::*;
 use crate::doctor::facts::*;
 use crate::doctor::*;
 use crate::host::route::{Link, LinkFlags, Prefix, RouteKind};
 use crate::host::{Listener, SettingLine};
-use crate::model::{Family, Protocol};
 
 #[test]
 fn r1_vip_is_here() {

@@ -1,11 +1,12 @@
 //! What goes with many commands: names, the lock, network namespaces; and times, which are read the same way everywhere.
 
+use ipvs_client::{Change, Timeouts};
+
 use crate::grammar::error::{Error, shown, usage};
 use crate::grammar::line::{Line, set};
 use crate::grammar::request::Request;
 use crate::grammar::table::{Command, Completion, OptionSpec, Value};
 use crate::grammar::values;
-use crate::model::{Change, Timeouts};
 
 /// The longest time, in seconds: 31 days (`MAX_TIMEOUT`, ipvsadm(8)).
 pub(super) const TIMEOUT_MAXIMUM: u32 = 31 * 24 * 60 * 60;

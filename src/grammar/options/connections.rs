@@ -1,11 +1,14 @@
 //! The list of connections: which of them, and what becomes of them.
 
+use ipvs_client::{
+    ServiceKey,
+    connections::{Choice, ConnectionKey},
+};
+
 use super::listing::{LISTINGS, Subject};
-use crate::connections::{Choice, ConnectionKey};
 use crate::grammar::error::{Error, shown, usage};
 use crate::grammar::line::{Line, set, words_of};
 use crate::grammar::table::{Completion, OptionSpec, Value};
-use crate::model::ServiceKey;
 
 const SORT_KEYS: [(&str, ConnectionKey); 4] = [
     ("state", ConnectionKey::State),

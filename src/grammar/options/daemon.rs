@@ -1,11 +1,12 @@
 //! Synchronisation daemons.
 
+use ipvs_client::{Change, Daemon, DaemonRole, InterfaceName};
+
 use crate::grammar::error::{Error, shown, usage};
 use crate::grammar::line::{Line, set};
 use crate::grammar::request::Request;
 use crate::grammar::table::{Command, Completion, OptionSpec, Value};
 use crate::grammar::values;
-use crate::model::{Change, Daemon, DaemonRole, InterfaceName};
 
 /// The multicast interface if none is named (ipvsadm(8)).
 const INTERFACE_DEFAULT: &[u8] = b"eth0";

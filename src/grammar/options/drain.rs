@@ -1,12 +1,13 @@
 //! Taking servers out of service gently.
 
+use ipvs_client::{Destination, DestinationKey, ServiceKey};
+
 use crate::grammar::check::OptionSet;
 use crate::grammar::error::{Error, usage};
 use crate::grammar::line::{Line, set};
 use crate::grammar::options::common::TIMEOUT_MAXIMUM;
 use crate::grammar::request::Request;
 use crate::grammar::table::{Command, OptionSpec, Value};
-use crate::model::{Destination, DestinationKey, ServiceKey};
 
 pub(super) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {

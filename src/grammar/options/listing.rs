@@ -1,5 +1,7 @@
 //! Listings: what is listed, in which columns, order and form.
 
+use ipvs_client::ServiceKey;
+
 use crate::grammar::check::OptionSet;
 use crate::grammar::error::{Error, usage};
 use crate::grammar::line::{Line, set, words_of};
@@ -7,7 +9,6 @@ use crate::grammar::options::RESOLVE_TIMEOUT_DEFAULT;
 use crate::grammar::options::connections::{self, Connections};
 use crate::grammar::request::Request;
 use crate::grammar::table::{Command, Completion, OptionSpec, Value};
-use crate::model::ServiceKey;
 
 pub(super) const LISTINGS: &[Command] = &[Command::List];
 const COLORS: [(&str, ColorWhen); 3] =

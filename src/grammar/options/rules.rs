@@ -4,12 +4,13 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use ipvs_client::{Limits, RemovalLimit};
+
 use crate::grammar::error::{Error, usage};
 use crate::grammar::line::{Line, set};
 use crate::grammar::options::common::TIMEOUT_MAXIMUM;
 use crate::grammar::request::Request;
 use crate::grammar::table::{Command, Completion, OptionSpec, Value};
-use crate::model::{Limits, RemovalLimit};
 
 const RESTORE: &[Command] = &[Command::Restore];
 

@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 
+use ipvs_client::{Change, Checksum, Destination, DestinationKey, Family, Forwarding, Protocol, ServiceKey, Tunnel};
+
 use crate::grammar::check::{OptionSet, together};
 use crate::grammar::error::{Error, usage};
 use crate::grammar::line::{Line, set, words_of};
 use crate::grammar::request::Request;
 use crate::grammar::table::{Command, Completion, OptionSpec, Value};
 use crate::grammar::values;
-use crate::model::{Change, Checksum, Destination, DestinationKey, Family, Forwarding, Protocol, ServiceKey, Tunnel};
 
 /// The largest weight and threshold: that of a C `int`.
 const LARGEST: u32 = i32::MAX as u32;

@@ -1,12 +1,13 @@
 //! What a virtual service is called, and what it is like.
 
+use ipvs_client::{Change, Family, Netmask, Persistence, Protocol, SchedulerName, Service, ServiceFlags, ServiceKey};
+
 use crate::grammar::error::{Error, shown, usage};
 use crate::grammar::line::{Line, set};
 use crate::grammar::options::common::timeout;
 use crate::grammar::request::Request;
 use crate::grammar::table::{Command, Completion, OptionSpec, Value};
 use crate::grammar::values;
-use crate::model::{Change, Family, Netmask, Persistence, Protocol, SchedulerName, Service, ServiceFlags, ServiceKey};
 
 /// What `-p` means without a number, in seconds (ipvsadm(8)).
 const PERSISTENCE_DEFAULT: u32 = 360;

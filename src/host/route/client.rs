@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
+use ipvs_client::Family;
 use netlink_exchange::{Connection, Message, Part, Protocol, Request, WireError, Writer, flag};
 
 use super::decode;
 use super::error::Error;
 use super::numbers::{address as a, message, route as r};
 use super::types::{Address, Link, Neighbour, Prefix, Route, RouteQuery, Rule, Scope};
-use crate::model::Family;
 
 /// A connection to rtnetlink, in the network namespace it was opened in.
 pub struct Client {

@@ -8,7 +8,7 @@ use super::types::{
     Address, AddressFlags, HardwareAddress, Link, LinkFlags, Neighbour, NeighbourState, NextHop, OperationalState,
     Prefix, Route, Rule,
 };
-use crate::model::Family;
+use ipvs_client::Family;
 use netlink_exchange::{Attribute, Attributes, WireError};
 
 /// What a message comes to: None if it is of a family that is not ours.

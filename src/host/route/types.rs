@@ -4,7 +4,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::model::Family;
+use ipvs_client::Family;
 
 /// The address of an interface or neighbour on its medium: a MAC address of 6 bytes on Ethernet, an IPv4 address on an
 /// IPIP tunnel, 20 bytes on InfiniBand. Printed as `02:00:00:00:00:fe`.

@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use ipvs_client::connections::{Connection, ConnectionKey, Count, Counted, EngineData};
 use serde::Serialize;
-
-use crate::connections::{Connection, ConnectionKey, Count, Counted, EngineData};
 
 /// A connection.
 #[derive(Debug, Serialize)]

@@ -2,14 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use serde::Serialize;
-
-use ipvs_client::hash_tables::{HashTable, HashTables};
-
-use crate::model::{
+use ipvs_client::{
     Checksum, Counters, Destination, DestinationEntry, DestinationKey, Family, Forwarding, Info, Netmask, Rates,
     Service, ServiceKey, TableService, Tunnel,
+    hash_tables::{HashTable, HashTables},
 };
+use serde::Serialize;
+
 use crate::view::{rules, text};
 
 /// What stands before the services.

@@ -2,9 +2,8 @@
 
 use std::net::IpAddr;
 
+use ipvs_client::{Daemon, Timeouts};
 use serde::Serialize;
-
-use crate::model::{Daemon, Timeouts};
 
 /// `-L --timeout`
 #[derive(Debug, Serialize)]

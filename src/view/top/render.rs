@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use ipvs_client::Forwarding;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -11,7 +12,6 @@ use ratatui::widgets::{Block, Clear, Paragraph, Sparkline, Wrap};
 use super::number::{rate, short};
 use super::words;
 use crate::escape::escaped;
-use crate::model::Forwarding;
 use crate::top::{App, Column, Connections, Mode, Rates, Row};
 use crate::view::drain::counted;
 

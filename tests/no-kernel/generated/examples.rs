@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use ipvs_client::Protocol;
 use ipvsadm_rs::grammar::{self, Names};
-use ipvsadm_rs::model::Protocol;
 
 /// What the documents call by name.
 struct ExampleNames;

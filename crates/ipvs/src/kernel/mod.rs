@@ -1,8 +1,8 @@
 //! The kernel's IPVS over generic netlink: few sockets, typed requests and replies.
 //!
 //! [`Client`] is the way in: [`Client::connect`], then [`Client::table`] to read and [`Client::change`] or [`Client::batch`]
-//! to change. The message format is in [`wire`], the meaning of the attributes in [`decode`] and the encoder beside it, with
-//! the numbers of `linux/ip_vs.h`.
+//! to change. The meaning of the attributes is in [`decode`] and the encoder beside it, with the numbers of
+//! `linux/ip_vs.h`.
 
 #[allow(missing_docs)] // The names are the header's, see there.
 mod attributes;
@@ -13,4 +13,4 @@ mod error;
 
 pub use client::{Batch, Client};
 pub use error::{Asked, Error, Refusal};
-pub use netlink_exchange::{Errno, Netlink, Transport, system_message, wire};
+pub use netlink_exchange::Errno;

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use ipvs_client::{
+    Change, Counters, Destination, DestinationEntry, Protocol, Service, ServiceEntry, ServiceKey, Statistics, Table,
+    TableService,
+    connections::{Connection, Origin, Word},
+    scheduler,
+};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::*;
-use crate::connections::{Connection, Origin, Word};
-use crate::model::{
-    Change, Counters, Destination, DestinationEntry, Protocol, Service, ServiceEntry, ServiceKey, Statistics, Table,
-    TableService, scheduler,
-};
 use crate::top::{Action, Key, Stopped, Tally};
 use crate::view::top::lines;
 
@@ -20,7 +21,7 @@ fn key(port: u16) -> ServiceKey {
 
 fn statistics(connections: u64, bytes: u64) -> Statistics {
     let counters = Counters { connections, incoming_bytes: bytes, ..Counters::default() };
-    Statistics::new(counters, crate::model::Rates::default())
+    Statistics::new(counters, ipvs_client::Rates::default())
 }
 
 fn server(last: u8, weight: u32, active: u32, connections: u64) -> DestinationEntry {
@@ -118,7 +119,7 @@ fn a_wide_terminal_has_more_columns() {
 fn strings_from_outside_are_safe_to_draw() {
     let mut app = App::new(2, true);
     let mut table = table(1);
-    table.services[0].entry.service.scheduler = crate::model::SchedulerName::cut("w\u{1b}c\u{202e}".as_bytes());
+    table.services[0].entry.service.scheduler = ipvs_client::SchedulerName::cut("w\u{1b}c\u{202e}".as_bytes());
     app.read(table, Duration::ZERO);
     app.say(crate::top::Message::Failed("a\u{9b}31m\r\nb\u{2067}".to_owned()));
     assert!(screen_of(&app, 120, 24)[6].starts_with(r"TCP 20.20.20.20:80 w\x1bc\xe2\x80\xae "));
