@@ -1,5 +1,5 @@
 //! `__complete -- WORD... CURRENT`: what the completion scripts of the shells ask while a command line is being typed. It is
-//! for them alone, so no help and no manual tells of it.
+//! for them alone, so no help and no manual has it.
 //!
 //! The words are those after the program's name, up to the one at the cursor, which can be empty. If that is the value of
 //! an option and what it can be is known only now (virtual services, real servers, schedulers, interfaces, network
@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &[OsString], output: &mut Output) -> Result<u8> {
         print(output, namespace::names())?;
         return Ok(status::OK);
     }
-    // What cannot be read now offers nothing; that is no trouble to tell of in the middle of a line.
+    // What cannot be read now offers nothing; that is not reported in the middle of a line.
     let Ok((name, words)) = grammar::take_namespace(words) else { return Ok(status::OK) };
     if name.is_some_and(|name| namespace::enter(&name).is_err()) {
         return Ok(status::OK);
@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(at_the_end_of("top --netns b"), Some(Completion::Namespaces));
         assert_eq!(at_the_end_of("realserver start --interface e"), Some(Completion::Interfaces));
         assert_eq!(at_the_end_of("realserver start --interface=e"), Some(Completion::Interfaces));
-        // The script knows these itself, or nobody does.
+        // The script knows these itself, or they are not known.
         for line in
             ["-A -t 20.20.20.20:80 -", "-e -t 20.20.20.20:80 -p ", "-a -w ", "--start-daemon m", "", "t", "top "]
         {

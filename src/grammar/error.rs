@@ -31,7 +31,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The same, of this value, if that is not told yet.
+    /// The same, of this value, unless the message shows it.
     #[must_use]
     pub(super) fn of_value(mut self, text: &[u8]) -> Self {
         if let Self::Usage { message, value: value @ None } = &mut self

@@ -210,7 +210,7 @@ impl<'w> Line<'w> {
         }
     }
 
-    /// What all comes to.
+    /// The request, once all words are read.
     fn finish(&mut self) -> Result<Request, Error> {
         let Some(spec) = self.spec else { return Err(Error::NoCommand) };
         if !self.is_answered {

@@ -22,7 +22,7 @@ pub fn command(program: &str) -> Command {
         .disable_help_subcommand(true)
         .disable_help_flag(true)
         .disable_version_flag(true)
-        .after_help("Without arguments the table is listed, with names. ipvsadm-rs(8) tells the rest.");
+        .after_help("Without arguments the table is listed, with names. See ipvsadm-rs(8).");
     for spec in COMMANDS {
         let letters: Vec<char> = spec.short.iter().map(|&letter| char::from(letter)).collect();
         let mut arg = Arg::new(spec.long).long(spec.long).help(spec.help).help_heading("Commands");

@@ -14,7 +14,7 @@ pub trait Names {
     fn port(&self, name: &str, protocol: Protocol) -> Option<u16>;
 }
 
-/// Nobody is asked: only numbers are understood. Looking a name up can take long, and differs from machine to machine.
+/// Only numbers are understood. Looking a name up can take long, and differs from machine to machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoNames;
 
@@ -210,7 +210,7 @@ fn port(text: &[u8], protocol: Option<Protocol>, names: &dyn Names) -> Option<u1
 
 /// An IPv6 address as inet_pton(3) reads it.
 fn ipv6_literal(text: &[u8]) -> Option<Ipv6Addr> {
-    // There are two colons in any; nearly everything else is told apart by that.
+    // It has two colons at least, and nearly nothing else has.
     if text.iter().filter(|&&byte| byte == b':').count() < 2 {
         return None;
     }

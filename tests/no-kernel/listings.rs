@@ -107,7 +107,7 @@ fn what_does_not_go_together_is_told() {
         ("-L --color=blue", "--color takes auto, always or never, not `blue'"),
         (
             "-Lc -f 1",
-            "The kernel does not tell which connections came by a firewall mark: choose them by -t, -u, --sctp-service \
+            "The kernel does not show which connections came by a firewall mark: choose them by -t, -u, --sctp-service \
              or -r",
         ),
         // As the original has it.

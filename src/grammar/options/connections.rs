@@ -105,7 +105,7 @@ pub(super) fn chosen(line: &mut Line<'_>) -> Result<Connections, Error> {
     let service = line.service.key;
     if let Some(ServiceKey::Mark { .. }) = service {
         return Err(usage(
-            "The kernel does not tell which connections came by a firewall mark: choose them by -t, -u, \
+            "The kernel does not show which connections came by a firewall mark: choose them by -t, -u, \
              --sctp-service or -r",
         ));
     }
