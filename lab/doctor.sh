@@ -73,7 +73,8 @@ all_green() {
     evidence=""
     local id
     for id in "${named[@]}"; do evidence+="$id: ${found_fact[$id]:-}"$'\n'; done
-    [[ $health == ok ]]
+    # What is so on purpose is in $but.
+    [[ $health == ok || ${named[*]} == "${but:-}" ]]
 }
 
 # Types what the doctor said, on the host that it named.

@@ -115,6 +115,8 @@ pub const CHECKS: &[Check] = &{
             "After a reboot there will be the saved one.";
         "D23" Director d::vip::answers: "nobody else answers ARP for the VIP (--probe)",
             "Who answers ARP for the VIP gets its traffic past the director.";
+        "D24" Director d::sync::apart_from_clients: "clients cannot send to the backup daemon",
+            "The sync protocol has no authentication: the kernel makes and changes connections by any message that it hears.";
         "R1" RealServer r::vip_is_here: "the VIP is on lo, a dummy or a tunnel, with prefix /32 or /128",
             "Without the VIP the kernel throws clients' packets away; with a wide prefix it takes the whole network for itself.";
         "R2" RealServer r::arp_ignore: "no interface answers ARP for the VIP (arp_ignore)",

@@ -6,7 +6,7 @@ use super::setting::setting;
 use crate::doctor::facts::Facts;
 use crate::doctor::judgement::{Judged, Judgement, Skip, State, unless_bad};
 use crate::doctor::real_server::is_quiet;
-use crate::host::route::RouteKind;
+use crate::host::route::{Address, Prefix, RouteKind};
 
 pub(in crate::doctor) fn backup_only(facts: &Facts) -> Judged {
     let is_backup = facts.daemons.get()?.iter().any(|daemon| daemon.role == DaemonRole::Backup);
@@ -72,4 +72,41 @@ pub(in crate::doctor) fn daemons(facts: &Facts) -> Judged {
     let list: Vec<_> =
         daemons.iter().map(|d| format!("{} on {}, id {}", d.role.name(), d.interface, d.sync_id)).collect();
     unless_bad(bad, list.join("; "), from)
+}
+
+/// Nothing shows who sent a sync message: where clients are, each of them can make connections.
+pub(in crate::doctor) fn apart_from_clients(facts: &Facts) -> Judged {
+    let daemons = facts.daemons.get()?;
+    let backups: Vec<_> = daemons.iter().filter(|daemon| daemon.role == DaemonRole::Backup).collect();
+    if backups.is_empty() {
+        return Err(Skip::does_not_apply("no backup daemon runs here"));
+    }
+    let links = facts.links.get()?;
+    let (addresses, routes) = (facts.addresses.get()?, facts.routes.get()?);
+    let mut bad = Vec::new();
+    for daemon in &backups {
+        let name = daemon.interface.text();
+        // That it is gone is another check's.
+        let Some(link) = links.iter().find(|link| link.name == name) else { continue };
+        let network = |held: &Address| Prefix { address: held.address, length: held.prefix };
+        let of_vip = addresses
+            .iter()
+            .filter(|held| held.index == link.index)
+            .find_map(|held| facts.vips.iter().find(|vip| network(held).contains(vip.address)));
+        let is_default = routes.iter().any(|route| {
+            route.destination.length == 0 && route.kind == RouteKind::Unicast && route.output == Some(link.index)
+        });
+        let reached = match of_vip {
+            Some(vip) => format!("the VIP {} is in its network", vip.address),
+            None if is_default => "the default route leads there".to_owned(),
+            None => continue,
+        };
+        let fact = format!("the backup daemon listens on {name}, where clients are: {reached}");
+        bad.push(Judgement::warn(fact, facts.addresses.from()).advice(
+            "Run both sync daemons on an interface between the directors only, or let the packet filter take UDP port \
+             8848 from the other director only.",
+        ));
+    }
+    let list: Vec<_> = backups.iter().map(|daemon| format!("backup on {}", daemon.interface)).collect();
+    unless_bad(bad, list.join("; "), facts.daemons.from())
 }

@@ -250,6 +250,25 @@ fn d18_sync() {
 }
 
 #[test]
+fn d24_sync_apart_from_clients() {
+    let mut facts = director();
+    assert_skipped("D24", &facts, "no backup daemon");
+    facts.daemons = Fact::known(vec![daemon(DaemonRole::Master, 1)], "daemons");
+    assert_skipped("D24", &facts, "no backup daemon");
+    facts.daemons = Fact::known(vec![daemon(DaemonRole::Backup, 1)], "daemons");
+    assert_found("D24", &facts, State::Warn, "listens on eth0, where clients are: the VIP 20.20.20.20", "8848");
+    // A backup has no VIP: it is known by its network, or by the default route.
+    facts.addresses = Fact::known(vec![address(ETH0, "20.20.20.1", 24)], "addresses");
+    assert_found("D24", &facts, State::Warn, "the VIP 20.20.20.20 is in its network", "between the directors");
+    facts.addresses = Fact::known(vec![address(ETH0, "30.30.30.20", 24)], "addresses");
+    let default = Prefix { address: ip("0.0.0.0"), length: 0 };
+    facts.routes = Fact::known(vec![route(default, RouteKind::Unicast, Some("30.30.30.1"), ETH0)], "routes");
+    assert_found("D24", &facts, State::Warn, "the default route leads there", "packet filter");
+    facts.routes = Fact::known(Vec::new(), "routes");
+    assert_found("D24", &facts, State::Ok, "backup on eth0", "");
+}
+
+#[test]
 fn d19_keepalive() {
     let mut facts = director();
     facts.timeouts = Fact::known(Timeouts::new(900, 120, 300), "timeouts");
