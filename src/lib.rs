@@ -39,6 +39,8 @@ pub mod doctor;
 pub mod escape;
 pub mod grammar;
 pub mod host;
+pub mod machine;
+mod realserver;
 pub mod rules;
 mod top;
 pub mod view;

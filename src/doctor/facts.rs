@@ -10,8 +10,8 @@ use ipvs_client::{
 };
 
 use super::judgement::Skip;
-use crate::host::route::{Address, HardwareAddress, Link, Neighbour, Route};
-use crate::host::{Listener, SettingLine};
+use super::quiet::{Network, speakers};
+use crate::machine::{Address, HardwareAddress, Link, Listener, Neighbour, Route, SettingLine};
 
 /// Something read from the machine, or the reason why it could not be read.
 #[derive(Clone, Debug)]
@@ -328,28 +328,20 @@ impl Facts {
         found.map_or_else(|| format!("interface {index}"), |link| link.name.clone())
     }
 
-    /// The interfaces that answer ARP: up, and neither loopback, without ARP, nor a port of a bridge or bond.
+    /// The interfaces that answer ARP.
     ///
     /// # Errors
     /// The interfaces could not be read.
     pub fn speaking(&self) -> Result<Vec<&Link>, Skip> {
-        Ok(self.links.get()?.iter().filter(|link| speaks(link)).collect())
+        Ok(speakers(self.links.get()?).collect())
     }
 
-    /// The places where an address is: which link, and how.
+    /// The interfaces and their addresses.
     ///
     /// # Errors
     /// Links or addresses could not be read.
-    pub fn holders(&self, address: IpAddr) -> Result<Vec<(&Link, &Address)>, Skip> {
-        let links = self.links.get()?;
-        let of = |held: &Address| links.iter().find(|link| link.index == held.index);
-        Ok(self
-            .addresses
-            .get()?
-            .iter()
-            .filter(|held| held.address == address)
-            .filter_map(|a| Some((of(a)?, a)))
-            .collect())
+    pub fn network(&self) -> Result<Network<'_>, Skip> {
+        Ok(Network { links: self.links.get()?, addresses: self.addresses.get()? })
     }
 
     /// Where packets to an address go.
@@ -375,10 +367,4 @@ impl Facts {
         let neighbours = self.neighbours.value().map(Vec::as_slice).unwrap_or_default();
         neighbours.iter().filter(|n| n.hardware.as_ref() == Some(hardware)).map(|n| n.address).collect()
     }
-}
-
-/// Whether a link asks and answers with ARP by itself.
-#[must_use]
-pub fn speaks(link: &Link) -> bool {
-    link.flags.is_up() && !link.flags.is_loopback() && !link.flags.is_no_arp() && link.master.is_none()
 }

@@ -8,6 +8,8 @@ mod director;
 pub mod facts;
 mod firewall;
 mod judgement;
+pub mod quiet;
+pub mod readiness;
 mod real_server;
 #[cfg(test)]
 mod tests;
@@ -168,9 +170,7 @@ pub fn roles(facts: &Facts) -> Vec<Role> {
     if has_services || facts.daemons.value().is_some_and(|daemons| !daemons.is_empty()) {
         roles.push(Role::Director);
     }
-    let hidden = |vip: &facts::Vip| {
-        facts.holders(vip.address).is_ok_and(|holders| holders.iter().any(|(link, _)| real_server::is_quiet(link)))
-    };
+    let hidden = |vip: &facts::Vip| facts.network().is_ok_and(|network| network.quiet(vip.address).next().is_some());
     if facts.vips.iter().any(hidden) {
         roles.push(Role::RealServer);
     }

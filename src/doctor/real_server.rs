@@ -3,17 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::facts::{Answer, ArpPassage, Fact, Facts, Fate, Vip, speaks};
+use super::facts::{Answer, ArpPassage, Fact, Facts, Fate, Vip};
 use super::firewall::passages;
 use super::judgement::{Judged, Judgement, ROUTES, Skip, State, shell, sysctl_key, unless_bad};
-use crate::host::realserver::{ANNOUNCE, IGNORE, Wanted};
-use crate::host::route::{Address, Link, Prefix, Route, RouteKind};
-use crate::host::{Listener, SettingLine};
-
-/// Whether a link is one that a real server's VIP belongs on: nobody asks on it who has an address.
-pub(super) fn is_quiet(link: &Link) -> bool {
-    link.flags.is_loopback() || link.flags.is_no_arp()
-}
+use super::quiet::{ANNOUNCE, Fault, IGNORE, Network, Place, Wanted, faults, speakers};
+use crate::machine::{Link, Listener, Route, RouteKind, SettingLine};
 
 fn no_vip() -> Skip {
     Skip::does_not_apply("no virtual address is known; name it to have it looked at")
@@ -40,37 +34,53 @@ pub(super) fn vip_is_here(facts: &Facts) -> Judged {
     let from = facts.addresses.from();
     let mut bad = Vec::new();
     let mut good = Vec::new();
+    let network = facts.network()?;
     for vip in facts.vips.iter().map(|vip| vip.address) {
         let start = start(facts, vip);
-        let quiet: Vec<_> = facts.holders(vip)?.into_iter().filter(|(link, _)| is_quiet(link)).collect();
-        if quiet.is_empty() {
+        let mut places: Vec<_> = network.quiet(vip).collect();
+        // Where rules for ARP keep it quiet, it may be on any interface.
+        if silenced(facts, vip, INCOMING) && silenced(facts, vip, OUTGOING) {
+            places.extend(network.exposed(vip));
+        }
+        if places.is_empty() {
             bad.push(Judgement::fail(format!("{vip} is not on lo, a dummy or a tunnel"), from).command(start));
             continue;
         }
-        let is_wide = |held: &Address| held.prefix != Prefix::host(vip).length;
-        // A second, narrow one does not undo what the wide one does.
-        for (link, held) in &quiet {
+        let serves = places.iter().any(|place| place.fault().is_none());
+        for (Place { link, held }, fault) in faults(&places) {
             let (prefix, name) = (held.prefix, &link.name);
-            if is_wide(held) {
-                let again =
-                    if quiet.iter().any(|(_, held)| !is_wide(held)) { String::new() } else { format!(" && {start}") };
-                bad.push(
-                    Judgement::fail(format!("{vip}/{prefix} on {name}"), from)
-                        .command(format!("ip addr del {vip}/{prefix} dev {name}{again}")),
-                );
-            } else {
-                good.push(format!("{vip}/{prefix} on {name}"));
-            }
+            let again = if serves { String::new() } else { format!(" && {start}") };
+            let (fact, command) = match fault {
+                // A second, narrow one does not undo what the wide one does.
+                Fault::Wide(_) => {
+                    (format!("{vip}/{prefix} on {name}"), format!("ip addr del {vip}/{prefix} dev {name}{again}"))
+                }
+                Fault::Down => (format!("{vip} is on {name}, which is down"), format!("ip link set {name} up")),
+                Fault::Duplicate => (
+                    format!("{vip} on {name} is a duplicate of another host's, and not used"),
+                    format!("ip addr del {vip}/{prefix} dev {name}{again}"),
+                ),
+                Fault::Tentative => (
+                    format!("{vip} on {name} is checked for duplicates, and not used yet"),
+                    format!("ip addr del {vip}/{prefix} dev {name}{again}"),
+                ),
+            };
+            bad.push(Judgement::fail(fact, from).command(command));
         }
+        let right = places.iter().filter(|place| place.fault().is_none());
+        good.extend(right.map(|place| format!("{vip}/{} on {}", place.held.prefix, place.link.name)));
     }
     unless_bad(bad, good.join(", "), from)
 }
 
 /// The command that makes a real server for a virtual address; where it already is, if it is on a quiet interface.
 fn start(facts: &Facts, vip: IpAddr) -> String {
-    let holders = facts.holders(vip).unwrap_or_default();
-    match holders.iter().find(|(link, _)| is_quiet(link) && !link.flags.is_loopback()) {
-        Some((link, _)) => format!("ipvsadm-rs realserver start --interface {} {vip}", link.name),
+    let other = |network: Network<'_>| {
+        let mut others = network.quiet(vip).filter(|place| !place.link.flags.is_loopback());
+        others.next().map(|place| place.link.name.clone())
+    };
+    match facts.network().ok().and_then(other) {
+        Some(name) => format!("ipvsadm-rs realserver start --interface {name} {vip}"),
         None => format!("ipvsadm-rs realserver start {vip}"),
     }
 }
@@ -84,23 +94,20 @@ fn arp_setting(facts: &Facts, wanted: Wanted, rule: fn(&ArpPassage) -> &Fact<Fat
     let name = wanted.name;
     let mut bad = Vec::new();
     let mut good = Vec::new();
-    for link in facts.speaking()? {
-        let value = facts.settings.effective(name, &link.name)?;
-        let fact = format!("{name} is {value} on {}", link.name);
-        if wanted.is_met_by(value) {
+    for setting in wanted.on(facts.links.get()?, |key| facts.settings.get(key))? {
+        let link = setting.link;
+        let fact = format!("{name} is {} on {}", setting.value(), link.name);
+        if setting.is_met() {
             good.push(fact);
             continue;
         }
-        let key = format!("net/ipv4/conf/{}/{name}", link.name);
-        let (all, mut own) = (facts.settings.get(&format!("net/ipv4/conf/all/{name}"))?, facts.settings.get(&key)?);
-        let value = wanted.value.parse().unwrap_or_default();
-        let mut fix = Vec::new();
-        // The larger counts: what is set for all, as start does it, leaves it to an interface to answer after all.
-        if !wanted.is_met_by(own.max(if wanted.is_met_by(all) { all } else { value })) {
-            fix.push(format!("sysctl -w {}={value}", sysctl_key(&key)));
-            own = value;
+        let (mut own, mut fix) = (setting.own, Vec::new());
+        // What is set for all, as start does it, leaves it to an interface to answer after all.
+        if setting.own_is_in_the_way() {
+            own = wanted.value;
+            fix.push(format!("sysctl -w {}={own}", sysctl_key(&wanted.key(&link.name))));
         }
-        if !wanted.is_met_by(own.max(all)) {
+        if !wanted.is_met_by(own.max(setting.all)) {
             fix.push(start(facts, vip));
         }
         let from = format!("/proc/sys/net/ipv4/conf/{{all,{}}}/{name}", link.name);
@@ -131,14 +138,19 @@ pub(super) fn arp_announce(facts: &Facts) -> Judged {
 pub(super) fn vip_elsewhere(facts: &Facts) -> Judged {
     let from = facts.addresses.from();
     let mut bad = Vec::new();
+    let mut silent = Vec::new();
     if facts.vips.is_empty() {
         return Err(no_vip());
     }
+    let network = facts.network()?;
     for vip in facts.vips.iter().map(|vip| vip.address) {
-        let holders = facts.holders(vip)?;
-        let is_hidden = holders.iter().any(|(link, _)| is_quiet(link));
-        for (link, held) in holders.into_iter().filter(|(link, _)| !is_quiet(link)) {
+        let is_hidden = network.quiet(vip).next().is_some();
+        for Place { link, held } in network.exposed(vip) {
             let (prefix, name) = (held.prefix, &link.name);
+            if silenced(facts, vip, INCOMING) {
+                silent.push(format!("{vip} on {name}, whose rules for ARP stop questions"));
+                continue;
+            }
             let start = if is_hidden { String::new() } else { format!(" && ipvsadm-rs realserver start {vip}") };
             bad.push(
                 Judgement::fail(format!("{vip}/{prefix} is on {name}"), from)
@@ -146,7 +158,7 @@ pub(super) fn vip_elsewhere(facts: &Facts) -> Judged {
             );
         }
     }
-    unless_bad(bad, "on none", from)
+    unless_bad(bad, if silent.is_empty() { "on none".to_owned() } else { silent.join(", ") }, from)
 }
 
 /// The value that a setting gets at boot, and the line that gives it.
@@ -402,7 +414,7 @@ pub(super) fn tunnel(facts: &Facts) -> Judged {
     let mut seen = Vec::new();
     let mut bad = Vec::new();
     for vip in &facts.vips {
-        seen.extend(facts.holders(vip.address)?.into_iter().map(|(link, _)| link).filter(|link| is_tunnel(link)));
+        seen.extend(facts.network()?.places(vip.address).map(|place| place.link).filter(|link| is_tunnel(link)));
     }
     if seen.is_empty() {
         return Err(Skip::does_not_apply("no VIP is on a tunnel"));
@@ -418,7 +430,7 @@ pub(super) fn tunnel(facts: &Facts) -> Judged {
             continue;
         }
         // The outer IPv4 header has 20 bytes.
-        let widest = links.iter().filter(|link| speaks(link)).map(|link| link.mtu).max().unwrap_or(1500);
+        let widest = speakers(links).map(|link| link.mtu).max().unwrap_or(1500);
         let room = widest.saturating_sub(20);
         if link.mtu > room {
             bad.push(

@@ -6,6 +6,8 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use crate::machine::SettingLine;
+
 /// Where sysctl.d(5) looks, the first that has a file of a name before the others.
 const SYSCTL_FOLDERS: &[&str] =
     &["/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"];
@@ -30,19 +32,6 @@ const NETWORK_FILES: &[&str] = &["/etc/network/interfaces", "/etc/rc.local", "/e
 /// Where units that start at boot are linked.
 const UNIT_FOLDERS: &[&str] =
     &["/etc/systemd/system/multi-user.target.wants", "/etc/systemd/system/network-online.target.wants"];
-
-/// A line of sysctl.d that gives a setting a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettingLine {
-    /// The setting, by its path below `/proc/sys`.
-    pub key: String,
-    /// The value.
-    pub value: String,
-    /// The file.
-    pub file: String,
-    /// The line, from 1.
-    pub number: usize,
-}
 
 /// The files with this ending in folders, by name: of two with a name the one in the earlier folder.
 fn files(folders: &[&str], ending: &str) -> Vec<PathBuf> {

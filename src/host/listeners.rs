@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use ipvs_client::{Family, Protocol};
 use netlink_exchange::{Attributes, Connection, Errno, Part, Request, WireError};
 
+use crate::machine::Listener;
+
 /// `SOCK_DIAG_BY_FAMILY`
 const BY_FAMILY: u16 = 20;
 /// Bytes of `struct inet_diag_req_v2`.
@@ -18,30 +20,6 @@ const LISTENING: u32 = 1 << 10;
 const UNCONNECTED: u32 = 1 << 7;
 /// `INET_DIAG_SKV6ONLY`
 const ONLY_IPV6: u16 = 11;
-
-/// A socket that takes what clients send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// The transport protocol.
-    pub protocol: Protocol,
-    /// The address it is bound to; the unspecified one takes any.
-    pub address: IpAddr,
-    /// Its port.
-    pub port: u16,
-    /// Whether an IPv6 socket takes no IPv4.
-    pub only_ipv6: bool,
-}
-
-impl Listener {
-    /// Whether it gets what comes for this address.
-    #[must_use]
-    pub fn gets(&self, to: IpAddr) -> bool {
-        match (self.address, to) {
-            (IpAddr::V6(address), IpAddr::V4(_)) if address.is_unspecified() => !self.only_ipv6,
-            (address, to) => address == to || (address.is_unspecified() && address.is_ipv4() == to.is_ipv4()),
-        }
-    }
-}
 
 /// Why sockets are not known. The text includes the cause.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! What is on this machine besides the table: each module is one matter, and knows nothing of the others' files.
 //!
 //! For users of the library, [`SystemNames`] (names of hosts and ports, which [`crate::grammar`] asks for) and [`namespace`] (network
-//! namespaces). The rest is what the program's `realserver`, `service` and `doctor` are made of: [`realserver`] VIPs, [`route`]
+//! namespaces). The rest is what the program's `realserver`, `service` and `doctor` are made of: [`route`]
 //! links, addresses and routes, [`sysctl`] kernel settings, [`nft`] the
 //! packet filter's rules in words (what they do is for the crate packet-filter to find out), [`sysconfig`] and [`boot`] what will be after the next boot, [`file`](mod@file) and [`lock`] safe writing, [`journal`]
 //! copies of the table.
@@ -18,14 +18,12 @@ mod names;
 pub mod namespace;
 pub mod nft;
 pub mod probe;
-mod program;
-pub mod realserver;
+pub(crate) mod program;
 pub mod route;
 pub mod stdio;
 pub mod sysconfig;
 pub mod sysctl;
 pub mod systemd;
 
-pub use boot::SettingLine;
-pub use listeners::{Listener, listeners};
+pub use listeners::listeners;
 pub use names::SystemNames;

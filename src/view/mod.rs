@@ -24,6 +24,7 @@ pub mod drain;
 mod endpoint;
 pub mod json;
 mod marks;
+pub mod realserver;
 pub mod rules;
 pub mod text;
 pub(crate) mod top;

@@ -433,32 +433,38 @@ fn what_start_makes() -> Result<()> {
         // The settings stay as long as somebody needs them.
         ensure_status("stop 192.0.2.1", 0)?;
         ensure_status("status 192.0.2.2", 0)?;
-        // Each fact by itself.
-        for (fact, undo, redo) in [
+        // Each fact by itself, of which the doctor says the same.
+        for (fact, check, undo, redo) in [
             (
                 "arp_ignore",
+                "R2",
                 "echo 0 >/proc/sys/net/ipv4/conf/all/arp_ignore",
                 "echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore",
             ),
             (
                 "arp_ignore",
+                "R2",
                 "echo 3 >/proc/sys/net/ipv4/conf/eth0/arp_ignore",
                 "echo 0 >/proc/sys/net/ipv4/conf/eth0/arp_ignore",
             ),
             (
                 "arp_announce",
+                "R3",
                 "echo 1 >/proc/sys/net/ipv4/conf/all/arp_announce",
                 "echo 2 >/proc/sys/net/ipv4/conf/all/arp_announce",
             ),
-            ("host_route", "ip route del 192.0.2.2 dev lo", "ip route add 192.0.2.2 dev lo"),
-            ("elsewhere", "ip addr add 192.0.2.2/32 dev eth0", "ip addr del 192.0.2.2/32 dev eth0"),
-            ("address", "ip addr del 192.0.2.2/32 dev lo", "ip addr add 192.0.2.2/32 dev lo label lo:1"),
+            ("host_route", "", "ip route del 192.0.2.2 dev lo", "ip route add 192.0.2.2 dev lo"),
+            ("elsewhere", "R4", "ip addr add 192.0.2.2/32 dev eth0", "ip addr del 192.0.2.2/32 dev eth0"),
+            ("address", "R1", "ip addr del 192.0.2.2/32 dev lo", "ip addr add 192.0.2.2/32 dev lo label lo:1"),
         ] {
             sh(undo)?;
             let said = ensure_status("status 192.0.2.2", 3)?.stdout;
             ensure!(said.contains(&format!("  fail  {fact} ")), "{undo}: {said}");
+            let failed = failed_checks("192.0.2.2")?;
+            ensure!(failed == Vec::from_iter((!check.is_empty()).then_some(check)), "{undo}: {failed:?}");
             sh(redo)?;
             ensure_status("status 192.0.2.2", 0).with_context(|| redo.to_owned())?;
+            ensure!(failed_checks("192.0.2.2")?.is_empty(), "{redo}: {:?}", failed_checks("192.0.2.2"));
         }
         // What is missing is made again.
         sh("ip addr del 192.0.2.2/32 dev lo")?;
@@ -467,6 +473,18 @@ fn what_start_makes() -> Result<()> {
         ensure_status("stop 2001:db8::1 192.0.2.2", 0)?;
         ensure_same(&before, &machine()?)
     })
+}
+
+/// Those of the checks R1 to R4 that fail for a VIP.
+fn failed_checks(vip: &str) -> Result<Vec<String>> {
+    let words = ["doctor", "--role", "real-server", "--all", "--json", vip];
+    let output = Command::new(ours()).args(words).output()?;
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let findings = document["doctor"]["findings"].as_array().context("no findings")?;
+    let checks = ["R1", "R2", "R3", "R4"];
+    ensure!(checks.iter().all(|check| findings.iter().any(|one| one["id"] == **check)), "{document}");
+    let failed = findings.iter().filter(|one| one["state"] == "fail").filter_map(|one| one["id"].as_str());
+    Ok(failed.filter(|check| checks.contains(check)).map(str::to_owned).collect())
 }
 
 fn a_vip_on_a_dummy() -> Result<()> {

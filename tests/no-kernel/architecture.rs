@@ -70,17 +70,10 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "connections",
-        modules: &["ipvs_client::connections"],
-        holds: "in `crates/ipvs`: the reader of the kernel's lists of connections",
+        modules: &["ipvs_client::connections", "ipvs_client::hash_tables"],
+        holds: "in `crates/ipvs`: readers of the kernel's lists of connections, and of how full its tables are",
         uses: &["model", "files"],
         not: "netlink, files other than `/proc/net/ip_vs*`",
-    },
-    Room {
-        name: "hash_tables",
-        modules: &["ipvs_client::hash_tables"],
-        holds: "in `crates/ipvs`: how full the kernel's tables are",
-        uses: &["files"],
-        not: "netlink, files other than `/proc/net/ip_vs*` and the settings of IPVS",
     },
     Room {
         name: "escape",
@@ -104,6 +97,13 @@ const ROOMS: &[Room] = &[
         not: "the kernel",
     },
     Room {
+        name: "machine",
+        modules: &["ipvsadm_rs::machine"],
+        holds: "what is on a machine, as plain types: links, addresses, routes, sockets, lines of settings",
+        uses: &["model"],
+        not: "how it is read",
+    },
+    Room {
         name: "host",
         modules: &["ipvsadm_rs::host"],
         holds: "what is on this machine besides the table: names, files, links, addresses and routes, settings, sockets, what comes at boot, other programs",
@@ -116,12 +116,12 @@ const ROOMS: &[Room] = &[
             "kernel",
             "anyhow",
             "nix",
-            "serde",
-            "serde_json",
             "tempfile",
             "files",
             "programs",
             "clock",
+            "machine",
+            "serde",
         ],
         not: "the grammar",
     },
@@ -129,8 +129,26 @@ const ROOMS: &[Room] = &[
         name: "doctor",
         modules: &["ipvsadm_rs::doctor"],
         holds: "checks of a machine of the cluster, each a pure function over facts; how to add one stands in `doctor/mod.rs`",
-        uses: &["host", "model", "hash_tables"],
+        uses: &["model", "machine"],
         not: "input and output",
+    },
+    Room {
+        name: "realserver",
+        modules: &["ipvsadm_rs::realserver"],
+        holds: "a real server started, stopped and looked at, by the doctor's rules",
+        uses: &[
+            "crates/netlink",
+            "machine",
+            "host",
+            "doctor",
+            "anyhow",
+            "nix",
+            "serde",
+            "serde_json",
+            "files",
+            "programs",
+        ],
+        not: "how it is printed",
     },
     Room {
         name: "top",
@@ -157,8 +175,8 @@ const ROOMS: &[Room] = &[
             "serde",
             "serde_json",
             "connections",
-            "hash_tables",
             "clock",
+            "machine",
         ],
         not: "netlink, `/proc`, other programs, the clock",
     },
@@ -192,7 +210,8 @@ const ROOMS: &[Room] = &[
             "environment",
             "terminal",
             "connections",
-            "hash_tables",
+            "machine",
+            "realserver",
         ],
         not: "",
     },
@@ -255,7 +274,6 @@ const CIRCLES: &[(&[&str], &str)] = &[
          file for each kind of option",
     ),
     (&["src/commands/list.rs", "src/commands/list/"], "to be parted"),
-    (&["src/host/realserver/"], "to be parted"),
 ];
 
 // ---- what there is ------------------------------------------------------------------------------------------------------
@@ -358,6 +376,7 @@ fn faults(files: &Files) -> Vec<String> {
         }
     }
     faults.extend(circles(&program, &references));
+    faults.dedup();
     faults
 }
 

@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use ipvs_client::{Forwarding, Protocol, ServiceKey, Table};
 use packet_filter::{Firewall, Hook, Interface, Outcome, Packet, Place, State, Unreadable, Way};
 
-use crate::doctor::facts::{ArpPassage, Fact, Fate, Passage, Vip, speaks};
-use crate::host::Listener;
+use crate::doctor::facts::{ArpPassage, Fact, Fate, Passage, Vip};
+use crate::doctor::quiet::speakers;
 use crate::host::nft::Listings;
-use crate::host::route::Link;
+use crate::machine::{Link, Listener};
 
 const FROM: &str = "the kernel's nf_tables";
 /// IPVS schedules packets in the input hook at this priority (`NF_IP_PRI_NAT_SRC - 1`, in `ip_vs_ops4` and `ip_vs_ops6`).
@@ -27,7 +27,7 @@ pub(super) struct Filter {
 impl Filter {
     pub(super) fn read(links: &Fact<Vec<Link>>) -> Self {
         let interface = |link: &Link| Interface { name: link.name.clone(), index: Some(link.index) };
-        let inputs = links.value().into_iter().flatten().filter(|link| speaks(link)).map(interface).collect();
+        let inputs = speakers(links.value().map(Vec::as_slice).unwrap_or_default()).map(interface).collect();
         Self { firewall: Firewall::read(), inputs, listings: Listings::new() }
     }
 

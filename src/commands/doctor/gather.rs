@@ -16,11 +16,13 @@ use netlink_exchange::Errno;
 use super::filter::Filter;
 use crate::commands::state::read_state;
 use crate::doctor::facts::{
-    Answer, Blocked, BootAddress, Fact, Facts, FilePort, Ipvs, Modules, Probe, RulesFile, Settings, Vip, speaks,
+    Answer, Blocked, BootAddress, Fact, Facts, FilePort, Ipvs, Modules, Probe, RulesFile, Settings, Vip,
 };
+use crate::doctor::quiet::speakers;
 use crate::host::probe::{Heard, Wire};
 use crate::host::route::{self, Address, Link, Route, RouteQuery};
 use crate::host::{self, SystemNames, boot, ethtool, input, module, sysctl};
+use crate::realserver;
 use crate::rules::{self, CUT_OFF, Collector, ReadError};
 
 /// Where rules are saved: by Debian and the original's own script, by Red Hat, by Gentoo and Alpine.
@@ -210,7 +212,7 @@ fn paths(
 /// The files that bring addresses back at boot.
 fn boot_addresses(vips: &[IpAddr]) -> Vec<BootAddress> {
     let of = |(address, file): (IpAddr, String)| {
-        let is_unit = file.ends_with(&format!("/ipvsadm-rs-realserver@{address}.service"));
+        let is_unit = file.ends_with(&format!("/{}", realserver::unit(address)));
         BootAddress { address, file, is_unit }
     };
     boot::addresses(vips).into_iter().map(of).collect()
@@ -274,7 +276,7 @@ fn offload(links: &Fact<Vec<Link>>) -> Vec<(String, Fact<bool>)> {
         };
         (link.name.clone(), fact)
     };
-    links.iter().filter(|link| speaks(link)).map(is_on).collect()
+    speakers(links).map(is_on).collect()
 }
 
 /// What keeps the table here.
@@ -380,10 +382,8 @@ fn ask_around(
         }
     }
     let outcomes: Vec<_> = thread::scope(|scope| {
-        let of_link = |link: &&Link| speaks(link) && link.medium == ETHERNET;
-        let threads: Vec<_> = links
-            .iter()
-            .filter(of_link)
+        let threads: Vec<_> = speakers(links)
+            .filter(|link| link.medium == ETHERNET)
             .map(|link| {
                 let own = || {
                     addresses

@@ -8,9 +8,11 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde::Serialize;
 
 use super::{Output, color, document, plain, status};
-use crate::escape::escaped;
-use crate::host::realserver::{self, Method, Options, RealServer, Refusal, Status, is_not_permitted, is_read_only};
+use crate::doctor::quiet::Method;
+use crate::doctor::readiness::Readiness;
+use crate::realserver::{self, Options, RealServer, Refusal, is_not_permitted, is_read_only};
 use crate::view::json;
+use crate::view::realserver::{VipDocument, text};
 
 /// Something is not as it has to be (`status`), as with init scripts: "program is not running".
 const NOT_READY: u8 = 3;
@@ -141,41 +143,24 @@ fn stop(matches: &ArgMatches) -> Result<u8> {
 
 fn show(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     let vips = realserver::status(&vips(matches), &options(matches))?;
-    let ready = !vips.is_empty() && vips.iter().all(|vip| vip.ready);
+    let ready = !vips.is_empty() && vips.iter().all(Readiness::is_ready);
     if let Some(pretty) = document::wanted(matches) {
         #[derive(Serialize)]
-        struct Body {
+        struct Body<'r> {
             ready: bool,
-            vips: Vec<Status>,
+            vips: Vec<VipDocument<'r>>,
         }
+        let vips = vips.iter().map(VipDocument::new).collect();
         json::write(&mut *output, "realserver_status", &Body { ready, vips }, pretty)?;
     } else if vips.is_empty() {
         writeln!(output, "no VIP is started")?;
     } else {
         let colored = color::wanted(color::when(matches));
-        for vip in vips {
-            text(&vip, colored, output)?;
+        for vip in &vips {
+            text(output, vip, colored)?;
         }
     }
     Ok(if ready { status::OK } else { NOT_READY })
-}
-
-fn text(vip: &Status, colored: bool, output: &mut Output) -> Result<()> {
-    let (red, green, off) = if colored { ("\x1b[31m", "\x1b[32m", "\x1b[0m") } else { ("", "", "") };
-    let how = if vip.vip.is_ipv4() { format!(", {}", vip.method) } else { String::new() };
-    writeln!(
-        output,
-        "{}  {} ({}{how}{})",
-        vip.vip,
-        if vip.ready { "ready" } else { "not ready" },
-        escaped(&vip.interface),
-        if vip.started { "" } else { ", not started by us" }
-    )?;
-    for fact in &vip.facts {
-        let (color, verdict) = if fact.pass { (green, "pass") } else { (red, "fail") };
-        writeln!(output, "  {color}{verdict}{off}  {:<12}  {}", fact.fact, escaped(&fact.found))?;
-    }
-    Ok(())
 }
 
 /// Each VIP once.
@@ -191,9 +176,8 @@ fn vips(matches: &ArgMatches) -> Vec<IpAddr> {
 
 fn options(matches: &ArgMatches) -> Options {
     let text = |name: &str| matches.get_one::<String>(name).map_or("", String::as_str);
-    let method = Method::ALL.iter().find(|(name, _)| *name == text("method"));
     Options {
-        method: method.map_or(Method::ArpSysctl, |&(_, method)| method),
+        method: Method::named(text("method")).unwrap_or(Method::ArpSysctl),
         interface: text("interface").to_owned(),
         persist: matches.get_flag("persist"),
     }

@@ -9,7 +9,7 @@ use super::setting::setting;
 use crate::doctor::facts::Facts;
 use crate::doctor::firewall::passages;
 use crate::doctor::judgement::{Judged, Judgement, ROUTES, Skip, State, sysctl_key, unless_bad};
-use crate::host::route::{Link, Prefix, RouteKind};
+use crate::machine::{Link, Prefix, RouteKind};
 
 /// The servers of these forwarding methods, each address once.
 fn servers_by(facts: &Facts, of: impl Fn(Forwarding) -> bool) -> Result<BTreeSet<IpAddr>, Skip> {

@@ -5,8 +5,7 @@ use ipvs_client::{Change, DaemonRole, Forwarding};
 use super::setting::setting;
 use crate::doctor::facts::Facts;
 use crate::doctor::judgement::{Judged, Judgement, Skip, State, unless_bad};
-use crate::doctor::real_server::is_quiet;
-use crate::host::route::{Address, Prefix, RouteKind};
+use crate::machine::{Address, Prefix, RouteKind};
 
 pub(in crate::doctor) fn backup_only(facts: &Facts) -> Judged {
     let is_backup = facts.daemons.get()?.iter().any(|daemon| daemon.role == DaemonRole::Backup);
@@ -22,7 +21,7 @@ pub(in crate::doctor) fn backup_only(facts: &Facts) -> Judged {
     }) || facts
         .vips
         .iter()
-        .any(|vip| facts.holders(vip.address).is_ok_and(|holders| holders.iter().any(|(link, _)| is_quiet(link))));
+        .any(|vip| facts.network().is_ok_and(|network| network.quiet(vip.address).next().is_some()));
     if !serves {
         return Err(Skip::does_not_apply("this director is no real server"));
     }

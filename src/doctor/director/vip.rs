@@ -5,9 +5,10 @@ use std::net::IpAddr;
 
 use ipvs_client::{DaemonRole, Family, ServiceKey};
 
-use crate::doctor::facts::{Facts, speaks};
+use crate::doctor::facts::Facts;
 use crate::doctor::judgement::{Judged, Judgement, ROUTES, Skip, unless_bad};
-use crate::host::route::{Prefix, RouteKind};
+use crate::doctor::quiet::Place;
+use crate::machine::{Prefix, RouteKind};
 
 pub(in crate::doctor) fn is_local(facts: &Facts) -> Judged {
     if facts.vips.is_empty() {
@@ -21,7 +22,7 @@ pub(in crate::doctor) fn is_local(facts: &Facts) -> Judged {
         if path.is_some_and(|route| route.kind == RouteKind::Local) {
             continue;
         }
-        if facts.holders(address)?.iter().any(|(_, held)| held.flags.is_dad_failed()) {
+        if facts.network()?.places(address).any(|place| place.held.flags.is_dad_failed()) {
             unusable = Some(address);
             continue;
         }
@@ -65,7 +66,7 @@ pub(in crate::doctor) fn prefix(facts: &Facts) -> Judged {
     let mut bad = Vec::new();
     let mut seen = false;
     for vip in &facts.vips {
-        for (link, held) in facts.holders(vip.address)? {
+        for Place { link, held } in facts.network()?.places(vip.address) {
             seen = true;
             let host = Prefix::host(vip.address).length;
             if held.prefix == host || link.flags.is_loopback() {
@@ -88,7 +89,7 @@ pub(in crate::doctor) fn ipv6(facts: &Facts) -> Judged {
     let mut bad = Vec::new();
     let from = facts.addresses.from();
     for vip in facts.vips.iter().filter(|vip| vip.address.is_ipv6()) {
-        for (link, held) in facts.holders(vip.address)? {
+        for Place { link, held } in facts.network()?.places(vip.address) {
             seen = true;
             let (whole, name) = (format!("{}/{}", held.address, held.prefix), &link.name);
             if held.flags.is_dad_failed() {
@@ -129,7 +130,8 @@ pub(in crate::doctor) fn answers(facts: &Facts) -> Judged {
     for vip in facts.vips.iter().map(|vip| vip.address) {
         let foreign: Vec<_> =
             all.iter().filter(|a| a.address == vip && !own.contains(&a.hardware.to_string())).collect();
-        let here = facts.holders(vip)?.iter().any(|(link, _)| speaks(link));
+        let speaking = facts.speaking()?;
+        let here = facts.network()?.places(vip).any(|place| speaking.iter().any(|link| link.index == place.link.index));
         // Where this director stands by, the other one answers.
         if let ([answer], false) = (foreign.as_slice(), here) {
             at_work.push(format!("{} for {vip} on {}", answer.hardware, answer.interface));

@@ -9,7 +9,7 @@ use super::fixtures::*;
 
 use crate::doctor::facts::*;
 use crate::doctor::*;
-use crate::host::route::{AddressFlags, LinkFlags, NeighbourState, Prefix, RouteKind};
+use crate::machine::{AddressFlags, LinkFlags, NeighbourState, Prefix, RouteKind};
 
 #[test]
 fn d1_ipvs() {

@@ -9,11 +9,10 @@ use ipvs_client::{
 
 use crate::doctor::facts::*;
 use crate::doctor::*;
-use crate::host::route::{
-    Address, HardwareAddress, Link, LinkFlags, Neighbour, NeighbourState, OperationalState, Prefix, Route, RouteKind,
-    RouteProtocol, Scope,
+use crate::machine::{
+    Address, HardwareAddress, Link, LinkFlags, Listener, Neighbour, NeighbourState, OperationalState, Prefix, Route,
+    RouteKind, RouteProtocol, Scope, SettingLine,
 };
-use crate::host::{Listener, SettingLine};
 
 pub(super) const VIP: &str = "20.20.20.20";
 pub(super) const VIP6: &str = "2001:db8:20::20";
@@ -28,7 +27,7 @@ pub(super) fn mac(last: u8) -> HardwareAddress {
     HardwareAddress(vec![2, 0, 0, 0, 0, last])
 }
 
-pub(super) fn link(index: u32, name: &str, flags: u32) -> Link {
+pub(in crate::doctor) fn link(index: u32, name: &str, flags: u32) -> Link {
     Link {
         index,
         name: name.to_owned(),
@@ -43,7 +42,7 @@ pub(super) fn link(index: u32, name: &str, flags: u32) -> Link {
     }
 }
 
-pub(super) fn address(index: u32, text: &str, prefix: u8) -> Address {
+pub(in crate::doctor) fn address(index: u32, text: &str, prefix: u8) -> Address {
     Address { prefix, ..Address::host(index, ip(text)) }
 }
 

@@ -3,7 +3,8 @@
 //! Here are the tests of both machines alike.
 
 mod director;
-mod fixtures;
+pub(super) mod fixtures;
+mod readiness;
 mod real_server;
 
 use super::facts::*;

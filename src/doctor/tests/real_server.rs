@@ -5,8 +5,7 @@ use ipvs_client::{Family, Protocol};
 use super::fixtures::*;
 use crate::doctor::facts::*;
 use crate::doctor::*;
-use crate::host::route::{Link, LinkFlags, Prefix, RouteKind};
-use crate::host::{Listener, SettingLine};
+use crate::machine::{Link, LinkFlags, Listener, Prefix, RouteKind, SettingLine};
 
 #[test]
 fn r1_vip_is_here() {
@@ -16,6 +15,12 @@ fn r1_vip_is_here() {
     assert_found("R1", &facts, State::Fail, "20.20.20.20/24 on lo", fix);
     facts.addresses = Fact::known(Vec::new(), "addresses");
     assert_found("R1", &facts, State::Fail, "not on lo", "ipvsadm-rs realserver start 20.20.20.20");
+    // Where it belongs, but of no use there.
+    let mut links = facts.links.value().unwrap().clone();
+    links.push(link(3, "dummy0", LinkFlags::NO_ARP));
+    facts.links = Fact::known(links, "links");
+    facts.addresses = Fact::known(vec![address(3, VIP, 32)], "addresses");
+    assert_found("R1", &facts, State::Fail, "on dummy0, which is down", "ip link set dummy0 up");
 }
 
 #[test]
@@ -82,6 +87,14 @@ fn rules_for_arp_do_the_work_of_the_settings() {
 fn r4_vip_elsewhere() {
     let mut facts = real_server();
     facts.addresses = Fact::known(vec![address(LO, VIP, 32), address(ETH0, VIP, 32)], "addresses");
+    assert_found("R4", &facts, State::Fail, "is on eth0", "ip addr del 20.20.20.20/32 dev eth0");
+    // Rules for ARP can keep it quiet there.
+    facts.addresses = Fact::known(vec![address(ETH0, VIP, 32)], "addresses");
+    facts.arp = Fact::known(vec![arp(true, true)], "rules");
+    assert_found("R1", &facts, State::Ok, "20.20.20.20/32 on eth0", "");
+    assert_found("R4", &facts, State::Ok, "on eth0, whose rules for ARP stop questions", "");
+    facts.arp = Fact::known(vec![arp(false, true)], "rules");
+    assert_found("R1", &facts, State::Fail, "not on lo", "ipvsadm-rs realserver start");
     assert_found("R4", &facts, State::Fail, "is on eth0", "ip addr del 20.20.20.20/32 dev eth0");
 }
 

@@ -8,7 +8,7 @@ use netlink_exchange::{Connection, Message, Part, Protocol, Request, WireError, 
 use super::decode;
 use super::error::Error;
 use super::numbers::{address as a, message, route as r};
-use super::types::{Address, Link, Neighbour, Prefix, Route, RouteQuery, Rule, Scope};
+use crate::machine::{Address, Link, Neighbour, Prefix, Route, RouteQuery, Rule, Scope};
 
 /// A connection to rtnetlink, in the network namespace it was opened in.
 pub struct Client {

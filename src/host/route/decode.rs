@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use super::numbers::{address as a, link as l, neighbour as n, route as r, rule as u};
-use super::types::{
+use crate::machine::{
     Address, AddressFlags, HardwareAddress, Link, LinkFlags, Neighbour, NeighbourState, NextHop, OperationalState,
     Prefix, Route, Rule,
 };

@@ -21,11 +21,10 @@ mod error;
 mod numbers;
 #[cfg(test)]
 mod tests;
-mod types;
 
-pub use client::Client;
-pub use error::Error;
-pub use types::{
+pub use crate::machine::{
     Address, AddressFlags, HardwareAddress, Link, LinkFlags, Neighbour, NeighbourState, NextHop, OperationalState,
     Prefix, Route, RouteKind, RouteProtocol, RouteQuery, Rule, RuleAction, Scope,
 };
+pub use client::Client;
+pub use error::Error;

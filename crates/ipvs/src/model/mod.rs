@@ -7,6 +7,7 @@
 //! [`Change`] is what can be asked of the kernel; a [`Table`] is what it reports, with counters.
 
 mod change;
+mod hash_tables;
 mod limits;
 mod name;
 mod service;
@@ -14,6 +15,7 @@ mod state;
 mod text;
 
 pub use change::Change;
+pub use hash_tables::{HashTable, HashTables};
 pub use limits::{Limits, RemovalLimit};
 pub use name::{BadName, InterfaceName, Name, SchedulerName, scheduler};
 pub use service::{

@@ -1,5 +1,6 @@
 //! Starting: look, record, change.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use anyhow::Result;
@@ -7,10 +8,14 @@ use netlink_exchange::Errno;
 
 use super::error::{state, wrong};
 use super::filter::Filter;
+use super::machine::Machine;
+use super::persist;
+use super::real_server::{Options, RealServer};
 use super::record::{Entry, Setting};
-use super::{Facts, Method, Options, RealServer, arp, host_route, persist};
-use crate::host::route::{Address, AddressFlags, Link};
+use crate::doctor::quiet::{ANNOUNCE, IGNORE, Method, Wanted, is_quiet};
+use crate::doctor::readiness::host_route;
 use crate::host::sysctl;
+use crate::machine::{Address, AddressFlags, Link};
 
 /// The longest name of an interface or label, `IFNAMSIZ` of `linux/if.h` less the NUL.
 const LONGEST_LABEL: usize = 15;
@@ -41,15 +46,15 @@ impl RealServer {
     /// All of them are started already, something is in the way, or a change fails; what was changed for these VIPs is taken
     /// back then.
     pub fn start(&mut self, vips: &[IpAddr], options: &Options) -> Result<Vec<String>> {
-        let facts = Facts::read(&mut self.client)?;
-        let link = facts
+        let machine = Machine::read(&mut self.client)?;
+        let link = machine
             .link(&options.interface)
             .ok_or_else(|| wrong(format!("there is no interface {}; `ip link' lists them", options.interface)))?;
         // Everything is looked at before anything is changed.
         let (mut wanted, mut told) = (Vec::new(), Vec::new());
         for &vip in vips {
-            self.check(vip, options, link, &facts)?;
-            match self.plan(vip, options, link, &facts)?.is_empty() {
+            self.check(vip, options, link, &machine)?;
+            match self.plan(vip, options, link, &machine)?.is_empty() {
                 true => told.push(format!("{vip} is started already")),
                 false => wanted.push(vip),
             }
@@ -76,11 +81,11 @@ impl RealServer {
 
     fn start_one(&mut self, vip: IpAddr, options: &Options) -> Result<()> {
         // Anew for each VIP: the one before took a label, and changed settings.
-        let facts = Facts::read(&mut self.client)?;
-        let Some(link) = facts.link(&options.interface) else {
+        let machine = Machine::read(&mut self.client)?;
+        let Some(link) = machine.link(&options.interface) else {
             return Err(wrong(format!("the interface {} has vanished", options.interface)));
         };
-        let plan = self.plan(vip, options, link, &facts)?;
+        let plan = self.plan(vip, options, link, &machine)?;
         self.book.record.settings.extend(plan.settings.iter().chain(&plan.adopted).cloned());
         self.book.record.vips.insert(vip, plan.entry.clone());
         self.book.save()?;
@@ -116,14 +121,14 @@ impl RealServer {
     }
 
     /// What is to be done for a VIP.
-    fn plan(&self, vip: IpAddr, options: &Options, link: &Link, facts: &Facts) -> Result<Plan> {
+    fn plan(&self, vip: IpAddr, options: &Options, link: &Link, machine: &Machine) -> Result<Plan> {
         let started = self.book.record.vips.get(&vip);
-        let is_there = facts.address(link, vip).is_some();
-        let has_route = facts.host_route(link, vip).is_some();
+        let is_there = machine.address(link, vip).is_some();
+        let has_route = machine.host_route(link, vip).is_some();
         let mut entry = started.cloned().unwrap_or_else(|| Entry {
             interface: link.name.clone(),
             method: options.method,
-            label: self.label(vip, link, facts),
+            label: self.label(vip, link, machine),
             address: false,
             route: false,
             settings: [].into(),
@@ -143,12 +148,12 @@ impl RealServer {
         };
         let IpAddr::V4(vip4) = vip else { return Ok(plan) };
         if options.method == Method::ArpSysctl {
-            for (key, wanted) in arp::settings(&link.name) {
+            for (key, wanted) in settings(&link.name) {
                 let value = sysctl::read_number(&key)?;
                 plan.entry.settings.insert(key.clone());
                 let known = self.book.record.settings.get(&key);
                 if !wanted.is_met_by(value) {
-                    let setting = Setting { before: value.to_string(), ours: wanted.value.to_owned() };
+                    let setting = Setting { before: value.to_string(), ours: wanted.value.to_string() };
                     plan.settings.push((key, setting));
                 } else if let (None, Some(setting)) = (known, persist::setting(vip, &key))
                     && setting.ours == value.to_string()
@@ -159,7 +164,7 @@ impl RealServer {
         } else {
             let filter = match plan.entry.filter.take() {
                 Some(filter) => filter,
-                None => Filter::plan(options.method, vip4, facts)?,
+                None => Filter::plan(options.method, vip4, machine)?,
             };
             plan.filter = started.is_none() || !filter.is_laid()?;
             plan.entry.filter = Some(filter);
@@ -168,22 +173,22 @@ impl RealServer {
     }
 
     /// The first label that nobody has: `lo:0`. IPv6 has none.
-    fn label(&self, vip: IpAddr, link: &Link, facts: &Facts) -> Option<String> {
+    fn label(&self, vip: IpAddr, link: &Link, machine: &Machine) -> Option<String> {
         let taken = |label: &str| {
             let label = Some(label);
-            facts.addresses.iter().any(|address| address.label.as_deref() == label)
+            machine.addresses.iter().any(|address| address.label.as_deref() == label)
                 || self.book.record.vips.values().any(|entry| entry.label.as_deref() == label)
         };
         // There are as many labels as addresses at most.
-        let count = facts.addresses.len() + self.book.record.vips.len();
+        let count = machine.addresses.len() + self.book.record.vips.len();
         let free = (0..=count).map(|number| format!("{}:{number}", link.name)).find(|label| !taken(label))?;
         (vip.is_ipv4() && free.len() <= LONGEST_LABEL).then_some(free)
     }
 
     /// Whether anything is in the way of a VIP.
-    fn check(&self, vip: IpAddr, options: &Options, link: &Link, facts: &Facts) -> Result<()> {
+    fn check(&self, vip: IpAddr, options: &Options, link: &Link, machine: &Machine) -> Result<()> {
         let interface = &link.name;
-        if arp::speaks_arp(link) && (vip.is_ipv6() || options.method == Method::ArpSysctl) {
+        if !is_quiet(link) && (vip.is_ipv6() || options.method == Method::ArpSysctl) {
             return Err(wrong(format!(
                 "{interface} itself answers for the addresses it has: put the VIP on lo, or on a dummy interface"
             )));
@@ -199,8 +204,8 @@ impl RealServer {
                 entry.method, entry.interface
             )));
         }
-        for address in facts.addresses.iter().filter(|address| address.address == vip) {
-            let name = facts.links.iter().find(|link| link.index == address.index).map_or("?", |link| &link.name);
+        for address in machine.addresses.iter().filter(|address| address.address == vip) {
+            let name = machine.links.iter().find(|link| link.index == address.index).map_or("?", |link| &link.name);
             let wanted = Address::host(link.index, vip);
             if address.index != link.index {
                 return Err(state(format!(
@@ -217,30 +222,48 @@ impl RealServer {
             }
         }
         if vip.is_ipv4() && options.method == Method::ArpSysctl {
-            self.check_other_settings(facts)?;
+            self.check_other_settings(machine)?;
         }
         Ok(())
     }
 
     /// The larger of the values of `all` and of the interface counts: one of an interface can undo what is set for all.
-    fn check_other_settings(&self, facts: &Facts) -> Result<()> {
-        for wanted in [arp::IGNORE, arp::ANNOUNCE] {
-            let all = sysctl::read_number(&wanted.key("all"))?;
-            let all = if wanted.is_met_by(all) { Some(all) } else { wanted.value.parse().ok() };
-            for link in arp::speakers(facts) {
-                let own = sysctl::read_number(&wanted.key(&link.name))?;
-                if all.is_some_and(|all| !wanted.is_met_by(all.max(own))) {
+    fn check_other_settings(&self, machine: &Machine) -> Result<()> {
+        for wanted in [IGNORE, ANNOUNCE] {
+            for setting in wanted.on(&machine.links, sysctl::read_number)? {
+                if setting.own_is_in_the_way() {
                     return Err(state(format!(
-                        "{0} of {1} is {own}, which counts more than what is set for all, and lets {1} answer for the \
-                         VIP: sysctl -w {2}={3}",
+                        "{0} of {1} is {2}, which counts more than what is set for all, and lets {1} answer for the \
+                         VIP: sysctl -w {3}={4}",
                         wanted.name,
-                        link.name,
-                        wanted.key(&link.name),
+                        setting.link.name,
+                        setting.own,
+                        wanted.key(&setting.link.name),
                         wanted.value
                     )));
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// The settings that a VIP on this interface needs, with their keys. On the interface itself they do nothing; they are set
+/// there for those who look there.
+fn settings(interface: &str) -> Vec<(String, Wanted)> {
+    // `all` first: it is the one that counts.
+    let interfaces: BTreeSet<&str> = ["all", interface].into();
+    interfaces.into_iter().flat_map(|on| [IGNORE, ANNOUNCE].map(|wanted| (wanted.key(on), wanted))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::settings;
+
+    #[test]
+    fn all_and_the_interface_are_set() {
+        let keys: Vec<String> = settings("lo").into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys[0], "net/ipv4/conf/all/arp_ignore");
+        assert_eq!(keys.len(), 4);
     }
 }

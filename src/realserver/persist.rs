@@ -13,9 +13,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
-use super::Method;
 use super::error::state;
 use super::record::{Entry, Setting};
+use crate::doctor::quiet::Method;
 use crate::host::file;
 
 /// Where systemd-sysctl(8) reads what the administrator sets.
@@ -32,7 +32,9 @@ const RUNNING: &str = "/run/systemd/system";
 /// What begins a line that keeps a value.
 const BEFORE: &str = "# before: ";
 
-fn unit(vip: IpAddr) -> String {
+/// The unit of systemd that starts a VIP at boot.
+#[must_use]
+pub fn unit(vip: IpAddr) -> String {
     TEMPLATE.replace('@', &format!("@{vip}"))
 }
 

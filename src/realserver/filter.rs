@@ -11,7 +11,8 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::error::state;
-use super::{Facts, Method, arp};
+use super::machine::Machine;
+use crate::doctor::quiet::{Method, speakers};
 use crate::host::program::{command, find};
 
 /// What is laid before ARP for a VIP.
@@ -36,8 +37,8 @@ pub(super) enum Filter {
 
 impl Filter {
     /// What a VIP needs, by one of the means that this machine has.
-    pub(super) fn plan(method: Method, vip: Ipv4Addr, facts: &Facts) -> Result<Self> {
-        let sources = sources(vip, facts)?;
+    pub(super) fn plan(method: Method, vip: Ipv4Addr, machine: &Machine) -> Result<Self> {
+        let sources = sources(vip, machine)?;
         let nftables = |sources| Self::Nftables { table: format!("ipvsadm-rs-{vip}"), sources };
         match method {
             Method::Nftables => usable_nft().map(|()| nftables(sources)),
@@ -129,10 +130,10 @@ impl Filter {
 }
 
 /// The address that each link is to ask with in place of the VIP.
-fn sources(vip: Ipv4Addr, facts: &Facts) -> Result<Vec<(String, Ipv4Addr)>> {
+fn sources(vip: Ipv4Addr, machine: &Machine) -> Result<Vec<(String, Ipv4Addr)>> {
     let mut sources = Vec::new();
-    for link in arp::speakers(facts) {
-        let own = facts.addresses.iter().find_map(|address| match address.address {
+    for link in speakers(&machine.links) {
+        let own = machine.addresses.iter().find_map(|address| match address.address {
             IpAddr::V4(own) if address.index == link.index && own != vip && !address.flags.is_secondary() => Some(own),
             _ => None,
         });

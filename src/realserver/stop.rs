@@ -6,7 +6,10 @@ use anyhow::Result;
 use netlink_exchange::Errno;
 
 use super::error::state;
-use super::{Facts, RealServer, host_route, persist};
+use super::machine::Machine;
+use super::persist;
+use super::real_server::RealServer;
+use crate::doctor::readiness::host_route;
 use crate::host::{route, sysctl};
 
 impl RealServer {
@@ -33,13 +36,13 @@ impl RealServer {
         let mut left = Vec::new();
         let entry = self.book.record.vips.get(&vip).cloned();
         if let Some(entry) = entry {
-            let facts = Facts::read(&mut self.client)?;
+            let machine = Machine::read(&mut self.client)?;
             // With the interface, what was on it is gone.
-            if let Some(link) = facts.link(&entry.interface) {
-                if entry.route && facts.host_route(link, vip).is_some() {
+            if let Some(link) = machine.link(&entry.interface) {
+                if entry.route && machine.host_route(link, vip).is_some() {
                     gone(self.client.delete_route(&host_route(link, vip)))?;
                 }
-                match facts.address(link, vip) {
+                match machine.address(link, vip) {
                     Some(address) if entry.address && (entry.label.is_none() || entry.label == address.label) => {
                         gone(self.client.delete_address(address))?;
                     }

@@ -34,8 +34,8 @@ use anyhow::{Context as _, Result};
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
-use super::Method;
 use super::filter::Filter;
+use crate::doctor::quiet::Method;
 use crate::host::file;
 use crate::host::namespace::Namespace;
 
@@ -59,6 +59,7 @@ pub(super) struct Entry {
     /// The interface that has it.
     pub interface: String,
     /// How ARP is kept quiet.
+    #[serde(with = "method")]
     pub method: Method,
     /// The label of the address (IPv4).
     pub label: Option<String>,
@@ -70,6 +71,23 @@ pub(super) struct Entry {
     pub settings: BTreeSet<String>,
     /// What drops and fixes ARP packets.
     pub filter: Option<Filter>,
+}
+
+/// A method, by its name.
+mod method {
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    use super::Method;
+
+    pub(super) fn serialize<S: Serializer>(method: &Method, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(method)
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Method, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Method::named(&name).ok_or_else(|| D::Error::custom(format!("`{name}' is not a method")))
+    }
 }
 
 /// All that was changed in a network namespace.

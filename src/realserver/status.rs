@@ -1,0 +1,68 @@
+//! Looking: what makes a real server ready for a VIP, finding by finding. Nothing is changed, and no privilege is needed,
+//! unless rules on ARP packets are to be seen.
+
+use std::net::IpAddr;
+
+use anyhow::Result;
+
+use super::filter::Filter;
+use super::machine::Machine;
+use super::persist;
+use super::real_server::Options;
+use super::record::Book;
+use crate::doctor::quiet::Method;
+use crate::doctor::readiness::{self, Finding, Readiness, Rules};
+use crate::host::route::Client;
+use crate::host::sysctl;
+use crate::machine::RouteQuery;
+
+/// How things stand with these VIPs, or without any with those that are started. The options count for VIPs that are not
+/// started.
+///
+/// # Errors
+/// Something cannot be read.
+pub fn status(vips: &[IpAddr], options: &Options) -> Result<Vec<Readiness>> {
+    let book = Book::look()?;
+    let mut client = Client::connect()?;
+    let machine = Machine::read(&mut client)?;
+    let started: Vec<IpAddr> = book.record.vips.keys().copied().collect();
+    let vips = if vips.is_empty() { &started } else { vips };
+    vips.iter().map(|&vip| one(vip, options, &book, &machine, &mut client)).collect()
+}
+
+fn one(vip: IpAddr, options: &Options, book: &Book, machine: &Machine, client: &mut Client) -> Result<Readiness> {
+    let entry = book.record.vips.get(&vip);
+    let method = entry.map_or(options.method, |entry| entry.method);
+    let interface = entry.map_or(&options.interface, |entry| &entry.interface);
+    let network = machine.network();
+    let way = client.route_to(&RouteQuery::to(vip));
+    let mut findings = vec![
+        readiness::address(network, vip, interface),
+        readiness::elsewhere(network, vip, interface),
+        Finding::Delivered(way.map(|route| route.kind).map_err(|error| error.to_string())),
+    ];
+    if let Some(link) = machine.link(interface) {
+        findings.push(Finding::HostRoute(machine.host_route(link, vip).is_some()));
+    }
+    if vip.is_ipv4() {
+        match (method, entry.and_then(|entry| entry.filter.as_ref())) {
+            (Method::ArpSysctl, _) => findings.extend(readiness::settings(&machine.links, sysctl::read_number)?),
+            (_, None) => findings.push(Finding::Rules(Rules::NotStarted)),
+            (_, Some(filter)) => findings.extend(rules(filter, machine).map(Finding::Rules)),
+        }
+    }
+    if options.persist {
+        findings.push(Finding::AtBoot(persist::is_written(vip)));
+    }
+    Ok(Readiness { vip, started: entry.is_some(), method, interface: interface.clone(), findings })
+}
+
+fn rules<'m>(filter: &'m Filter, machine: &'m Machine) -> impl Iterator<Item = Rules> + 'm {
+    let all = match filter.is_laid() {
+        Ok(true) => Rules::There,
+        Ok(false) => Rules::Missing,
+        Err(error) => Rules::Unreadable(format!("{error:#}")),
+    };
+    let bare = readiness::not_covered(machine.network(), |interface| filter.covers(interface));
+    [all].into_iter().chain(bare.map(|link| Rules::MissingOn(link.name.clone())))
+}
