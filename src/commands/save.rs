@@ -34,7 +34,10 @@ pub(super) fn run(save: &Save, lock_wait: u32, output: &mut Output) -> Result<u8
             // All of it first: looking names up takes its time, and what is begun then is done in a moment.
             let mut text = Vec::new();
             saved.and_then(|saved| saved.write(save, &mut text)).with_context(|| escaped(path).into_owned())?;
-            file::replace(path, &text).with_context(|| escaped(path).into_owned())?;
+            let lost = file::replace(path, &text).with_context(|| escaped(path).into_owned())?;
+            for what in lost {
+                say!("{}: {what}", escaped(path));
+            }
         }
     }
     Ok(status::OK)

@@ -321,13 +321,16 @@ impl Service<'_> {
                 _ => {}
             }
         }
-        file::replace(path, &text).map_err(|error| {
+        let lost = file::replace(path, &text).map_err(|error| {
             let what = match error {
                 ReplaceError::NotDurable(_) => self.rules(),
                 _ => format!("{}: the rules are not saved", self.rules()),
             };
             anyhow::Error::new(error).context(what)
         })?;
+        for what in lost {
+            say!("{}: {what}", self.rules());
+        }
         Ok(Saved::Yes)
     }
 

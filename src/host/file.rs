@@ -1,15 +1,24 @@
 //! Files that are written as a whole or not at all.
 
+mod kept;
+mod place;
+
+use std::ffi::OsStr;
 use std::fmt;
-use std::fs::{self, File, Permissions};
+use std::fs::File;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::geteuid;
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use kept::Old;
+use place::Place;
 
 /// What the name of a file that is being written begins with; six letters and digits follow. Only a program that was
 /// killed (SIGKILL) or a machine that went down leaves one behind, and nothing reads it.
@@ -45,62 +54,87 @@ impl fmt::Display for ReplaceError {
 impl std::error::Error for ReplaceError {}
 
 /// Write a file by way of a temporary one beside it: whatever happens, there is the old file or the new one. A file that
-/// is there keeps its mode and owner, a link stays one.
+/// is there keeps its owner, mode, access control list and attributes, a link stays one. Returns what is not kept, a line
+/// each.
 ///
 /// # Errors
-/// The file cannot be written to disk. The error tells whether the old file is there or the new one.
-pub fn replace(path: &Path, text: &[u8]) -> Result<(), ReplaceError> {
-    let folder = put_in_place(path, text).map_err(ReplaceError::Untouched)?;
+/// The file cannot be written to disk, or would give more access than the old one. The error says whether the old file is
+/// there or the new one.
+pub fn replace(path: &Path, text: &[u8]) -> Result<Vec<String>, ReplaceError> {
+    let (folder, lost) = put_in_place(path, text).map_err(ReplaceError::Untouched)?;
     // The new name is on disk only with its folder.
     match folder.sync_all() {
         // On this file system there is no such thing.
         Err(error) if matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EINVAL | Errno::ENOTSUP)) => {
-            Ok(())
+            Ok(lost)
         }
-        synced => synced.map_err(ReplaceError::NotDurable),
+        synced => synced.map(|()| lost).map_err(ReplaceError::NotDurable),
     }
 }
 
-/// Everything but the last step, which makes the name durable. Returns the folder.
-fn put_in_place(path: &Path, text: &[u8]) -> io::Result<File> {
-    refuse_what_others_laid(path)?;
-    let target = match fs::canonicalize(path) {
-        Ok(target) => target,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if fs::symlink_metadata(path).is_ok_and(|there| there.is_symlink()) {
-                return Err(io::Error::other("a link to a file that is not there"));
-            }
-            path.to_owned()
-        }
-        Err(error) => return Err(error),
-    };
-    let folder = folder_of(&target);
-    let old = match fs::metadata(&target) {
-        Ok(old) if old.is_file() => Some(old),
-        Ok(_) => return Err(io::Error::other("not a regular file")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
-    // Opened while there is a way back.
-    let opened = File::open(folder)?;
+/// Everything but the last step, which makes the name durable. Returns the folder, and what is not kept of the old file.
+fn put_in_place(path: &Path, text: &[u8]) -> io::Result<(File, Vec<String>)> {
+    let place = Place::find(path)?;
+    let old = place.old.as_ref().map(Old::of).transpose()?;
     let _signals = KeptBack::new();
-    // Opened by ourselves, for an error without the name of a file that means nothing to anybody.
-    let make = |path: &Path| File::options().write(true).create_new(true).mode(NEW_MODE).open(path);
-    let (mut file, temporary) = tempfile::Builder::new().prefix(TEMPORARY).make_in(folder, make)?.into_parts();
+    let (mut file, temporary) = Temporary::new(&place.folder)?;
     file.write_all(text)?;
-    if let Some(old) = &old {
-        fchown(&file, Some(old.uid()), Some(old.gid()))?;
-    }
-    // After the owner: a change of owner takes some bits of the mode away.
-    file.set_permissions(Permissions::from_mode(old.map_or(NEW_MODE, |old| old.mode() & 0o7777)))?;
+    let lost = old.map(|old| old.hand_to(&file)).transpose()?.unwrap_or_default();
     file.sync_all()?;
     match nix::unistd::close(file) {
         // It is closed, and all of it is on disk.
         Ok(()) | Err(Errno::EINTR) => {}
         Err(errno) => return Err(errno.into()),
     }
-    temporary.persist(&target).map_err(|error| error.error)?;
-    Ok(opened)
+    temporary.rename(&place.name)?;
+    Ok((place.folder, lost))
+}
+
+/// The name of a file that is being written, in a folder. It is removed when this is dropped.
+struct Temporary<'a> {
+    folder: &'a File,
+    name: String,
+}
+
+impl<'a> Temporary<'a> {
+    /// Make a file that is private, with a name that was free.
+    fn new(folder: &'a File) -> io::Result<(File, Self)> {
+        /// Letters and digits of a name.
+        const LENGTH: u32 = 6;
+        const BASE: u32 = 36;
+        /// How often another name is tried.
+        const ATTEMPTS: usize = 100;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let mut result = Errno::EEXIST;
+        for _ in 0..ATTEMPTS {
+            // Any number that others cannot guess.
+            let random = RandomState::new().build_hasher().finish();
+            let digit = |place| (random / u64::from(BASE.pow(place)) % u64::from(BASE)) as u32;
+            let random: String = (0..LENGTH).filter_map(|place| char::from_digit(digit(place), BASE)).collect();
+            let name = format!("{TEMPORARY}{random}");
+            match openat(folder, name.as_str(), flags, Mode::from_bits_truncate(NEW_MODE)) {
+                Ok(file) => return Ok((File::from(file), Self { folder, name })),
+                Err(errno @ (Errno::EEXIST | Errno::EINTR)) => result = errno,
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Err(result.into())
+    }
+
+    /// Give it its name.
+    fn rename(mut self, name: &OsStr) -> io::Result<()> {
+        renameat(self.folder, self.name.as_str(), self.folder, name)?;
+        self.name.clear();
+        Ok(())
+    }
+}
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        if !self.name.is_empty() {
+            let _ = unlinkat(self.folder, self.name.as_str(), UnlinkatFlags::NoRemoveDir);
+        }
+    }
 }
 
 /// Signals that end a program are kept back until this is dropped, so that none leaves a temporary file.
@@ -126,34 +160,11 @@ impl Drop for KeptBack {
     }
 }
 
-/// The folder that a path lies in.
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// In a folder that everybody may write to, such as /tmp, a link or a file of another user is a trap: the kernel's rules
-/// `fs.protected_symlinks` and `fs.protected_regular`, which do not see that we rename.
-fn refuse_what_others_laid(path: &Path) -> io::Result<()> {
-    /// Everybody may write.
-    const BY_OTHERS: u32 = 0o002;
-    let there = match fs::symlink_metadata(path) {
-        Ok(there) => there,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let folder = fs::metadata(folder_of(path))?;
-    let trusted = [geteuid().as_raw(), folder.uid()].contains(&there.uid());
-    if folder.mode() & BY_OTHERS != 0 && !trusted {
-        return Err(io::Error::other("belongs to another user, in a folder that everybody may write to"));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
@@ -161,7 +172,7 @@ mod tests {
     }
 
     fn write(path: &Path, text: &str) -> Result<(), ReplaceError> {
-        replace(path, text.as_bytes())
+        replace(path, text.as_bytes()).map(|lost| assert!(lost.is_empty(), "{lost:?}"))
     }
 
     #[test]

@@ -166,7 +166,7 @@ impl Book {
             }
             let mut text = serde_json::to_vec_pretty(&self.record)?;
             text.push(b'\n');
-            file::replace(&self.path, &text)?;
+            let _lost = file::replace(&self.path, &text)?;
             // There is nothing secret in it, and anybody may ask for the status.
             Ok(fs::set_permissions(&self.path, Permissions::from_mode(0o644))?)
         };

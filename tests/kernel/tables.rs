@@ -1042,11 +1042,11 @@ fn what_others_laid_is_not_written() -> Result<()> {
         fs::write(&victim, "dear")?;
         symlink(&victim, &link)?;
         fs::write(&planted, "mine")?;
-        for path in [&link, &planted] {
+        for (path, what) in [(&link, "the link \"link\" belongs"), (&planted, "belongs")] {
             std::os::unix::fs::lchown(path, Some(1000), Some(1000))?;
             let name = path.to_str().context("the path")?;
             let output = Invocation::of(&["-S", "--file", name]).run(&support::ours())?;
-            let expected = format!("{name}: belongs to another user, in a folder that everybody may write to\n");
+            let expected = format!("{name}: {what} to another user, in a folder that others may write to\n");
             ensure!((output.status.as_str(), &output.stderr) == ("1", &expected), "{output:?}");
         }
         ensure!(fs::read_to_string(&victim)? == "dear" && fs::read_to_string(&planted)? == "mine", "it was written");

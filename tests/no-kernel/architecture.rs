@@ -116,7 +116,7 @@ const ROOMS: &[Room] = &[
             "kernel",
             "anyhow",
             "nix",
-            "tempfile",
+            "rustix",
             "files",
             "programs",
             "clock",
