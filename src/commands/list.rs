@@ -3,9 +3,7 @@
 pub(super) mod connections;
 mod json;
 mod people;
-
-use std::net::IpAddr;
-use std::time::Duration;
+mod services;
 
 use anyhow::Result;
 use ipvs_client::{Client, Detail, Error, ServiceEntry, Statistics, TableService};
@@ -14,12 +12,8 @@ use super::{Output, status};
 use crate::grammar::{Columns, Format, Listing, Subject};
 use crate::host::module;
 use crate::view::{Labels, text};
-
-/// Services whose destinations are held at once.
-const SERVICES_AT_ONCE: usize = 16;
-/// Services of a table that is read so. The kernel's own table of services has 256 buckets up to Linux 7.0
-/// (`IP_VS_SVC_TAB_SIZE`), whose chains are long beyond this.
-const SERVICES_AT_MOST: usize = 16 * 1024;
+use services::for_services;
+pub(super) use services::labels;
 
 pub(super) fn run(listing: &Listing, output: &mut Output) -> Result<u8> {
     let mut client = module::connect()?;
@@ -58,11 +52,6 @@ pub(super) fn listing_with(client: &mut Client, listing: &Listing, output: &mut 
     Ok(())
 }
 
-/// Names, waited for so many seconds, or numbers.
-pub(super) fn labels(numeric: bool, resolve_timeout: u32) -> Labels {
-    if numeric { Labels::numeric() } else { Labels::with_names(Duration::from_secs(resolve_timeout.into())) }
-}
-
 /// The lines of the services and their destinations.
 fn write_services<D: Detail>(
     client: &mut Client,
@@ -85,52 +74,4 @@ fn write_services<D: Detail>(
         }
         Ok(())
     })
-}
-
-/// The services with their destinations, which are read a few services at a time and not held longer than it takes to use
-/// them. For names everything is read first, so that they are looked up together; and of a very large table, because the
-/// kernel finds services quickest in its own order.
-fn for_services<D: Detail>(
-    client: &mut Client,
-    mut entries: Vec<ServiceEntry<D>>,
-    listing: &Listing,
-    labels: &mut Labels,
-    mut each: impl FnMut(&mut Labels, &TableService<D>) -> Result<()>,
-) -> Result<()> {
-    let few_at_once = listing.numeric && entries.len() <= SERVICES_AT_MOST;
-    if listing.sorted && few_at_once {
-        entries.sort_by_cached_key(|entry| entry.service.key.rank());
-    }
-    let at_once = if few_at_once { SERVICES_AT_ONCE } else { entries.len().max(1) };
-    for entries in entries.chunks(at_once) {
-        let mut services = Vec::with_capacity(entries.len());
-        for &entry in entries {
-            let key = entry.service.key;
-            let Some(mut destinations) = client.destinations_with(&key)? else {
-                // It was deleted meanwhile. What is asked for is told of in the words for that.
-                if let Subject::Service(_) = listing.subject {
-                    client.service(&key)?;
-                }
-                continue;
-            };
-            if listing.sorted {
-                // The newest is first, and what is in order already is sorted quickest.
-                destinations.reverse();
-                destinations.sort_unstable_by_key(|entry| entry.destination.key);
-            }
-            services.push(TableService { entry, destinations });
-        }
-        if listing.sorted && !few_at_once {
-            services.sort_by_cached_key(|service| service.entry.service.key.rank());
-        }
-        labels.look_up(services.iter().flat_map(addresses));
-        services.iter().try_for_each(|service| each(labels, service))?;
-    }
-    Ok(())
-}
-
-/// The addresses of a service and its destinations.
-fn addresses<D>(service: &TableService<D>) -> impl Iterator<Item = IpAddr> {
-    let servers = service.destinations.iter().map(|entry| entry.destination.key.address);
-    service.entry.service.key.address().into_iter().chain(servers)
 }

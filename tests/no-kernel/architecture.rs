@@ -260,21 +260,18 @@ const DOORS: &[(&str, &[&str])] = &[
 ];
 
 /// Files that import each other in a circle, and why that may be.
-const CIRCLES: &[(&[&str], &str)] = &[
-    (
-        &[
-            "src/grammar/check.rs",
-            "src/grammar/commands.rs",
-            "src/grammar/line.rs",
-            "src/grammar/options/",
-            "src/grammar/request.rs",
-            "src/grammar/table.rs",
-        ],
-        "a line is made of what each option says, and the entry of an option says what it does to the line: one table, in a \
+const CIRCLES: &[(&[&str], &str)] = &[(
+    &[
+        "src/grammar/check.rs",
+        "src/grammar/commands.rs",
+        "src/grammar/line.rs",
+        "src/grammar/options/",
+        "src/grammar/request.rs",
+        "src/grammar/table.rs",
+    ],
+    "a line is made of what each option says, and the entry of an option says what it does to the line: one table, in a \
          file for each kind of option",
-    ),
-    (&["src/commands/list.rs", "src/commands/list/"], "to be parted"),
-];
+)];
 
 // ---- what there is ------------------------------------------------------------------------------------------------------
 
