@@ -216,7 +216,7 @@ mod tests {
         });
         assert_eq!(skipped.unwrap().lines, 0);
         for (data, written) in [("abc", "abc"), ("", ""), ("a\x1b[2J\n\u{9b}", r"a\x1b[2J\x0a\xc2\x9b")] {
-            let engine = EngineData { name: ipvs_client::Name::cut(b"sip"), data: data.as_bytes().into() };
+            let engine = EngineData::new(ipvs_client::Name::cut(b"sip"), data.as_bytes());
             let mut out = Vec::new();
             line(&mut out, &mut Labels::numeric(), &template.unwrap(), Some(&engine)).unwrap();
             let expected =

@@ -23,6 +23,7 @@
 //! | make many changes | [`Client::batch`] |
 //! | describe a service or server | [`Service::tcp`], [`Destination::direct`] |
 //! | find out what differs, and the fewest changes | [`plan::difference`] |
+//! | make the table equal to another, all or nothing | [`transaction::Transaction`] |
 //! | read the connections | [`connections::read`] |
 //! | find out how full the kernel's tables are | [`hash_tables::read`] |
 //! | find out why the kernel refused | [`Error::Refused`], [`Refusal`] |
@@ -38,6 +39,33 @@
 //! assert_eq!(server.to_string(), "[2001:db8::2]:80");
 //! # Ok::<(), ipvs_client::BadKey>(())
 //! ```
+//!
+//! # From one table to another
+//!
+//! [`plan`] works on rules alone, so it needs no kernel:
+//!
+//! ```
+//! use ipvs_client::plan::{Options, RuleSet, State, difference};
+//! use ipvs_client::{Change, Destination, Service, scheduler};
+//!
+//! let web = Service::tcp([192, 0, 2, 1], 80, scheduler::WRR);
+//! let rules = |weight| {
+//!     let mut rules = RuleSet::new();
+//!     let server = Destination::direct([10, 0, 0, 1], 80).weight(weight);
+//!     // The line of a file that a rule comes from; 0 if it comes from none.
+//!     rules.apply(&Change::AddService(web), 0)?;
+//!     rules.apply(&Change::AddDestination(web.key, server), 0)?;
+//!     Ok::<_, ipvs_client::plan::Finding>(State { services: rules.finish(), ..State::default() })
+//! };
+//! let (have, want) = (rules(1), rules(3));
+//! # let (have, want) = (have.unwrap(), want.unwrap());
+//! let steps = difference(&have, &want, Options::default());
+//! assert_eq!(steps.len(), 1);
+//! assert!(matches!(steps[0].change, Change::EditDestination(key, server) if key == web.key && server.weight == 3));
+//! ```
+//!
+//! [`transaction`] carries such a plan out: all of it or nothing, in an order in which no service that carries traffic is
+//! deleted and made again.
 //!
 //! # What it takes
 //!

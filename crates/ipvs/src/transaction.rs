@@ -14,6 +14,7 @@ use crate::plan::{self, Options, Phase, RuleService, State, Step, Traced};
 
 /// How far a transaction is, each time the kernel has acknowledged a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Progress {
     /// Whether it is being rolled back.
     pub back: bool,
@@ -25,6 +26,7 @@ pub struct Progress {
 
 /// What became of a transaction.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Outcome {
     /// The steps that the kernel refused, by their number in the plan.
     pub refused: Vec<(usize, Refusal)>,
@@ -39,6 +41,7 @@ pub struct Outcome {
 
 /// How a transaction was rolled back.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct RollBack {
     /// What the kernel refused of it.
     pub refused: Vec<(Change, Refusal)>,

@@ -182,7 +182,7 @@ impl Replacement<'_> {
         if let Some(error) = outcome.error {
             say!("{source}: {error}");
         }
-        let RollBack { refused, kept, error } = outcome.rolled_back.unwrap_or_default();
+        let RollBack { refused, kept, error, .. } = outcome.rolled_back.unwrap_or_default();
         for change in &kept {
             say!("{source}: not rolled back, as another program has changed it since: {}", rules::text(change));
         }

@@ -12,11 +12,20 @@ use crate::model::SchedulerName;
 
 /// What a persistence engine took from the network to remember a client by, for instance a Call-ID.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EngineData {
     /// The engine's name.
     pub name: SchedulerName,
     /// Any bytes at all, up to a newline.
     pub data: Box<[u8]>,
+}
+
+impl EngineData {
+    /// Data of the engine of this name.
+    #[must_use]
+    pub fn new(name: SchedulerName, data: impl Into<Box<[u8]>>) -> Self {
+        Self { name, data: data.into() }
+    }
 }
 
 /// What names a connection in both lists.

@@ -63,6 +63,7 @@ pub type Word = Name<23>;
 
 /// One connection, or what persistence remembers of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Connection {
     /// The kernel's name of the protocol; `IP` for a persistence template of all protocols and ports.
     pub protocol: Word,
@@ -161,6 +162,7 @@ impl Usual<'_> {
 
 /// Lines that are not connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Skipped {
     /// How many.
     pub lines: u64,

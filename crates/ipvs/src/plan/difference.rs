@@ -203,6 +203,7 @@ impl State {
 
 /// The way back from changes that were made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Undo {
     /// What to do, in an order as safe as that of a plan.
     pub changes: Vec<Change>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ipvs_client::{
     Change, Counters, Destination, DestinationEntry, Protocol, Service, ServiceEntry, ServiceKey, Statistics, Table,
     TableService,
-    connections::{Connection, Origin, Word},
+    connections::{self, Word},
     scheduler,
 };
 use ratatui::Terminal;
@@ -212,14 +212,18 @@ fn inside_are_the_service_s_servers_and_its_connections() {
     assert_eq!(press(&mut app, "\n"), [Action::Read]);
     let (service, servers) = app.wants_connections().unwrap();
     assert_eq!((service, servers.len()), (key(80), 2));
-    let connection = |last: u8, port, state: &[u8]| Connection {
-        protocol: Word::cut(b"TCP"),
-        source: ([40, 40, 40, last].into(), port),
-        virtual_address: ([20, 20, 20, 20].into(), 80),
-        destination: ([10, 0, 0, 1].into(), 80),
-        state: Word::cut(state),
-        origin: Origin::Local,
-        expires: 9,
+    let list = "\nTCP 28282800 0000 14141414 0050 0A000001 0050 NONE        LOCAL        9\n";
+    let mut read = None;
+    connections::read(list.as_bytes(), |connection| {
+        read = Some(*connection);
+        Ok(())
+    })
+    .unwrap();
+    let connection = |last: u8, port, state: &[u8]| {
+        let mut connection = read.unwrap();
+        connection.source = ([40, 40, 40, last].into(), port);
+        connection.state = Word::cut(state);
+        connection
     };
     let mut tally = Tally::default();
     (1..=12).for_each(|port| tally.add(&connection(10, port, b"ESTABLISHED")));
