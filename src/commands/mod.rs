@@ -53,6 +53,7 @@ use anyhow::Result;
 use crate::escape::escaped;
 use crate::grammar::{self, LOCK_WAIT_DEFAULT, Request};
 use crate::host::{SystemNames, namespace};
+
 use output::Output;
 pub use subcommands::command_line;
 use subcommands::{SUBCOMMANDS, Subcommand};
@@ -62,6 +63,16 @@ use told::{Told, message, plain, tell};
 fn print_error(lines: &str) {
     // In one piece, so that no other program's words come in between.
     let _ = io::stderr().write_all(format!("{lines}\n").as_bytes());
+}
+
+/// What `-R --replace --file FILE` does with the table, over a connection that may fail: for tests. `say` gets what would be
+/// said on standard error. Returns the status, and the signal by which the program would end.
+///
+/// # Errors
+/// The file cannot be read, or the kernel does not answer.
+#[doc(hidden)]
+pub fn replace_over(client: &mut ipvs_client::Client, file: &Path, say: &dyn Fn(&str)) -> (Result<u8>, Option<i32>) {
+    restore::replace_over(client, file, say)
 }
 
 /// The program, as called with these arguments, of which the first is its name. Returns its exit status.

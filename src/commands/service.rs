@@ -351,7 +351,7 @@ impl Service<'_> {
         desired.state.daemons.retain(|traced| daemons.iter().all(|(daemon, _)| daemon.role != traced.rule.0));
         let limits = Limits { keep_some: !self.settings.allow_empty, removals: self.settings.max_removals };
         let replace = grammar::Replace { limits, ..grammar::Replace::default() };
-        let replacement = Replacement { source: &source, lock_wait: self.lock_wait, hold: self.hold };
+        let replacement = Replacement { source: &source, lock_wait: self.lock_wait, hold: self.hold, say: &say };
         let Replaced { status, rest, copy } = replacement.run(desired, replace, locked, self.output)?;
         if status == status::OK {
             report_unsaved(unsaved, copy.as_deref());
@@ -376,7 +376,7 @@ impl Service<'_> {
             let daemons = vec![Traced { rule: (daemon.role, Some(*daemon)), line: place.line }];
             let desired = Desired::from(State { services, daemons, timeouts: None });
             let source = Source::of(Some(&place.file));
-            let replacement = Replacement { source: &source, lock_wait: self.lock_wait, hold: self.hold };
+            let replacement = Replacement { source: &source, lock_wait: self.lock_wait, hold: self.hold, say: &say };
             let replaced = replacement.carry_out(&mut client, locked, desired, Default::default(), None)?;
             failed = failed.max(replaced.status);
         }
@@ -553,4 +553,8 @@ impl From<&Daemon> for RunningDaemon {
         let interface = daemon.interface.text().into_owned();
         Self { role: daemon.role.name(), interface, sync_id: daemon.sync_id }
     }
+}
+
+fn say(message: &str) {
+    say!("{message}");
 }

@@ -1,6 +1,7 @@
 //! What is tested on a real kernel, a module for each subject: `cargo test --test kernel -- SUBJECT::` runs one. A trial is
 //! called `SUBJECT::what is tried`, and any part of that chooses it. What kernel a subject needs stands beside its trials.
 
+mod changes;
 mod completion;
 mod concurrency;
 mod connections;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         firewall::director::subject(),
         firewall::subject(),
         service::subject(),
+        changes::subject(),
         faults::subject(),
         completion::subject(),
         concurrency::subject(),

@@ -144,7 +144,7 @@ impl<'t> Transaction<'t> {
         let mut rolled_back = RollBack::default();
         let undo = match made.len() == all.len() {
             true => plan::undo(self.have, made, None),
-            false => match self.read_touched(client, self.have) {
+            false => match self.read_touched(client, self.want) {
                 Ok(now) => plan::undo(self.have, all, Some(&now)),
                 Err(error) => {
                     rolled_back.error = Some(error);

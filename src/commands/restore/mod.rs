@@ -5,16 +5,32 @@ mod check;
 mod confirm;
 pub(super) mod replace;
 
+use std::path::Path;
+
 use anyhow::Result;
 
-use super::journal;
-use super::signals::Hold;
+use super::signals::{Hold, Interrupted};
 use super::source::Source;
 use super::told::unless_interrupted;
 use super::{Output, status};
-use crate::grammar::{Restore, RestoreMode};
+use super::{journal, lock};
+use crate::grammar::{LOCK_WAIT_DEFAULT, Restore, RestoreMode};
 use crate::host::module;
+use ipvs_client::Client;
 use replace::{Replaced, Replacement};
+
+/// What is done for `--replace` with this file, over this client, with what is said and the signal that ends the program.
+pub(super) fn replace_over(client: &mut Client, file: &Path, say: &dyn Fn(&str)) -> (Result<u8>, Option<i32>) {
+    let hold = Hold::default();
+    let source = Source::of(Some(file));
+    let replacement = Replacement { source: &source, lock_wait: LOCK_WAIT_DEFAULT, hold: &hold, say };
+    let outcome = lock::take(LOCK_WAIT_DEFAULT).and_then(|locked| {
+        let desired = source.desired()?;
+        replacement.carry_out(client, locked, desired, Default::default(), None)
+    });
+    let signal = hold.release().err().and_then(|error| error.downcast().ok());
+    (outcome.map(|replaced| replaced.status), signal.map(|Interrupted(signal)| signal))
+}
 
 pub(super) fn run(restore: &Restore, lock_wait: u32, output: &mut Output) -> Result<u8> {
     let source = Source::of(restore.file.as_deref()).all_errors(restore.all_errors);
@@ -22,7 +38,8 @@ pub(super) fn run(restore: &Restore, lock_wait: u32, output: &mut Output) -> Res
         RestoreMode::Check => check::run(&source),
         RestoreMode::Replace(options) => {
             let hold = Hold::default();
-            let replacement = Replacement { source: &source, lock_wait, hold: &hold };
+            let replacement =
+                Replacement { source: &source, lock_wait, hold: &hold, say: &|message| say!("{message}") };
             let desired = source.desired()?;
             let empties = desired.state.services.is_empty() && !options.dry_run;
             let replaced = replacement.run(desired, options, None, output);

@@ -1,10 +1,12 @@
 //! `-R --replace`: the table made equal to the rules, by the fewest changes, all or none.
 
+use std::collections::HashSet;
+use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use ipvs_client::{
-    Client, Error, Limits, Refusal,
+    Change, Client, Error, Limits, Refusal,
     plan::{self, Excess, Options, Step},
     transaction::{Outcome, RollBack, Transaction},
 };
@@ -30,6 +32,8 @@ pub(in crate::commands) struct Replacement<'r> {
     pub(in crate::commands) lock_wait: u32,
     /// Keeps signals back from the first change on.
     pub(in crate::commands) hold: &'r Hold,
+    /// Where messages go.
+    pub(in crate::commands) say: &'r dyn Fn(&str),
 }
 
 /// What a replacement came to.
@@ -60,7 +64,7 @@ impl Replacement<'_> {
         let source = self.source;
         if !desired.refused.is_empty() {
             source.report(desired.refused.into_iter().map(|(line, finding)| (line, finding.message())));
-            say!("{source}: nothing was changed");
+            self.say(format_args!("{source}: nothing was changed"));
             return Ok(Replaced::failed());
         }
         source.report(desired.repetitions());
@@ -71,7 +75,7 @@ impl Replacement<'_> {
             let have = read_state(&mut client, &desired.state)?;
             let steps = plan::difference(&have, &desired.state, options);
             if let Err(excess) = plan::check_limits(replace.limits, &have, &desired.state, &steps) {
-                say!("{source}: {}", in_words(excess));
+                self.say(format_args!("{source}: {}", in_words(excess)));
             }
             let mut labels = Labels::numeric();
             for step in &steps {
@@ -99,7 +103,7 @@ impl Replacement<'_> {
         let have = read_state(client, &want)?;
         let mut transaction = Transaction::new(&have, &want, options);
         if let Err(excess) = plan::check_limits(limits, &have, &want, transaction.steps()) {
-            say!("{source}: {}: nothing was changed", in_words(excess));
+            self.say(format_args!("{source}: {}: nothing was changed", in_words(excess)));
             return Ok(Replaced::failed());
         }
         if transaction.steps().is_empty() {
@@ -109,10 +113,11 @@ impl Replacement<'_> {
         let copy = Copy::of(&transaction.before());
         if let Some(interrupted) = signals.came() {
             copy.discard();
-            say!("{source}: nothing was changed");
+            self.say(format_args!("{source}: nothing was changed"));
             return Err(interrupted.into());
         }
-        let outcome = match exchange(transaction.steps().len(), signals, |watch| transaction.carry_out(client, watch)) {
+        let steps = transaction.steps().len();
+        let outcome = match self.exchange(steps, signals, |watch| transaction.carry_out(client, watch)) {
             Ok(outcome) => outcome,
             Err(error) => {
                 copy.discard();
@@ -123,7 +128,7 @@ impl Replacement<'_> {
             self.report_back(&transaction, outcome, copy);
             return Ok(Replaced::failed());
         }
-        if !self.report_forth(&transaction, outcome)? {
+        if !self.report_forth(&transaction, outcome) {
             self.name(copy.finish(true));
             return Ok(Replaced::failed());
         }
@@ -134,45 +139,57 @@ impl Replacement<'_> {
                 let _locked = lock::take_to_go_back(self.lock_wait, None);
                 if copy.is_current() {
                     let steps = transaction.steps().len();
-                    let outcome = exchange(steps, signals, |watch| Ok(transaction.roll_back(client, watch)))?;
+                    let outcome = self.exchange(steps, signals, |watch| Ok(transaction.roll_back(client, watch)))?;
                     self.report_back(&transaction, outcome, copy);
                 } else {
-                    say!("{source}: another process has replaced the table since: nothing is rolled back");
+                    self.say(format_args!(
+                        "{source}: another process has replaced the table since: nothing is rolled back"
+                    ));
                 }
                 return Ok(Replaced::failed());
             }
         } else if signals.came().is_some() {
-            say!("{source}: finished: the table is what the rules say");
+            self.say(format_args!("{source}: finished: the table is what the rules say"));
         }
         Ok(Replaced { status: status::OK, rest, copy: copy.finish(true) })
     }
 
     /// Report what came of all steps. Whether the table is what the rules say.
-    fn report_forth(&self, transaction: &Transaction, outcome: Outcome) -> Result<bool, Error> {
+    fn report_forth(&self, transaction: &Transaction, outcome: Outcome) -> bool {
         let source = self.source;
         let steps = transaction.steps();
         let left = match outcome.left {
             // What was to be deleted and was not there is deleted.
-            Ok(left) if left.is_empty() => return Ok(true),
+            Ok(left) if left.is_empty() => return true,
             Ok(left) => left,
             Err(Error::Unsettled) => {
-                say!("{source}: could not verify the result: another program keeps changing the table");
-                return Ok(false);
+                self.say(format_args!(
+                    "{source}: could not verify the result: another program keeps changing the table"
+                ));
+                return false;
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                self.say(format_args!("{source}: could not verify the result: {error}"));
+                return false;
+            }
         };
         self.refusals(steps, &outcome.refused);
         let is_ours = outcome.error.is_some() || outcome.refused.iter().any(|(_, refusal)| !refusal.is_conflict());
         if let Some(error) = outcome.error {
-            say!("{source}: {error}");
+            self.say(format_args!("{source}: {error}"));
         }
         match is_ours {
             true => {
-                say!("{source}: the table is not what the rules say: rules that differ: {}", left.len());
+                self.say(format_args!(
+                    "{source}: the table is not what the rules say: rules that differ: {}",
+                    left.len()
+                ));
             }
-            false => say!("{source}: another program changed the table: it is not what the rules say"),
+            false => {
+                self.say(format_args!("{source}: another program changed the table: it is not what the rules say"))
+            }
         }
-        Ok(false)
+        false
     }
 
     /// Report why and how the table was rolled back, and what it is.
@@ -180,50 +197,87 @@ impl Replacement<'_> {
         let source = self.source;
         self.refusals(transaction.steps(), &outcome.refused);
         if let Some(error) = outcome.error {
-            say!("{source}: {error}");
+            self.say(format_args!("{source}: {error}"));
         }
         let RollBack { refused, kept, error, .. } = outcome.rolled_back.unwrap_or_default();
         for change in &kept {
-            say!("{source}: not rolled back, as another program has changed it since: {}", rules::text(change));
+            self.say(format_args!(
+                "{source}: not rolled back, as another program has changed it since: {}",
+                rules::text(change)
+            ));
         }
         for (change, refusal) in &refused {
-            say!("{source}: {refusal}, rolling back by: {}", rules::text(change));
+            self.say(format_args!("{source}: {refusal}, rolling back by: {}", rules::text(change)));
         }
         let failed = !refused.is_empty() || error.is_some();
         if let Some(error) = error {
-            say!("{source}: rolling back: {error}");
+            self.say(format_args!("{source}: rolling back: {error}"));
         }
         match outcome.left {
             Ok(left) if left.is_empty() => {
-                say!("{source}: the table is as it was before");
+                self.say(format_args!("{source}: the table is as it was before"));
                 return copy.discard();
             }
             Ok(left) if failed => {
-                say!("{source}: the table is not as it was before: rules that differ: {}", left.len());
+                self.say(format_args!(
+                    "{source}: the table is not as it was before: rules that differ: {}",
+                    left.len()
+                ));
             }
-            Ok(_) => say!("{source}: the table is not as it was before: another program changed it"),
-            Err(error) => say!("{source}: could not verify that the table is as it was before: {error}"),
+            Ok(_) => self.say(format_args!("{source}: the table is not as it was before: another program changed it")),
+            Err(error) => {
+                self.say(format_args!("{source}: could not verify that the table is as it was before: {error}"))
+            }
         }
         self.name(copy.finish(false));
+    }
+
+    /// Carry out so many steps while signals are kept back. The first that comes is answered at once.
+    fn exchange(
+        &self,
+        steps: usize,
+        signals: &Signals,
+        work: impl FnOnce(&mut dyn FnMut(ipvs_client::transaction::Progress)) -> Result<Outcome, Error>,
+    ) -> Result<Outcome, Error> {
+        let mut progress = Progress::new("changing", steps);
+        work(&mut |now| {
+            progress.reach(now.sent);
+            if signals.first_came() {
+                progress.clear();
+                let what = if now.back { "rolling back" } else { "finishing" };
+                self.say(format_args!("{what}: {} of {} sent", now.sent, now.total));
+            }
+        })
+    }
+
+    fn say(&self, message: fmt::Arguments<'_>) {
+        (self.say)(&message.to_string());
     }
 
     /// Say where the table from before is, as that is wanted now.
     fn name(&self, copy: Option<PathBuf>) {
         if let Some(copy) = copy {
-            say!("{}: to restore the table from before: {}", self.source, journal::command(&copy));
+            self.say(format_args!("{}: to restore the table from before: {}", self.source, journal::command(&copy)));
         }
     }
 
     fn refusals(&self, steps: &[Step], refused: &[(usize, Refusal)]) {
+        let mut services = HashSet::new();
         for (step, refusal) in refused.iter().filter_map(|(index, refusal)| Some((steps.get(*index)?, refusal))) {
+            match &step.change {
+                Change::AddService(service) => drop(services.insert(service.key)),
+                // That its service was refused has been said.
+                Change::AddDestination(key, _) if services.contains(key) => continue,
+                _ => {}
+            }
             // The plan was made for the table as it was read.
             let conflict = match refusal.is_conflict() {
                 true => " (another program changed the table)",
                 false => "",
             };
             match step.line {
-                0 => say!("{}: {refusal}{conflict}, for: {}", self.source, rules::text(&step.change)),
-                line => say!("{}:{line}: {refusal}{conflict}", self.source),
+                0 => self.say(format_args!("{}: {refusal}{conflict}, for: {}", self.source, rules::text(&step.change))),
+                line => self.say(format_args!("{}:{line}: {refusal}{conflict}", self.source)),
             }
         }
     }
@@ -240,21 +294,4 @@ fn in_words(excess: Excess) -> String {
              IPVS_MAX_REMOVALS)"
         ),
     }
-}
-
-/// Carry out so many steps while signals are kept back. The first that comes is answered at once.
-fn exchange(
-    steps: usize,
-    signals: &Signals,
-    work: impl FnOnce(&mut dyn FnMut(ipvs_client::transaction::Progress)) -> Result<Outcome, Error>,
-) -> Result<Outcome, Error> {
-    let mut progress = Progress::new("changing", steps);
-    work(&mut |now| {
-        progress.reach(now.sent);
-        if signals.first_came() {
-            progress.clear();
-            let what = if now.back { "rolling back" } else { "finishing" };
-            say!("{what}: {} of {} sent", now.sent, now.total);
-        }
-    })
 }
