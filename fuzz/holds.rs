@@ -2,8 +2,9 @@
 
 #![allow(dead_code)] // Each fuzzer uses one of these.
 
+use std::cell::Cell;
 use std::io::BufReader;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use ipvs_client::{
@@ -15,6 +16,7 @@ use ipvs_client::{
 use ipvsadm_rs::doctor::{CHECKS, Finding, Fix, Judgement, State};
 use ipvsadm_rs::escape::{escaped, escaped_bytes};
 use ipvsadm_rs::grammar::{self, Columns, Listing, Names, Request};
+use ipvsadm_rs::host::names;
 use ipvsadm_rs::host::sysconfig::{Settings, SettingsError, holds_variables};
 use ipvsadm_rs::rules::{ReadError, read};
 use ipvsadm_rs::view::boxed::Canvas;
@@ -23,16 +25,23 @@ use ipvsadm_rs::view::json::ConnectionDocument;
 use ipvsadm_rs::view::{self, Labels, connections};
 use netlink_exchange::{Attributes, Messages};
 
-/// A few names, and no questions to anybody.
-struct SomeNames;
+/// A few names, known once they have been looked up.
+#[derive(Default)]
+struct SomeNames {
+    looked_up: Cell<bool>,
+}
 
 impl Names for SomeNames {
-    fn ipv4(&self, host: &str) -> Option<Ipv4Addr> {
-        matches!(host, "a" | "director").then_some(Ipv4Addr::new(192, 0, 2, 1))
+    fn host(&self, name: &str) -> Option<Result<IpAddr, String>> {
+        self.looked_up.get().then(|| match name {
+            "a" | "director" => Ok([192, 0, 2, 1].into()),
+            "b" => Ok(Ipv6Addr::LOCALHOST.into()),
+            _ => Err("it is not one of these".to_owned()),
+        })
     }
 
-    fn ipv6(&self, host: &str) -> Option<Ipv6Addr> {
-        matches!(host, "b" | "director").then_some(Ipv6Addr::LOCALHOST)
+    fn look_up(&self) {
+        self.looked_up.set(true);
     }
 
     fn port(&self, name: &str, _: Protocol) -> Option<u16> {
@@ -43,7 +52,7 @@ impl Names for SomeNames {
 /// Words, parted by NUL as a process gets them, are taken or refused. What they ask to change can be written as a rule,
 /// and that rule means the same.
 pub fn words(bytes: &[u8]) {
-    match grammar::parse(bytes.split(|&byte| byte == 0), &SomeNames) {
+    match grammar::parse(bytes.split(|&byte| byte == 0), &SomeNames::default()) {
         Ok(Request::Change(change)) => means_the_same(&change),
         Ok(_) => {}
         Err(error) => assert!(!error.message("ipvsadm-rs").is_empty()),
@@ -53,7 +62,7 @@ pub fn words(bytes: &[u8]) {
 fn means_the_same(change: &Change) {
     let line = view::rules::text(change);
     let mut read_back = Vec::new();
-    let outcome = read(line.as_bytes(), &SomeNames, |line| read_back.push(line.request));
+    let outcome = read(line.as_bytes(), &SomeNames::default(), |line| read_back.push(line.request));
     // A word of a command line may hold what parts words in a rule, or no text at all. Nothing has such a name: the kernel
     // refuses it.
     let names = match change {
@@ -84,7 +93,7 @@ pub fn rules(bytes: &[u8]) {
     let lines = bytes.split(|&byte| byte == b'\n').count();
     let outcome = |pieces: usize| {
         let mut requests = Vec::new();
-        let outcome = read(BufReader::with_capacity(pieces, bytes), &SomeNames, |line| requests.push(line));
+        let outcome = read(BufReader::with_capacity(pieces, bytes), &SomeNames::default(), |line| requests.push(line));
         (requests, outcome)
     };
     let (requests, whole) = outcome(bytes.len().max(1));
@@ -98,6 +107,14 @@ pub fn rules(bytes: &[u8]) {
             assert!(!whole.is_empty() && whole.iter().all(|bad| (1..=lines).contains(&(bad.number as usize))));
         }
         other => panic!("{other:?}"),
+    }
+}
+
+/// What a name server answers is an answer or is not; a name in it is one that can be printed.
+pub fn names(bytes: &[u8]) {
+    for name in names::read_reply("a.example", bytes) {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        assert!(!name.is_empty() && name.len() < 255 && name.bytes().all(plain), "{name:?}");
     }
 }
 
@@ -193,12 +210,12 @@ pub fn forms(bytes: &[u8]) {
     report(&fact, &String::from_utf8_lossy(command));
     one_line(&view::drain::bar(&escaped(fact.as_ref()), &view::drain::Status::default(), 200));
     // What is wrong with words and with rules is said in a line, and perhaps in one more with what may have been meant.
-    if let Err(error) = grammar::parse(bytes.split(|&byte| byte == 0), &SomeNames) {
+    if let Err(error) = grammar::parse(bytes.split(|&byte| byte == 0), &SomeNames::default()) {
         let message = error.message(&escaped_bytes(program));
         assert!(as_text(message.as_bytes()).lines().count() <= 2, "{message}");
         as_text(error.to_string().as_bytes());
     }
-    if let Err(ReadError::Bad(bad)) = read(bytes, &SomeNames, |_| {}) {
+    if let Err(ReadError::Bad(bad)) = read(bytes, &SomeNames::default(), |_| {}) {
         for line in bad {
             assert!(as_text(line.to_string().as_bytes()).lines().count() <= 2, "{line}");
         }

@@ -8,12 +8,12 @@ mod services;
 use anyhow::Result;
 use ipvs_client::{Client, Detail, Error, ServiceEntry, Statistics, TableService};
 
+use super::labels::NamedLabels;
 use super::{Output, status};
 use crate::grammar::{Columns, Format, Listing, Subject};
 use crate::host::module;
-use crate::view::{Labels, text};
+use crate::view::text;
 use services::for_services;
-pub(super) use services::labels;
 
 pub(super) fn run(listing: &Listing, output: &mut Output) -> Result<u8> {
     let mut client = module::connect()?;
@@ -34,7 +34,7 @@ pub(super) fn listing_with(client: &mut Client, listing: &Listing, output: &mut 
         Format::Json(json) => return json::list(client, listing, json, output),
         Format::Wide | Format::Table => return people::list(client, listing, output),
     }
-    let mut labels = labels(listing.numeric, listing.resolve_timeout);
+    let mut labels = NamedLabels::new(listing.numeric, listing.resolve_timeout);
     match listing.subject {
         Subject::Timeouts => text::timeouts(output, &client.timeouts()?)?,
         Subject::Daemons => {
@@ -56,7 +56,7 @@ pub(super) fn listing_with(client: &mut Client, listing: &Listing, output: &mut 
 fn write_services<D: Detail>(
     client: &mut Client,
     listing: &Listing,
-    labels: &mut Labels,
+    labels: &mut NamedLabels,
     output: &mut Output,
 ) -> Result<()> {
     let entries: Vec<ServiceEntry<D>> = match listing.subject {

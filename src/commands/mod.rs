@@ -24,6 +24,7 @@ mod document;
 mod drain;
 mod help;
 mod journal;
+mod labels;
 mod list;
 mod lock;
 mod output;

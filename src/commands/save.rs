@@ -8,7 +8,7 @@ use ipvs_client::{
     plan::{RuleService, State},
 };
 
-use super::list::labels;
+use super::labels::NamedLabels;
 use super::state::read_state;
 use super::{Output, lock, status};
 use crate::escape::escaped;
@@ -71,7 +71,7 @@ impl Saved {
     /// Write it as rules.
     pub(super) fn write(&self, save: &Save, output: &mut impl Write) -> Result<()> {
         let services = &self.state.services;
-        let mut labels = labels(save.numeric, save.resolve_timeout).restorable();
+        let mut labels = NamedLabels::new(save.numeric, save.resolve_timeout).restorable();
         labels.look_up(services.iter().flat_map(|service| {
             let servers = service.destinations.iter().map(|destination| destination.rule.key.address);
             service.service.rule.key.address().into_iter().chain(servers)

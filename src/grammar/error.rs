@@ -26,6 +26,17 @@ pub enum Error {
         /// The value that is wrong, where the message does not show it.
         value: Option<String>,
     },
+    /// The name of a host stands where an address should, and its address is not known.
+    Unresolved {
+        /// What the original says of the value.
+        message: &'static str,
+        /// The host, as messages show it.
+        host: String,
+        /// Why its address is not known.
+        why: String,
+    },
+    /// Hosts have to be looked up first ([`crate::grammar::Names::look_up`]).
+    Pending,
     /// Something that the kernel would refuse and that cannot even be sent to it.
     Impossible(&'static str),
 }
@@ -46,7 +57,7 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> u8 {
         match self {
-            Self::Usage { .. } => 2,
+            Self::Usage { .. } | Self::Unresolved { .. } | Self::Pending => 2,
             Self::NoCommand | Self::BadOption { .. } | Self::Impossible(_) => 255,
         }
     }
@@ -61,6 +72,8 @@ impl Error {
                 format!("{word}: {reason}\nDid you mean --{option}?")
             }
             Self::Usage { message, .. } => message.clone(),
+            Self::Unresolved { message, host, why } => format!("{message}\ncould not resolve `{host}': {why}"),
+            Self::Pending => "the names of hosts were not looked up".to_owned(),
             Self::Impossible(message) => (*message).to_owned(),
         }
     }
@@ -82,6 +95,9 @@ impl fmt::Display for Error {
             // In a rules file there is no program to ask for help.
             Self::NoCommand => f.write_str("a line must begin with a command, such as -A or -a"),
             Self::Usage { message, value: Some(value) } => write!(f, "{message}: `{value}'"),
+            Self::Unresolved { message, host, why } => {
+                write!(f, "{message}: could not resolve `{host}': {why}")
+            }
             _ => f.write_str(self.message("").trim_end()),
         }
     }

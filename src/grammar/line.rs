@@ -12,11 +12,13 @@ use super::options::server::ServerOptions;
 use super::options::service::ServiceOptions;
 use super::options::{Json, RESOLVE_TIMEOUT_DEFAULT};
 use super::table::{Command, CommandSpec, OptionSpec};
-use super::values::{self, Names};
+use super::values::{self, BadAddress, Names, Placeholder};
 
 /// A command line as far as it has been read. `'w` is the life of its words.
 pub(super) struct Line<'w> {
     pub names: &'w dyn Names,
+    /// Whether an address stands for a name that has to be looked up first.
+    pub is_pending: bool,
     pub spec: Option<&'static CommandSpec>,
     /// It is `-h` or `-v`, and what follows does not matter.
     pub is_answered: bool,
@@ -45,6 +47,7 @@ impl<'w> Line<'w> {
     pub fn new(names: &'w dyn Names) -> Self {
         Self {
             names,
+            is_pending: false,
             spec: None,
             is_answered: false,
             given: OptionSet::NONE,
@@ -63,6 +66,26 @@ impl<'w> Line<'w> {
             version_json: None,
             replaced_port: None,
         }
+    }
+
+    /// The address, or what is wrong with the text. A placeholder for a name not looked up yet lets the rest be read, so that
+    /// all names are found.
+    pub fn known<T: Placeholder>(
+        &mut self,
+        outcome: Result<T, BadAddress>,
+        text: &[u8],
+        message: &'static str,
+    ) -> Result<T, Error> {
+        outcome.or_else(|bad| match bad {
+            BadAddress::Illegal => Err(usage(message).of_value(text)),
+            BadAddress::Unresolved { host, why } => {
+                Err(Error::Unresolved { message, host: shown(host.as_bytes()), why })
+            }
+            BadAddress::Pending => {
+                self.is_pending = true;
+                Ok(T::PLACEHOLDER)
+            }
+        })
     }
 
     pub fn command(&self) -> Option<Command> {

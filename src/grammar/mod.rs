@@ -35,7 +35,7 @@ pub use options::{
     ColorWhen, Columns, ConnectionView, Connections, Drain, Drained, Format, Json, LOCK_WAIT_DEFAULT,
     LOCK_WAIT_MAXIMUM, Listing, RESOLVE_TIMEOUT_DEFAULT, Replace, Restore, RestoreMode, Save, Subject,
 };
-pub use parse::{Parsed, parse, parse_noting};
+pub use parse::{Parsed, parse, parse_known, parse_noting};
 pub use request::Request;
 pub use suggest::long_option_like;
 pub use values::{Names, NoNames, number};

@@ -42,34 +42,67 @@ pub fn parse_noting<'w>(
     words: impl IntoIterator<Item = &'w [u8], IntoIter: Clone>,
     names: &impl Names,
 ) -> Result<Parsed, Error> {
+    let words = words.into_iter();
+    match parse_known(words.clone(), names) {
+        Err(Error::Pending) => {
+            names.look_up();
+            parse_known(words, names)
+        }
+        outcome => outcome,
+    }
+}
+
+/// As [`parse_noting`], without looking up names: where some have to be, the error is [`Error::Pending`], and they are noted
+/// by [`Names::host`].
+///
+/// # Errors
+/// As for [`parse`].
+pub fn parse_known<'w>(
+    words: impl IntoIterator<Item = &'w [u8], IntoIter: Clone>,
+    names: &impl Names,
+) -> Result<Parsed, Error> {
     let mut words = words.into_iter();
-    let Some(mut word) = words.next() else {
+    let Some(word) = words.next() else {
         return Ok(Parsed { request: Request::List(Box::new(Listing::DEFAULT)), replaced_port: None, lock_wait: None });
     };
     let mut line = Line::new(names);
-    let mut options_ended = false;
-    loop {
-        match word {
-            _ if options_ended => line.leave_over(word),
-            [b'-', b'-'] => options_ended = true,
-            [b'-', b'-', name @ ..] => line.long(word, name, &mut words)?,
-            [b'-', letters @ ..] if !letters.is_empty() => line.cluster(word, letters, &mut words)?,
-            _ => line.leave_over(word),
-        }
-        if line.is_answered {
-            words.for_each(|word| line.after_version(word));
-            break;
-        }
-        match words.next() {
-            Some(next) => word = next,
-            None => break,
-        }
+    let request = line.read(word, &mut words);
+    if line.is_pending {
+        // Whatever else is wrong: what comes first in the original's order may be a name.
+        return Err(Error::Pending);
     }
-    let request = line.finish()?;
-    Ok(Parsed { request, replaced_port: line.replaced_port, lock_wait: line.lock_wait })
+    Ok(Parsed { request: request?, replaced_port: line.replaced_port, lock_wait: line.lock_wait })
 }
 
 impl<'w> Line<'w> {
+    /// The first word, and the others.
+    #[inline]
+    fn read<'l: 'w>(
+        &mut self,
+        mut word: &'l [u8],
+        words: &mut (impl Iterator<Item = &'l [u8]> + Clone),
+    ) -> Result<Request, Error> {
+        let mut options_ended = false;
+        loop {
+            match word {
+                _ if options_ended => self.leave_over(word),
+                [b'-', b'-'] => options_ended = true,
+                [b'-', b'-', name @ ..] => self.long(word, name, words)?,
+                [b'-', letters @ ..] if !letters.is_empty() => self.cluster(word, letters, words)?,
+                _ => self.leave_over(word),
+            }
+            if self.is_answered {
+                words.for_each(|word| self.after_version(word));
+                break;
+            }
+            match words.next() {
+                Some(next) => word = next,
+                None => break,
+            }
+        }
+        self.finish()
+    }
+
     fn leave_over(&mut self, word: &'w [u8]) {
         if let Some(slot) = self.left_over.get_mut(self.left_over_count) {
             *slot = word;

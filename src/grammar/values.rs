@@ -4,12 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipvs_client::Protocol;
 
-/// Looks up names of hosts and ports. The grammar does not know how.
+/// Names of hosts and ports. The grammar does not know how they are looked up.
 pub trait Names {
-    /// The first IPv4 address of a host.
-    fn ipv4(&self, host: &str) -> Option<Ipv4Addr>;
-    /// The first IPv6 address of a host.
-    fn ipv6(&self, host: &str) -> Option<Ipv6Addr>;
+    /// The first IPv4 address of a host, or if it has none its first IPv6 address; or why that is not known. `None` if the
+    /// host has not been looked up: [`Names::look_up`] does it.
+    fn host(&self, name: &str) -> Option<Result<IpAddr, String>>;
+    /// Look up all hosts that [`Names::host`] was asked for and had no answer to, together.
+    fn look_up(&self) {}
     /// The port of a named service of this protocol.
     fn port(&self, name: &str, protocol: Protocol) -> Option<u16>;
 }
@@ -19,17 +20,43 @@ pub trait Names {
 pub struct NoNames;
 
 impl Names for NoNames {
-    fn ipv4(&self, _host: &str) -> Option<Ipv4Addr> {
-        None
-    }
-
-    fn ipv6(&self, _host: &str) -> Option<Ipv6Addr> {
-        None
+    fn host(&self, _name: &str) -> Option<Result<IpAddr, String>> {
+        Some(Err("names are not looked up here".to_owned()))
     }
 
     fn port(&self, _name: &str, _protocol: Protocol) -> Option<u16> {
         None
     }
+}
+
+/// Why a text is not an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadAddress {
+    /// It cannot be one.
+    Illegal,
+    /// It is the name of a host whose address is not known.
+    Unresolved {
+        /// The host.
+        host: String,
+        /// Why.
+        why: String,
+    },
+    /// It is the name of a host that has not been looked up.
+    Pending,
+}
+
+/// What stands for an address until it is known.
+pub trait Placeholder {
+    /// It.
+    const PLACEHOLDER: Self;
+}
+
+impl Placeholder for Ipv4Addr {
+    const PLACEHOLDER: Self = Self::UNSPECIFIED;
+}
+
+impl Placeholder for (IpAddr, Option<u16>) {
+    const PLACEHOLDER: Self = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), None);
 }
 
 /// A number within bounds: leading blanks, a sign and zeros are fine, anything behind the digits is not.
@@ -105,56 +132,86 @@ fn aton_part(part: &[u8]) -> Option<u32> {
     })
 }
 
-/// The text as a name to look up, if it can be one: what holds blanks or controls is no host.
-fn host(text: &[u8]) -> Option<&str> {
+/// The text as a name to look up, if it can be one: what holds blanks or controls is no host, and what consists of digits
+/// and dots would be an address.
+fn name(text: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(text).ok()?;
     (!text.is_empty() && !text.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()))
         .then_some(text)
 }
 
+/// Whether this was meant as the name of a host, more likely than as an address.
+fn is_like_a_name(text: &str) -> bool {
+    text.starts_with(|first: char| !first.is_ascii() || first.is_ascii_alphanumeric())
+        && text.contains(|letter: char| !letter.is_ascii() || letter.is_ascii_alphabetic())
+        && text.bytes().all(|byte| !byte.is_ascii() || byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+/// The address of a host.
+fn host(text: &[u8], names: &dyn Names) -> Result<IpAddr, BadAddress> {
+    let is_number = text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'.'));
+    let host = name(text).filter(|_| !is_number).ok_or(BadAddress::Illegal)?;
+    match names.host(host) {
+        Some(Ok(address)) => Ok(address),
+        Some(Err(why)) if is_like_a_name(host) => Err(BadAddress::Unresolved { host: host.to_owned(), why }),
+        Some(Err(_)) => Err(BadAddress::Illegal),
+        None => Err(BadAddress::Pending),
+    }
+}
+
 /// An IPv4 address, or the first one of a host.
-#[must_use]
-pub fn ipv4(text: &[u8], names: &dyn Names) -> Option<Ipv4Addr> {
-    inet_aton(text).or_else(|| names.ipv4(host(text)?))
+///
+/// # Errors
+/// It is none.
+pub fn ipv4(text: &[u8], names: &dyn Names) -> Result<Ipv4Addr, BadAddress> {
+    match inet_aton(text).map_or_else(|| host(text, names), |address| Ok(address.into()))? {
+        IpAddr::V4(address) => Ok(address),
+        IpAddr::V6(_) => Err(BadAddress::Illegal),
+    }
 }
 
 /// An address and the port that stands behind it, if any.
 ///
 /// IPv6 addresses stand bare, and then without a port, or in brackets, and then with one. The port may be a name of
 /// `protocol`'s.
-#[must_use]
-pub fn address_port(text: &[u8], protocol: Option<Protocol>, names: &dyn Names) -> Option<(IpAddr, Option<u16>)> {
+///
+/// # Errors
+/// It is none.
+pub fn address_port(
+    text: &[u8],
+    protocol: Option<Protocol>,
+    names: &dyn Names,
+) -> Result<(IpAddr, Option<u16>), BadAddress> {
     if let Some((address, port)) = dotted_quad_and_port(text) {
-        return Some((address.into(), Some(port)));
+        return Ok((address.into(), Some(port)));
     }
     // Digits alone would be an address to inet_aton, and never are one.
     if text.iter().all(u8::is_ascii_digit) {
-        return None;
+        return Err(BadAddress::Illegal);
     }
     let (address, port) = if let [b'[', rest @ ..] = text {
-        let end = rest.iter().position(|&byte| byte == b']')?;
+        let end = rest.iter().position(|&byte| byte == b']').ok_or(BadAddress::Illegal)?;
         match &rest[end + 1..] {
             [b':', port @ ..] => (&rest[..end], Some(port)),
-            _ => return None,
+            _ => return Err(BadAddress::Illegal),
         }
     } else if let Some(address) = ipv6_literal(text) {
-        return Some((address.into(), None));
+        return Ok((address.into(), None));
     } else {
         match text.iter().rposition(|&byte| byte == b':') {
             Some(colon) => (&text[..colon], Some(&text[colon + 1..])),
             None => (text, None),
         }
     };
-    let address =
-        ipv6_literal(address).map(IpAddr::V6).or_else(|| inet_aton(address).map(IpAddr::V4)).or_else(|| {
-            let host = host(address)?;
-            names.ipv4(host).map(IpAddr::V4).or_else(|| names.ipv6(host).map(IpAddr::V6))
-        })?;
+    let address = match ipv6_literal(address).map(IpAddr::V6).or_else(|| inet_aton(address).map(IpAddr::V4)) {
+        Some(address) => address,
+        None => host(address, names)?,
+    };
     let port = match port {
         None => None,
-        Some(text) => Some(self::port(text, protocol, names)?),
+        Some(text) => Some(self::port(text, protocol, names).ok_or(BadAddress::Illegal)?),
     };
-    Some((address, port))
+    Ok((address, port))
 }
 
 /// `A.B.C.D:PORT` in plain decimal, which is what nearly every line of a rules file has. Anything else is for the slow way:
@@ -204,7 +261,7 @@ fn digit(byte: u8) -> Option<u32> {
 fn port(text: &[u8], protocol: Option<Protocol>, names: &dyn Names) -> Option<u16> {
     match number(text, 0, 65535) {
         Some(number) => Some(number as u16),
-        None => names.port(host(text)?, protocol?),
+        None => names.port(name(text)?, protocol?),
     }
 }
 

@@ -14,7 +14,7 @@ pub mod journal;
 mod listeners;
 pub mod lock;
 pub mod module;
-mod names;
+pub mod names;
 pub mod namespace;
 pub mod nft;
 pub mod probe;

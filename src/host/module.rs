@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 use ipvs_client::{Client, Error};
 use nix::unistd::geteuid;
 
+use super::program;
+
 /// The program that loads kernel modules.
 const MODPROBE: &str = "/sbin/modprobe";
 
@@ -133,9 +135,7 @@ pub fn unload() -> Result<(), UnloadFailure> {
     let mut said = String::new();
     // One by one, as modprobe stops at the first that it cannot unload.
     for module in ours() {
-        let mut command = modprobe(["-r", "--", &module]);
-        // modprobe.d can have shell commands run on removal; they get an environment of their own.
-        match command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output() {
+        match modprobe(["-r", "--", &module]).output() {
             Ok(output) => said.push_str(&String::from_utf8_lossy(&output.stderr)),
             Err(error) => said = format!("{MODPROBE}: {error}"),
         }
@@ -188,11 +188,10 @@ fn known() -> io::Result<bool> {
 }
 
 fn modprobe<const N: usize>(arguments: [&str; N]) -> Command {
-    let mut command = Command::new(MODPROBE);
-    command.args(arguments.map(OsStr::new)).stdin(Stdio::null()).stdout(Stdio::null());
     // The caller's environment (MODPROBE_OPTIONS, say) has no part in what is loaded; lines `install` of modprobe.d find
     // their programs by PATH.
-    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    let mut command = program::command(MODPROBE);
+    command.args(arguments.map(OsStr::new)).stdout(Stdio::null());
     command
 }
 

@@ -1,6 +1,8 @@
 //! What systemd is about to do.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
+
+use super::program;
 
 /// The program to ask it with.
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
@@ -9,9 +11,9 @@ const SYSTEMCTL: &str = "/usr/bin/systemctl";
 /// told so. Without systemd nothing restarts.
 #[must_use]
 pub fn is_restarting(unit: &str) -> bool {
-    let mut command = Command::new(SYSTEMCTL);
-    command.env_clear().args(["list-jobs", "--no-legend", "--no-pager", "--plain", "--full"]);
-    let answer = command.stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let mut command = program::command(SYSTEMCTL);
+    command.args(["list-jobs", "--no-legend", "--no-pager", "--plain", "--full"]);
+    let answer = command.stderr(Stdio::null()).output();
     answer.is_ok_and(|answer| has_restart(&String::from_utf8_lossy(&answer.stdout), unit))
 }
 

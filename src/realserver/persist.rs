@@ -9,14 +9,13 @@ use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
 use super::error::state;
 use super::record::{Entry, Setting};
 use crate::doctor::quiet::Method;
-use crate::host::file;
+use crate::host::{file, program};
 
 /// Where systemd-sysctl(8) reads what the administrator sets.
 const SETTINGS: &str = "/etc/sysctl.d";
@@ -161,15 +160,9 @@ fn make_folder(of: &Path) -> Result<()> {
 }
 
 fn systemctl(verb: &str, vip: IpAddr) -> Result<()> {
-    let program = ["/usr/bin/systemctl", "/bin/systemctl"].into_iter().find(|path| Path::new(path).is_file());
-    let program = program.ok_or_else(|| state("systemd runs, but there is no systemctl".into()))?;
-    let output = Command::new(program)
-        .args([verb, &unit(vip)])
-        .env_clear()
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .output()
-        .context(program)?;
+    let path = ["/usr/bin/systemctl", "/bin/systemctl"].into_iter().find(|path| Path::new(path).is_file());
+    let path = path.ok_or_else(|| state("systemd runs, but there is no systemctl".into()))?;
+    let output = program::command(path).args([verb, &unit(vip)]).output().context(path)?;
     if output.status.success() {
         return Ok(());
     }

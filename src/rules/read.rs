@@ -110,28 +110,13 @@ pub fn read_good(
 pub fn read_each(
     mut source: impl BufRead,
     names: &impl Names,
-    mut take: impl FnMut(Result<Line, BadLine>),
+    take: impl FnMut(Result<Line, BadLine>),
 ) -> Result<(), ReadError> {
-    let mut number = 0;
-    let mut frame = Frame::default();
-    // Whether reading goes on.
-    let mut line = |text: &[u8]| {
-        number += 1;
-        if text.len() > LINE_LENGTH {
-            take(Err(BadLine { number, message: TOO_LONG.to_owned() }));
-            return false;
-        }
-        frame.line(text);
-        match request(text, names) {
-            Ok(Some(Parsed { request, replaced_port, .. })) => take(Ok(Line { number, replaced_port, request })),
-            Ok(None) => {}
-            Err(message) => take(Err(BadLine { number, message })),
-        }
-        true
-    };
+    let mut lines = Lines { names, take, number: 0, frame: Frame::default(), held: Vec::new(), held_bytes: 0 };
     // The beginning of a line whose end was not read yet.
     let mut begun = Vec::new();
-    loop {
+    let mut goes_on = true;
+    while goes_on {
         let read = match source.fill_buf() {
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -141,17 +126,13 @@ pub fn read_each(
             break;
         }
         let mut rest = read;
-        while let Some(end) = memchr(b'\n', rest) {
-            let goes_on = if begun.is_empty() {
-                line(&rest[..end])
+        while goes_on && let Some(end) = memchr(b'\n', rest) {
+            if begun.is_empty() {
+                goes_on = lines.add(&rest[..end]);
             } else {
                 begun.extend_from_slice(&rest[..end]);
-                let goes_on = line(&begun);
+                goes_on = lines.add(&begun);
                 begun.clear();
-                goes_on
-            };
-            if !goes_on {
-                return Ok(());
             }
             rest = &rest[end + 1..];
         }
@@ -162,10 +143,134 @@ pub fn read_each(
             break;
         }
     }
-    if !begun.is_empty() && !line(&begun) {
-        return Ok(());
+    if goes_on && !begun.is_empty() {
+        goes_on = lines.add(&begun);
     }
-    if frame.is_cut_off() { Err(ReadError::CutOff) } else { Ok(()) }
+    if goes_on && lines.frame.is_cut_off() {
+        return Err(ReadError::CutOff);
+    }
+    lines.give_held();
+    Ok(())
+}
+
+/// The lines of a source, given to `take` in their order.
+struct Lines<'n, N, T> {
+    names: &'n N,
+    take: T,
+    /// The number of the last one.
+    number: u32,
+    frame: Frame,
+    /// Lines from the first one on that has a name which is not known yet: names are looked up together.
+    held: Vec<Held>,
+    held_bytes: usize,
+}
+
+/// A line that waits for names.
+enum Held {
+    /// It does not itself, but comes after one that does.
+    Read(Result<Line, BadLine>),
+    /// Its number and its text.
+    Text(u32, Vec<u8>),
+}
+
+/// What is held at most before names are looked up.
+const HELD: usize = 16 * 1024 * 1024;
+
+impl<N: Names, T: FnMut(Result<Line, BadLine>)> Lines<'_, N, T> {
+    /// Read the next one. Whether reading goes on.
+    #[inline]
+    fn add(&mut self, text: &[u8]) -> bool {
+        self.number += 1;
+        let number = self.number;
+        if text.len() > LINE_LENGTH {
+            self.give(Err(BadLine { number, message: TOO_LONG.to_owned() }));
+            return false;
+        }
+        self.frame.line(text);
+        match request(text, self.names) {
+            Ok(None) => {}
+            Ok(Some(Parsed { request, replaced_port, .. })) => self.give(Ok(Line { number, replaced_port, request })),
+            Err(Bad::Line(message)) => self.give(Err(BadLine { number, message })),
+            Err(Bad::Pending) => self.hold(Held::Text(number, text.to_owned()), text.len()),
+        }
+        true
+    }
+
+    #[inline]
+    fn give(&mut self, line: Result<Line, BadLine>) {
+        if self.held.is_empty() {
+            (self.take)(line);
+        } else {
+            let length = line.as_ref().map_or_else(|bad| bad.message.len(), |_| 0);
+            self.hold(Held::Read(line), length);
+        }
+    }
+
+    #[cold]
+    fn hold(&mut self, line: Held, length: usize) {
+        self.held.push(line);
+        self.held_bytes += size_of::<Held>() + length;
+        if self.held_bytes > HELD {
+            self.give_held();
+        }
+    }
+
+    /// Look names up, and give the lines that waited for them.
+    fn give_held(&mut self) {
+        if self.held.is_empty() {
+            return;
+        }
+        self.names.look_up();
+        self.held_bytes = 0;
+        for held in std::mem::take(&mut self.held) {
+            let (number, text) = match held {
+                Held::Read(line) => {
+                    (self.take)(line);
+                    continue;
+                }
+                Held::Text(number, text) => (number, text),
+            };
+            match request(&text, self.names) {
+                Ok(None) => {}
+                Ok(Some(Parsed { request, replaced_port, .. })) => {
+                    (self.take)(Ok(Line { number, replaced_port, request }));
+                }
+                Err(bad) => (self.take)(Err(BadLine { number, message: bad.message() })),
+            }
+        }
+    }
+}
+
+/// Why a line has no request.
+enum Bad {
+    /// It is not right.
+    Line(String),
+    /// Names have to be looked up first.
+    Pending,
+}
+
+impl Bad {
+    fn message(self) -> String {
+        match self {
+            Self::Line(message) => message,
+            Self::Pending => grammar::Error::Pending.to_string(),
+        }
+    }
+}
+
+impl From<&str> for Bad {
+    fn from(message: &str) -> Self {
+        Self::Line(message.to_owned())
+    }
+}
+
+impl From<grammar::Error> for Bad {
+    fn from(error: grammar::Error) -> Self {
+        match error {
+            grammar::Error::Pending => Self::Pending,
+            error => Self::Line(error.to_string()),
+        }
+    }
 }
 
 /// The words of a line, up to a comment.
@@ -199,9 +304,9 @@ impl<'l> Iterator for Words<'l> {
 ///
 /// Carriage returns are blanks, as for the original, and end no line. A file that has nothing else at the ends of its lines
 /// would be one long comment.
-fn look_closer(line: &[u8]) -> Result<(), String> {
+fn look_closer(line: &[u8]) -> Result<(), Bad> {
     if memchr(0, line).is_some() {
-        return Err("a NUL byte".to_owned());
+        return Err("a NUL byte".into());
     }
     let is_blank = |byte: u8| matches!(byte, b' ' | b'\t' | b'\r');
     let begins = |&at: &usize| line[at] == b'#' && (at == 0 || is_blank(line[at - 1]));
@@ -214,15 +319,14 @@ fn look_closer(line: &[u8]) -> Result<(), String> {
     };
     match behind.any(is_rule) {
         true => {
-            Err("a rule behind a comment and a carriage return would be ignored: a newline must end each line"
-                .to_owned())
+            Err("a rule behind a comment and a carriage return would be ignored: a newline must end each line".into())
         }
         false => Ok(()),
     }
 }
 
 /// The request of one line, if it holds any.
-fn request(line: &[u8], names: &impl Names) -> Result<Option<Parsed>, String> {
+fn request(line: &[u8], names: &impl Names) -> Result<Option<Parsed>, Bad> {
     if memchr2(0, b'#', line).is_some() {
         look_closer(line)?;
     }
@@ -236,16 +340,16 @@ fn request(line: &[u8], names: &impl Names) -> Result<Option<Parsed>, String> {
     if first.is_none() {
         return Ok(None);
     }
-    let parsed = grammar::parse_noting(words, names).map_err(|error| error.to_string())?;
+    let parsed = grammar::parse_known(words, names)?;
     if parsed.lock_wait.is_some() {
-        return Err("--lock-wait has no place in a rules file".to_owned());
+        return Err("--lock-wait has no place in a rules file".into());
     }
     match &parsed.request {
         Request::Restore(_) | Request::Help | Request::Version(_) => {
-            Err("-R, -h and -v have no place in a rules file".to_owned())
+            Err("-R, -h and -v have no place in a rules file".into())
         }
-        Request::Drain(_) => Err("--drain has no place in a rules file".to_owned()),
-        Request::Save(save) if save.file.is_some() => Err("--file has no place in a rules file".to_owned()),
+        Request::Drain(_) => Err("--drain has no place in a rules file".into()),
+        Request::Save(save) if save.file.is_some() => Err("--file has no place in a rules file".into()),
         Request::Save(_) | Request::List(_) | Request::Change(_) => Ok(Some(parsed)),
     }
 }
@@ -253,12 +357,16 @@ fn request(line: &[u8], names: &impl Names) -> Result<Option<Parsed>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::SystemNames;
+    use std::cell::RefCell;
+    use std::net::IpAddr;
+
+    use crate::grammar::NoNames;
     use crate::rules::frame;
+    use ipvs_client::Protocol;
 
     fn lines(text: &[u8]) -> Result<Vec<Line>, ReadError> {
         let mut lines = Vec::new();
-        read(text, &SystemNames::default(), |line| lines.push(line)).map(|()| lines)
+        read(text, &NoNames, |line| lines.push(line)).map(|()| lines)
     }
 
     fn numbers(text: &[u8]) -> Vec<u32> {
@@ -286,7 +394,7 @@ mod tests {
         assert_eq!(
             bad(text),
             [
-                "1: illegal virtual server address[:port] specified: `x'",
+                "1: illegal virtual server address[:port] specified: could not resolve `x': names are not looked up here",
                 "3: a line must begin with a command, such as -A or -a",
                 "4: a line must begin with a command, such as -A or -a",
                 "5: -w: missing argument",
@@ -346,7 +454,7 @@ mod tests {
     fn a_source_without_an_end_is_given_up() {
         let source = io::BufReader::new(io::repeat(0));
         let mut found = Vec::new();
-        read_each(source, &SystemNames::default(), |line| found.push(line.unwrap_err().message)).unwrap();
+        read_each(source, &NoNames, |line| found.push(line.unwrap_err().message)).unwrap();
         assert_eq!(found, ["longer than 1 MiB: nothing from here on was read"]);
     }
 
@@ -358,9 +466,64 @@ mod tests {
         for at_once in 1..=text.len() {
             let mut lines = Vec::new();
             let source = io::BufReader::with_capacity(at_once, &text[..]);
-            read(source, &SystemNames::default(), |line| lines.push(line)).unwrap();
+            read(source, &NoNames, |line| lines.push(line)).unwrap();
             assert_eq!(lines, expected, "{at_once} bytes at once");
         }
+    }
+
+    /// Names that are known once they have been looked up, and what was asked for until then.
+    #[derive(Default)]
+    struct SomeNames {
+        wanted: RefCell<Vec<String>>,
+        looked_up: RefCell<Vec<Vec<String>>>,
+    }
+
+    impl Names for SomeNames {
+        fn host(&self, name: &str) -> Option<Result<IpAddr, String>> {
+            if self.looked_up.borrow().is_empty() {
+                self.wanted.borrow_mut().push(name.to_owned());
+                return None;
+            }
+            let number = name.strip_prefix("host-").and_then(|number| number.parse().ok());
+            Some(number.map(|number| IpAddr::from([10, 0, 0, number])).ok_or_else(|| "unheard of".to_owned()))
+        }
+
+        fn look_up(&self) {
+            self.looked_up.borrow_mut().push(self.wanted.take());
+        }
+
+        fn port(&self, _: &str, _: Protocol) -> Option<u16> {
+            None
+        }
+    }
+
+    #[test]
+    fn names_of_all_lines_are_looked_up_at_once() {
+        let names = SomeNames::default();
+        let text =
+            b"-A -t 1.2.3.4:80\n-A -t host-1:80\n-C\n-a -t host-1:80 -r host-2:80\n-A -t 1.2.3.4:81 -p -M host-3";
+        let mut lines = Vec::new();
+        read(&text[..], &names, |line| lines.push(line)).unwrap();
+        assert_eq!(*names.looked_up.borrow(), [["host-1", "host-1", "host-2", "host-3"]]);
+        let as_numbers = "-A -t 1.2.3.4:80\n-A -t 10.0.0.1:80\n-C\n-a -t 10.0.0.1:80 -r 10.0.0.2:80\n\
+                          -A -t 1.2.3.4:81 -p -M 10.0.0.3";
+        assert_eq!(lines, self::lines(as_numbers.as_bytes()).unwrap());
+        let names = SomeNames::default();
+        let text =
+            b"-A -t host-1:80\n-Q\n-A -t host-2:80 -w\n-A -t x:80 -r host-3\n-C\n-A -t 1.2.3.400:80\n-A -t */2:80";
+        let Err(ReadError::Bad(bad)) = read(&text[..], &names, |_| {}) else { panic!("it is wrong") };
+        let bad: Vec<String> = bad.iter().map(ToString::to_string).collect();
+        let illegal = "illegal virtual server address[:port] specified";
+        assert_eq!(
+            bad,
+            [
+                "2: a line must begin with a command, such as -A or -a".to_owned(),
+                "3: -w: missing argument".to_owned(),
+                format!("4: {illegal}: could not resolve `x': unheard of"),
+                format!("6: {illegal}: `1.2.3.400:80'"),
+                format!("7: {illegal}: `*/2:80'"),
+            ]
+        );
     }
 
     #[test]

@@ -5,24 +5,19 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::{Duration, Instant};
 
 use ipvs_client::Protocol;
 
 use super::append::{Draft, Field};
 use crate::escape::escaped;
-use crate::host::SystemNames;
 
 /// An address and port, and the protocol that the port's name depends on.
 type Endpoint = (IpAddr, u16, Option<Protocol>);
 
-/// How addresses and ports are written: as numbers, or with the names this machine knows.
+/// How addresses and ports are written: as numbers, or with names that were looked up before.
 #[derive(Debug, Default)]
 pub struct Labels {
-    names: Option<SystemNames>,
-    hosts: HashMap<IpAddr, Option<String>>,
-    /// What is left of the time for looking names up.
-    patience: Duration,
+    names: Option<Names>,
     /// What is written as numbers, because the names of two would be the same.
     services_alike: HashSet<Endpoint>,
     servers_alike: HashSet<Endpoint>,
@@ -32,6 +27,12 @@ pub struct Labels {
     line: Draft,
 }
 
+#[derive(Debug, Default)]
+struct Names {
+    hosts: HashMap<IpAddr, String>,
+    ports: HashMap<(u16, Protocol), String>,
+}
+
 impl Labels {
     /// Numbers only (`-n`).
     #[must_use]
@@ -39,11 +40,10 @@ impl Labels {
         Self::default()
     }
 
-    /// Names where there are any. Looking them up takes no longer than `patience`, all in all; what has no answer by then
-    /// is written as a number.
+    /// Names where there are any: these of ports, and those of hosts that [`Labels::add_hosts`] adds.
     #[must_use]
-    pub fn with_names(patience: Duration) -> Self {
-        Self { names: Some(SystemNames::default()), patience, ..Self::default() }
+    pub fn with_names(ports: HashMap<(u16, Protocol), String>) -> Self {
+        Self { names: Some(Names { hosts: HashMap::new(), ports }), ..Self::default() }
     }
 
     /// The same, but only names that can be read back: what cannot is written as a number.
@@ -53,23 +53,17 @@ impl Labels {
     }
 
     /// Whether there are no names.
-    pub(super) fn are_numeric(&self) -> bool {
+    #[must_use]
+    pub fn are_numeric(&self) -> bool {
         self.names.is_none()
     }
 
-    /// Look the names of these addresses up together: all at the same time, each once.
-    pub fn look_up(&mut self, addresses: impl IntoIterator<Item = IpAddr>) {
-        let Some(names) = &self.names else { return };
-        let mut unknown: Vec<IpAddr> =
-            addresses.into_iter().filter(|address| !self.hosts.contains_key(address)).collect();
-        unknown.sort_unstable();
-        unknown.dedup();
-        let started = Instant::now();
-        let mut found = names.hosts(&unknown, self.patience);
-        self.patience = self.patience.saturating_sub(started.elapsed());
-        for address in unknown {
-            let name = found.remove(&address).and_then(|name| printed(&name, self.restorable).map(Cow::into_owned));
-            self.hosts.insert(address, name);
+    /// Add names of hosts.
+    pub fn add_hosts(&mut self, hosts: impl IntoIterator<Item = (IpAddr, String)>) {
+        let restorable = self.restorable;
+        if let Some(names) = &mut self.names {
+            let safe = |(address, name): (IpAddr, String)| Some((address, printed(&name, restorable)?.into_owned()));
+            names.hosts.extend(hosts.into_iter().filter_map(safe));
         }
     }
 
@@ -124,12 +118,8 @@ impl Labels {
     }
 
     /// The name of this address, if names are wanted and it has one.
-    fn host(&mut self, address: IpAddr) -> Option<&str> {
-        self.names.as_ref()?;
-        if !self.hosts.contains_key(&address) {
-            self.look_up([address]);
-        }
-        self.hosts.get(&address).and_then(Option::as_deref)
+    fn host(&self, address: IpAddr) -> Option<&str> {
+        self.names.as_ref()?.hosts.get(&address).map(String::as_str)
     }
 
     /// Append an address without a port, and so without brackets.
@@ -199,7 +189,7 @@ impl Labels {
         }
         text.push(b':');
         let name = match (&self.names, protocol) {
-            (Some(names), Some(protocol)) => names.port_name(port, protocol),
+            (Some(names), Some(protocol)) => names.ports.get(&(port, protocol)),
             _ => None,
         };
         match name.and_then(|name| printed(name, self.restorable)) {
@@ -247,8 +237,8 @@ mod tests {
         ] {
             assert_eq!(printed(name, false).as_deref(), Some(shown));
             assert_eq!(printed(name, true).as_deref(), restorable);
-            let mut labels = Labels::with_names(Duration::ZERO);
-            labels.hosts.insert(address, printed(name, false).map(Cow::into_owned));
+            let mut labels = Labels::with_names(HashMap::new());
+            labels.add_hosts([(address, name.to_owned())]);
             assert_eq!(labels.text(address, 9, None), format!("{shown}:9"));
         }
     }

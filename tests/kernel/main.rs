@@ -12,6 +12,7 @@ mod files;
 mod firewall;
 mod json;
 mod library;
+mod names;
 mod realserver;
 mod service;
 mod tables;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         files::subject(),
         json::subject(),
         library::subject(),
+        names::subject(),
         realserver::subject(),
         tables::subject(),
         terminal::subject(),

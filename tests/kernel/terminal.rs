@@ -41,8 +41,6 @@ fn trials() -> Result<Vec<Trial>> {
         ("drain: a whole service", a_whole_service),
         ("drain: an edit deletes nothing", an_edit_deletes_nothing),
         ("confirm: the lock while an answer is waited for", the_lock_while_asked),
-        ("names: together, each once, within the limit", names_are_not_waited_for),
-        ("names: no getent", no_getent_no_names),
         ("top: services, connections, and the end", what_top_shows),
         ("top: weights and drains from the keyboard", top_changes_weights_and_drains),
         ("top: while others change the table", top_takes_turns),
@@ -265,90 +263,6 @@ fn an_edit_deletes_nothing(cluster: &Cluster) -> Result<()> {
     drop(open);
     run(&[&edit[..], &["--drain=30"]].concat())?;
     ensure!(run(&["-S", "-n"])?.contains("-r 10.0.0.1:8080 -m -w 0 -x 7\n"), "it is not what was asked for");
-    Ok(())
-}
-
-// ---- names ----------------------------------------------------------------------------------------------------------
-
-/// A directory with a getent in it that writes down what it is asked for. It never answers for 10.0.0.2, and for 10.0.0.1
-/// only once it has been asked for 20.20.20.20, by another run.
-fn slow_getent() -> Result<tempfile::TempDir> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let directory = tempfile::tempdir()?;
-    let log = directory.path().join("asked");
-    std::fs::write(&log, "")?;
-    let log = log.display();
-    let script = format!(
-        "#!/bin/sh\n\
-         # /etc/hosts knows none of them.\n\
-         [ \"$1\" != -s ] || exit 2\n\
-         shift\n\
-         for address; do\n\
-         echo $address >>{log}\n\
-         case $address in\n\
-         10.0.0.2) exec sleep 1000 ;;\n\
-         10.0.0.1) until grep -q 20.20.20.20 {log}; do :; done ;;\n\
-         40.40.40.*) exit 2 ;;\n\
-         esac\n\
-         echo $address host-$address.example alias.example\n\
-         done\n"
-    );
-    let getent = directory.path().join("getent");
-    std::fs::write(&getent, script)?;
-    std::fs::set_permissions(&getent, std::fs::Permissions::from_mode(0o755))?;
-    Ok(directory)
-}
-
-/// Runs the program with this directory before all others, or with no other.
-fn with_path(directory: &std::path::Path, others: bool, words: &[&str]) -> Result<String> {
-    let path = match others {
-        true => format!("{}:{}", directory.display(), std::env::var("PATH")?),
-        false => directory.display().to_string(),
-    };
-    let output = Command::new(ours()).args(words).env("PATH", path).stdin(Stdio::null()).output()?;
-    ensure!(output.status.success() && output.stderr.is_empty(), "{words:?}: {output:?}");
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-fn names_are_not_waited_for(cluster: &Cluster) -> Result<()> {
-    run(&["-a", "-t", SERVICE, "-r", OTHER, "-m"])?;
-    run(&["-a", "-t", SERVICE, "-r", "10.0.0.2:8081", "-m"])?;
-    run(&["-e", "-t", SERVICE, "-r", OTHER, "-m", "-w", "0"])?;
-    run(&["-e", "-t", SERVICE, "-r", "10.0.0.2:8081", "-m", "-w", "0"])?;
-    let _open = cluster.connect("40.40.40.10", 5001)?;
-    let getent = slow_getent()?;
-    let asked = || -> Result<Vec<String>> {
-        let mut asked: Vec<String> =
-            std::fs::read_to_string(getent.path().join("asked"))?.lines().map(str::to_owned).collect();
-        asked.sort();
-        std::fs::write(getent.path().join("asked"), "")?;
-        Ok(asked)
-    };
-    let table = with_path(getent.path(), true, &["-L", "--resolve-timeout", "15"])?;
-    ensure!(table.contains("TCP  host-20.20.20.20.example:htt rr\n"), "{table}");
-    ensure!(table.contains("  -> host-10.0.0.1.example:http-a"), "{table}");
-    ensure!(table.contains("  -> 10.0.0.2:") && !table.contains("host-10.0.0.2"), "{table}");
-    ensure!(asked()? == ["10.0.0.1", "10.0.0.2", "20.20.20.20"], "each once");
-    let connections = with_path(getent.path(), true, &["-L", "-c", "--resolve-timeout=15"])?;
-    ensure!(connections.contains("40.40.40.10:5001   host-20.20.20.20.example:http"), "{connections}");
-    ensure!(asked()? == ["10.0.0.1", "20.20.20.20", "40.40.40.10"], "each once");
-    with_path(getent.path(), true, &["-S", "--resolve-timeout=15"])?;
-    ensure!(asked()?.len() == 3, "saved");
-    with_path(getent.path(), true, &["-L", "-n"])?;
-    ensure!(asked()?.is_empty(), "asked for with -n");
-    // Whoever did not answer is gone.
-    for process in std::fs::read_dir("/proc")? {
-        // A process may end while we look.
-        let command = std::fs::read(process?.path().join("cmdline")).unwrap_or_default();
-        ensure!(command != b"sleep\x001000\0", "a getent is left over");
-    }
-    Ok(())
-}
-
-fn no_getent_no_names(_: &Cluster) -> Result<()> {
-    let empty = tempfile::tempdir()?;
-    let table = with_path(empty.path(), false, &["-L"])?;
-    ensure!(table.contains("TCP  20.20.20.20:http rr\n"), "{table}");
     Ok(())
 }
 

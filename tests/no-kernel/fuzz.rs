@@ -37,6 +37,11 @@ fn rules() {
 }
 
 #[test]
+fn names() {
+    every_input("names", holds::names);
+}
+
+#[test]
 fn replies() {
     every_input("replies", holds::replies);
 }

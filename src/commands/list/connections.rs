@@ -10,7 +10,7 @@ use ipvs_client::{
     },
 };
 
-use super::labels;
+use crate::commands::labels::NamedLabels;
 use crate::commands::{Output, terminal};
 use crate::grammar::{ConnectionView, Connections, Format, Listing};
 use crate::view::json::{self, ConnectionCounts, ConnectionDocument};
@@ -23,7 +23,7 @@ const LOOKED_UP_TOGETHER: usize = 16 * 1024;
 pub(super) fn list(client: &mut Client, listing: &Listing, wanted: &Connections, output: &mut Output) -> Result<()> {
     // Anybody may read the file; ipvsadm asks the kernel first, which answers root only.
     client.info()?;
-    let mut labels = labels(listing.numeric, listing.resolve_timeout);
+    let mut labels = NamedLabels::new(listing.numeric, listing.resolve_timeout);
     let choice = &wanted.choice;
     if let ConnectionView::Counted(key) = wanted.view {
         return count(listing, choice, key, &mut labels, output);
@@ -103,7 +103,7 @@ fn names(
     choice: &Choice,
     engines: &EngineTable,
     listing: &Listing,
-    labels: &mut Labels,
+    labels: &mut NamedLabels,
     output: &mut Output,
 ) -> Result<Skipped> {
     connections::header(output, listing.engine_data)?;
@@ -145,7 +145,7 @@ fn show(
     all: &[Connection],
     engines: &EngineTable,
     listing: &Listing,
-    labels: &mut Labels,
+    labels: &mut NamedLabels,
     output: &mut Output,
 ) -> Result<()> {
     labels.look_up(all.iter().flat_map(addresses));
@@ -174,7 +174,7 @@ fn count(
     listing: &Listing,
     choice: &Choice,
     key: ConnectionKey,
-    labels: &mut Labels,
+    labels: &mut NamedLabels,
     output: &mut Output,
 ) -> Result<()> {
     let mut counter = Counter::by(key);

@@ -5,8 +5,8 @@ use ipvs_client::{Client, hash_tables};
 
 use super::for_services;
 use crate::commands::Output;
+use crate::commands::labels::NamedLabels;
 use crate::grammar::{Json, Listing, Subject};
-use crate::view::Labels;
 use crate::view::json::{self, DaemonDocument, ServiceDocument, TableHead, TimeoutsDocument};
 
 pub(super) fn list(client: &mut Client, listing: &Listing, json: Json, output: &mut Output) -> Result<()> {
@@ -27,7 +27,7 @@ pub(super) fn list(client: &mut Client, listing: &Listing, json: Json, output: &
             // Nobody is kept from the table because only root may read this.
             let tables = hash_tables::read().unwrap_or_default();
             let mut services = json::Stream::begin(output, "table", &TableHead::of(&info, tables), pretty)?;
-            for_services(client, entries, listing, &mut Labels::numeric(), |_, service| {
+            for_services(client, entries, listing, &mut NamedLabels::new(true, 0), |_, service| {
                 Ok(services.element(&ServiceDocument::from(service))?)
             })?;
             services.end()?;

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use ipvs_client::Client;
 
-use super::{for_services, labels};
-use crate::commands::Output;
-use crate::commands::terminal;
+use super::for_services;
+use crate::commands::labels::NamedLabels;
+use crate::commands::{Output, terminal};
 use crate::grammar::{Format, Listing, Subject};
 use crate::view::{boxed, text, wide};
 
@@ -20,7 +20,7 @@ pub(super) fn list(client: &mut Client, listing: &Listing, output: &mut Output) 
         Subject::Daemons => client.daemons()?.iter().try_for_each(|daemon| text::daemon(output, daemon))?,
         Subject::Connections(wanted) => super::connections::list(client, listing, &wanted, output)?,
         Subject::Table | Subject::Service(_) => {
-            let mut labels = labels(listing.numeric, listing.resolve_timeout);
+            let mut labels = NamedLabels::new(listing.numeric, listing.resolve_timeout);
             let (info, entries) = match listing.subject {
                 Subject::Service(key) => (None, vec![client.service(&key)?]),
                 _ => (Some(client.info()?), client.services()?),

@@ -1,24 +1,18 @@
 //! Services with their destinations, as listings read them.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use anyhow::Result;
 use ipvs_client::{Client, Detail, ServiceEntry, TableService};
 
+use crate::commands::labels::NamedLabels;
 use crate::grammar::{Listing, Subject};
-use crate::view::Labels;
 
 /// Services whose destinations are held at once.
 const SERVICES_AT_ONCE: usize = 16;
 /// Services of a table that is read so. The kernel's own table of services has 256 buckets up to Linux 7.0
 /// (`IP_VS_SVC_TAB_SIZE`), whose chains are long beyond this.
 const SERVICES_AT_MOST: usize = 16 * 1024;
-
-/// Names, waited for so many seconds, or numbers.
-pub(in crate::commands) fn labels(numeric: bool, resolve_timeout: u32) -> Labels {
-    if numeric { Labels::numeric() } else { Labels::with_names(Duration::from_secs(resolve_timeout.into())) }
-}
 
 /// The services with their destinations, which are read a few services at a time and not held longer than it takes to use
 /// them. For names everything is read first, so that they are looked up together; and of a very large table, because the
@@ -27,8 +21,8 @@ pub(super) fn for_services<D: Detail>(
     client: &mut Client,
     mut entries: Vec<ServiceEntry<D>>,
     listing: &Listing,
-    labels: &mut Labels,
-    mut each: impl FnMut(&mut Labels, &TableService<D>) -> Result<()>,
+    labels: &mut NamedLabels,
+    mut each: impl FnMut(&mut NamedLabels, &TableService<D>) -> Result<()>,
 ) -> Result<()> {
     let few_at_once = listing.numeric && entries.len() <= SERVICES_AT_MOST;
     if listing.sorted && few_at_once {

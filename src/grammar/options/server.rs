@@ -173,9 +173,8 @@ impl TunnelType {
 
 impl Line<'_> {
     pub(super) fn read_server(&mut self, text: &[u8], protocol: Option<Protocol>) -> Result<(), Error> {
-        let server = values::address_port(text, protocol, self.names)
-            .ok_or_else(|| usage("illegal real server address[:port] specified").of_value(text))?;
-        self.server.name = Some(server);
+        let outcome = values::address_port(text, protocol, self.names);
+        self.server.name = Some(self.known(outcome, text, "illegal real server address[:port] specified")?);
         Ok(())
     }
 

@@ -217,8 +217,8 @@ impl ServiceOptions<'_> {
 }
 
 fn address(line: &mut Line<'_>, protocol: Protocol, text: &[u8]) -> Result<(), Error> {
-    let (address, port) = values::address_port(text, Some(protocol), line.names)
-        .ok_or_else(|| usage("illegal virtual server address[:port] specified"))?;
+    let outcome = values::address_port(text, Some(protocol), line.names);
+    let (address, port) = line.known(outcome, text, "illegal virtual server address[:port] specified")?;
     line.service.key = Some(ServiceKey::Address { protocol, address, port: port.unwrap_or(0) });
     line.early_values(true)
 }
@@ -274,9 +274,8 @@ impl Line<'_> {
                 Netmask::V6(prefix as u8)
             }
             Family::Ipv4 => {
-                let mask = values::ipv4(text, self.names)
-                    .ok_or_else(|| usage("illegal virtual server persistent mask specified").of_value(text))?;
-                Netmask::V4(mask)
+                let outcome = values::ipv4(text, self.names);
+                Netmask::V4(self.known(outcome, text, "illegal virtual server persistent mask specified")?)
             }
         });
         Ok(())

@@ -1,7 +1,7 @@
 //! The command lines that documents show: found, and given to the parser.
 
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ipvs_client::Protocol;
 use ipvsadm_rs::grammar::{self, Names};
@@ -10,12 +10,9 @@ use ipvsadm_rs::grammar::{self, Names};
 struct ExampleNames;
 
 impl Names for ExampleNames {
-    fn ipv4(&self, host: &str) -> Option<Ipv4Addr> {
-        host.contains("example").then_some(Ipv4Addr::new(192, 0, 2, 1))
-    }
-
-    fn ipv6(&self, _: &str) -> Option<Ipv6Addr> {
-        None
+    fn host(&self, name: &str) -> Option<Result<IpAddr, String>> {
+        let address = name.contains("example").then_some(IpAddr::from([192, 0, 2, 1]));
+        Some(address.ok_or_else(|| "it is not in the examples".to_owned()))
     }
 
     fn port(&self, name: &str, protocol: Protocol) -> Option<u16> {
