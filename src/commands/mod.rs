@@ -28,6 +28,7 @@ mod labels;
 mod list;
 mod lock;
 mod output;
+mod priority;
 mod progress;
 mod realserver;
 mod restore;

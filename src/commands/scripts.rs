@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use super::{Output, restore, save, status};
 use crate::escape::escaped;
-use crate::grammar::{self, LOCK_WAIT_DEFAULT, RESOLVE_TIMEOUT_DEFAULT, Restore, RestoreMode, Save};
+use crate::grammar::{self, Faults, LOCK_WAIT_DEFAULT, RESOLVE_TIMEOUT_DEFAULT, Replace, Restore, RestoreMode, Save};
 
 /// `ipvsadm-save [-n]`: `-S`.
 pub(super) fn save(program: &OsStr, arguments: &[OsString], output: &mut Output) -> Result<u8> {
@@ -50,7 +50,7 @@ pub(super) fn restore(program: &OsStr, arguments: &[OsString], output: &mut Outp
         return Ok(status::FAILED);
     }
     report_ignored(program, &words, "it takes no options, and reads rules from standard input");
-    let mode = RestoreMode::Replace(grammar::Replace::default());
+    let mode = RestoreMode::Replace(Replace { faults: Faults::SkipIfEmpty, ..Replace::default() });
     restore::run(&Restore { file: None, mode, all_errors: false }, LOCK_WAIT_DEFAULT, output)
 }
 

@@ -3,7 +3,7 @@
 use std::fs::{self, Metadata};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -18,7 +18,8 @@ use super::journal::{self, Copy};
 use super::list;
 use super::lock::{self, Locked};
 use super::restore::apply;
-use super::restore::replace::{Replaced, Replacement};
+use super::restore::exchange::Replaced;
+use super::restore::replace::Replacement;
 use super::save;
 use super::signals::{Hold, Interrupted};
 use super::source::Source;
@@ -26,18 +27,20 @@ use super::state::read_state;
 use super::told::unless_interrupted;
 use super::{Output, document, status, tell};
 use crate::escape::escaped;
-use crate::grammar::{self, Columns, LOCK_WAIT_DEFAULT, Listing, RESOLVE_TIMEOUT_DEFAULT, Save};
+use crate::grammar::{self, Columns, Faults, LOCK_WAIT_DEFAULT, Listing, RESOLVE_TIMEOUT_DEFAULT, Save};
 use crate::host::file::{self, ReplaceError};
 use crate::host::input;
 use crate::host::lock::{Lock, LockError};
 use crate::host::module;
 use crate::host::sysconfig::Settings;
 use crate::host::systemd;
-use crate::rules::{Collector, Desired};
+use crate::rules::Desired;
 use crate::view::{json, text};
 
 /// Held by whatever changes the table or the file of rules.
 const LOCK: &str = "/run/ipvsadm-rs/service.lock";
+/// What could not be loaded of the rules that the table has now, line by line as it was reported.
+const NOT_LOADED: &str = "/run/ipvsadm-rs/not-loaded";
 /// There while systemd restarts the service, from its stop to its start.
 const RESTARTING: &str = "/run/ipvsadm-rs/restarting";
 
@@ -63,7 +66,7 @@ pub(crate) fn command() -> Command {
         .long_about(
             "Load, save and clear the rules as a service does, at boot and by hand, with the settings and the file of \
              rules that distributions have for ipvsadm. Status 0 if all is well, 1 if something failed, 2 for wrong \
-             use; status has 3 for nothing there and 4 for unknown.",
+             use, 3 if some of the rules could not be loaded; status has 3 for nothing there and 4 for unknown.",
         )
         .subcommand_required(true)
         .subcommand_value_name("VERB")
@@ -145,7 +148,8 @@ fn change(verb: &str, matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     }
     let outcome = match verb {
         "start" if restarting.is_some() => service.restart(restarting),
-        "start" | "reload" => service.start(),
+        "start" => service.start(),
+        "reload" => service.reload(),
         "load" => service.load(),
         "restart" | "force-reload" => service.restart(None),
         "stop" => service.stop(),
@@ -186,22 +190,45 @@ struct Service<'o> {
 
 impl Service<'_> {
     fn start(self) -> Result<u8> {
-        self.start_locked(None, 0)
+        let (locked, unsaved) = if self.settings.rules_left_alone.is_none() { self.look()? } else { (None, 0) };
+        self.start_locked(locked, Faults::SkipIfEmpty, unsaved)
+    }
+
+    fn reload(self) -> Result<u8> {
+        self.start_locked(None, Faults::Refuse, 0)
+    }
+
+    /// Lock the table, and count what of it is in no file, before rules take its place.
+    fn look(&self) -> Result<(Option<Locked>, usize)> {
+        if !module::is_loaded() {
+            return Ok((None, 0));
+        }
+        let locked = lock::take(self.lock_wait)?;
+        let unsaved = self.unsaved()?;
+        Ok((Some(locked), unsaved))
     }
 
     /// Start; the lock on the table may be held already. So many rules of the table are in no file.
-    fn start_locked(mut self, locked: Option<Locked>, unsaved: usize) -> Result<u8> {
+    fn start_locked(mut self, locked: Option<Locked>, faults: Faults, unsaved: usize) -> Result<u8> {
+        let mut outcome = status::OK;
         if let Some(place) = &self.settings.rules_left_alone {
             drop(locked);
             say!("{place}: AUTO says that rules are not loaded: `ipvsadm-rs service load' does it all the same");
-        } else if let failed @ 1.. = self.load_rules(locked, unsaved)? {
-            return Ok(failed);
+        } else {
+            outcome = self.load_rules(locked, faults, unsaved)?;
+            if !matches!(outcome, status::OK | status::PARTLY) {
+                return Ok(outcome);
+            }
         }
-        self.start_daemons()
+        Ok(match self.start_daemons()? {
+            status::OK => outcome,
+            failed => failed,
+        })
     }
 
     fn load(mut self) -> Result<u8> {
-        self.load_rules(None, 0)
+        let (locked, unsaved) = self.look()?;
+        self.load_rules(locked, Faults::SkipIfEmpty, unsaved)
     }
 
     /// Start, after saving if that is set; `since` is when the first half of a restart by systemd was.
@@ -221,7 +248,7 @@ impl Service<'_> {
                 self.save_or_warn()?;
             }
         }
-        self.start_locked(locked, unsaved)
+        self.start_locked(locked, Faults::SkipIfEmpty, unsaved)
     }
 
     fn stop(self) -> Result<u8> {
@@ -253,6 +280,7 @@ impl Service<'_> {
             client.change(&Change::Flush)?;
             signals.answer(total, total);
             let copy = copy.finish(true);
+            forget_not_loaded();
             drop(client);
             drop(locked);
             report_unsaved(unsaved, copy.as_deref());
@@ -269,10 +297,12 @@ impl Service<'_> {
     /// How many rules of the table, services and servers, are not in the file of rules as they are in the table.
     fn unsaved(&self) -> Result<usize> {
         let have = read_state(&mut module::connect()?, &State::default())?;
+        if have.services.is_empty() {
+            return Ok(0);
+        }
         // What cannot be read, now or at the next start, holds no rules.
-        let mut file = Collector::default();
-        let _ = Source::of(Some(&self.settings.rules)).read_quietly(|line| file.take(line));
-        let file = State { services: file.finish().state.services, ..State::default() };
+        let file = Source::of(Some(&self.settings.rules)).good_lines().unwrap_or_default();
+        let file = State { services: file.state.services, ..State::default() };
         let is_missing = |step: &Step| !matches!(step.change, Change::DeleteService(_) | Change::DeleteDestination(..));
         Ok(plan::difference(&file, &have, Options::default()).iter().filter(|step| is_missing(step)).count())
     }
@@ -321,6 +351,9 @@ impl Service<'_> {
                 _ => {}
             }
         }
+        if Path::new(NOT_LOADED).exists() {
+            self.keep_not_loaded()?;
+        }
         let lost = file::replace(path, &text).map_err(|error| {
             let what = match error {
                 ReplaceError::NotDurable(_) => self.rules(),
@@ -331,11 +364,30 @@ impl Service<'_> {
         for what in lost {
             say!("{}: {what}", self.rules());
         }
+        forget_not_loaded();
         Ok(Saved::Yes)
     }
 
-    /// Make the table what the file says, all or nothing.
-    fn load_rules(&mut self, locked: Option<Locked>, unsaved: usize) -> Result<u8> {
+    /// Keep the lines that could not be loaded: the table that takes their place in the file does not have them.
+    fn keep_not_loaded(&self) -> Result<()> {
+        let mut kept = self.settings.rules.clone().into_os_string();
+        kept.push(".not-loaded");
+        let kept = PathBuf::from(kept);
+        let text = match input::read(&self.settings.rules) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            text => text.with_context(|| self.rules())?,
+        };
+        let lost = file::replace(&kept, &text);
+        let kept = kept.display();
+        for what in lost.with_context(|| format!("{kept}: the rules are not saved"))? {
+            say!("{kept}: {what}");
+        }
+        say!("{}: some of its lines could not be loaded; the file from before is {kept}", self.rules());
+        Ok(())
+    }
+
+    /// Make the table what the file says, all or nothing, or as far as can be.
+    fn load_rules(&mut self, locked: Option<Locked>, faults: Faults, unsaved: usize) -> Result<u8> {
         let path = &self.settings.rules;
         if matches!(fs::metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound) {
             say!(
@@ -345,19 +397,21 @@ impl Service<'_> {
             return Ok(status::OK);
         }
         let source = Source::of(Some(path));
-        let mut desired = source.desired()?;
+        let mut desired = source.desired_with_faults()?;
         // Of a daemon that is in both, the settings have the last word.
         let daemons = &self.settings.daemons;
         desired.state.daemons.retain(|traced| daemons.iter().all(|(daemon, _)| daemon.role != traced.rule.0));
         let limits = Limits { keep_some: !self.settings.allow_empty, removals: self.settings.max_removals };
-        let replace = grammar::Replace { limits, ..grammar::Replace::default() };
+        let replace = grammar::Replace { limits, faults, ..grammar::Replace::default() };
         let replacement = Replacement { source: &source, lock_wait: self.lock_wait, hold: self.hold, say: &say };
-        let Replaced { status, rest, copy } = replacement.run(desired, replace, locked, self.output)?;
-        if status == status::OK {
+        let Replaced { status, rest, copy, faults } = replacement.run(desired, replace, locked, self.output)?;
+        if matches!(status, status::OK | status::PARTLY) {
+            note_not_loaded(&faults);
             report_unsaved(unsaved, copy.as_deref());
         }
         if rest.is_empty() {
-            return Ok(status);
+            // A service fails in one way only.
+            return Ok(if status == status::USAGE { status::FAILED } else { status });
         }
         match apply::run(&mut module::connect()?, &rest, &source, self.lock_wait, self.output)? {
             status::OK => Ok(status),
@@ -391,6 +445,32 @@ impl Service<'_> {
     fn rules(&self) -> String {
         escaped(&self.settings.rules).into_owned()
     }
+}
+
+/// Keep for the status what could not be loaded. That this fails is printed, and nothing to fail for.
+fn note_not_loaded(faults: &[String]) {
+    if faults.is_empty() {
+        return forget_not_loaded();
+    }
+    let path = Path::new(NOT_LOADED);
+    let text: String = faults.iter().map(|line| format!("{line}\n")).collect();
+    let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+    if let Err(error) = made.and_then(|()| file::replace(path, text.as_bytes()).map_err(io::Error::other)) {
+        say!("{NOT_LOADED}: {error}");
+    }
+}
+
+fn forget_not_loaded() {
+    match fs::remove_file(NOT_LOADED) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => say!("{NOT_LOADED}: {error}"),
+        _ => {}
+    }
+}
+
+/// What could not be loaded of the rules that the table has.
+fn not_loaded() -> Vec<String> {
+    let text = fs::read(NOT_LOADED).unwrap_or_default();
+    String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()
 }
 
 /// Leave the mark for the start that follows. Neither settings nor the lock can keep it from being left: without it, that
@@ -468,6 +548,7 @@ fn panic() -> Result<u8> {
     let hold = Hold::default();
     hold.begin()?;
     client.change(&Change::Flush)?;
+    forget_not_loaded();
     journal::tell(copy.finish(true).as_deref());
     hold.release().map(|()| status::OK)
 }
@@ -501,6 +582,8 @@ struct Status {
     daemons: Vec<RunningDaemon>,
     /// The file of rules.
     rules_file: String,
+    /// What could not be loaded of it, as it was reported.
+    not_loaded: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -519,6 +602,7 @@ fn print_status(as_json: Option<bool>, output: &mut Output) -> Result<u8> {
         real_servers: 0,
         daemons: Vec::new(),
         rules_file: settings.rules.display().to_string(),
+        not_loaded: not_loaded(),
     };
     if status.ipvs_loaded {
         let mut client = module::connect()?;
@@ -537,6 +621,10 @@ fn print_status(as_json: Option<bool>, output: &mut Output) -> Result<u8> {
             list::listing_with(&mut client, &listing, output)?;
             for daemon in &daemons {
                 text::daemon(output, daemon)?;
+            }
+            if let [_, ..] = &status.not_loaded[..] {
+                writeln!(output, "Not loaded:")?;
+                status.not_loaded.iter().try_for_each(|line| writeln!(output, "{line}"))?;
             }
         }
     } else if as_json.is_none() {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use super::priority;
 use super::{Told, status};
 use crate::escape::escaped;
 use crate::host::{SystemNames, input, stdio};
@@ -50,29 +51,23 @@ impl<'p> Source<'p> {
         let outcome = self.each(|line| match line {
             Ok(line) if bad.is_empty() => take(line),
             Ok(_) => {}
-            Err(line) => bad.add(line.number, line.message),
+            Err(line) => _ = bad.add(line.number, line.message),
         });
         match outcome {
             Ok(()) if bad.is_empty() => Ok(()),
             Ok(()) => Err(Told(status::USAGE).into()),
-            Err(ReadError::Source(error)) => Err(anyhow::Error::new(error).context(self.to_string())),
-            Err(ReadError::CutOff) => {
-                say!("{self}: {CUT_OFF}");
-                Err(Told(status::USAGE).into())
-            }
-            // Bad lines are given one by one.
-            Err(ReadError::Bad(_)) => Err(Told(status::USAGE).into()),
+            Err(error) => Err(self.failure(error)),
         }
     }
 
-    /// Read and understand every line, and say nothing.
-    pub(super) fn read_quietly(&self, mut take: impl FnMut(Line)) -> Result<(), ReadError> {
-        let mut good = true;
-        self.each(|line| match line {
-            Ok(line) if good => take(line),
-            Ok(_) => {}
-            Err(_) => good = false,
-        })
+    /// What a source that fails as a whole is reported as. Bad lines are given one by one before.
+    fn failure(&self, error: ReadError) -> anyhow::Error {
+        match error {
+            ReadError::Source(error) => return anyhow::Error::new(error).context(self.to_string()),
+            ReadError::CutOff => say!("{self}: {CUT_OFF}"),
+            ReadError::Bad(_) => {}
+        }
+        Told(status::USAGE).into()
     }
 
     fn each(&self, take: impl FnMut(Result<Line, BadLine>)) -> Result<(), ReadError> {
@@ -101,12 +96,53 @@ impl<'p> Source<'p> {
         self.read(|line| collector.take(line))?;
         Ok(collector.finish())
     }
+
+    /// Read everything as the desired state, where lines that are not right keep no other from counting.
+    pub(super) fn desired_with_faults(&self) -> Result<Desired> {
+        self.good_lines().map_err(|error| self.failure(error))
+    }
+
+    /// As [`Source::desired_with_faults`], and say nothing.
+    pub(super) fn good_lines(&self) -> Result<Desired, ReadError> {
+        let mut collector = Collector::default();
+        let mut bad = 0;
+        self.each(|line| match line {
+            Ok(line) => collector.take(line),
+            Err(line) => {
+                bad += 1;
+                collector.take_bad(line, !self.all_errors && bad > MESSAGES);
+            }
+        })?;
+        Ok(collector.finish())
+    }
+
+    /// Print what is wrong with lines, and how many more there are, as errors also for the journal of systemd. Returns what was
+    /// printed, line by line.
+    pub(super) fn report_errors(
+        &self,
+        findings: impl IntoIterator<Item = (u32, impl fmt::Display)>,
+        more: usize,
+    ) -> Vec<String> {
+        let mut report = Report::held(self);
+        report.priority = priority::of_errors();
+        let mut lines = Vec::new();
+        for (line, message) in findings {
+            let message = message.to_string();
+            if report.add(line, &message) {
+                lines.push(escaped(&format!("{self}:{line}: {message}")).into_owned());
+            }
+        }
+        report.count += more;
+        lines
+    }
 }
 
 /// Messages of a kind about lines. They are printed in one piece when this is dropped: the first hundred and the number of
 /// the others, or all of them.
 pub(super) struct Report<'s> {
     source: &'s Source<'s>,
+    /// What each line begins with.
+    priority: &'static str,
     /// Print nothing before the end.
     hold: bool,
     text: String,
@@ -115,7 +151,7 @@ pub(super) struct Report<'s> {
 
 impl<'s> Report<'s> {
     pub(super) fn new(source: &'s Source<'s>) -> Self {
-        Self { source, hold: false, text: String::new(), count: 0 }
+        Self { source, priority: "", hold: false, text: String::new(), count: 0 }
     }
 
     /// One that prints nothing before the end, for a time when signals are kept back: a reader that does not read would keep the
@@ -130,15 +166,18 @@ impl<'s> Report<'s> {
         self.count == 0
     }
 
-    pub(super) fn add(&mut self, line: u32, message: impl fmt::Display) {
+    /// Whether it is printed, and not only counted.
+    pub(super) fn add(&mut self, line: u32, message: impl fmt::Display) -> bool {
         self.count += 1;
-        if self.source.all_errors || self.count <= MESSAGES {
+        let prints = self.source.all_errors || self.count <= MESSAGES;
+        if prints {
             let separator = if self.text.is_empty() { "" } else { "\n" };
-            let _ = write!(self.text, "{separator}{}:{line}: {message}", self.source);
+            let _ = write!(self.text, "{separator}{}{}:{line}: {message}", self.priority, self.source);
             if !self.hold && self.text.len() > BUFFER {
                 say_lines!("{}", std::mem::take(&mut self.text));
             }
         }
+        prints
     }
 }
 

@@ -6,5 +6,7 @@ pub(super) const OK: u8 = 0;
 pub(super) const FAILED: u8 = 1;
 /// Wrong use, or no IPVS.
 pub(super) const USAGE: u8 = 2;
+/// Some of the rules are loaded, and others could not be.
+pub(super) const PARTLY: u8 = 3;
 /// The kernel refused a change.
 pub(super) const REFUSED: u8 = 255;

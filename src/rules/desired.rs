@@ -1,12 +1,14 @@
 //! What the lines of a rules file ask for, taken together: the desired state. Everything that compares rules with the table
 //! (replace, diff, the service, the doctor) asks here.
 
+use std::collections::{HashMap, HashSet};
+
 use ipvs_client::{
-    Change, Daemon, DaemonRole, SchedulerName,
+    Change, Daemon, DaemonRole, SchedulerName, ServiceKey,
     plan::{Finding, RuleSet, State, Traced},
 };
 
-use super::Line;
+use super::{BadLine, Line};
 use crate::grammar::{Request, table};
 
 /// What the lines of a file come to, starting from nothing.
@@ -14,8 +16,14 @@ use crate::grammar::{Request, table};
 pub struct Desired {
     /// The state that they would make of an empty table.
     pub state: State,
+    /// Lines that are not right, where they keep no other from being taken.
+    pub bad: Vec<BadLine>,
+    /// More of them, which are only counted.
+    pub more_bad: usize,
     /// What the kernel would refuse, by line.
     pub refused: Vec<(u32, Finding)>,
+    /// Of these the servers whose service is not there, with that service.
+    pub orphans: Vec<(u32, ServiceKey)>,
     /// Rules that are there twice: the line, and the line of the same rule before it.
     pub repeated: Vec<(u32, u32)>,
     /// What the kernel would change without a word, or might not know, by line.
@@ -57,7 +65,12 @@ impl Collector {
                 if let Err(finding) = self.set.apply(change, number) {
                     match self.set.line_of(change) {
                         Some(same) => desired.repeated.push((number, same)),
-                        None => desired.refused.push((number, finding)),
+                        None => {
+                            desired.refused.push((number, finding));
+                            if let (Finding::ServiceNotDefined, Change::AddDestination(key, _)) = (finding, change) {
+                                desired.orphans.push((number, *key));
+                            }
+                        }
                     }
                 } else if let Change::AddService(service) | Change::EditService(service) = change
                     && !is_known(service.scheduler)
@@ -72,6 +85,14 @@ impl Collector {
         }
     }
 
+    /// Take a line that is not right, or with `count` only count it.
+    pub fn take_bad(&mut self, line: BadLine, count: bool) {
+        match count {
+            true => self.desired.more_bad += 1,
+            false => self.desired.bad.push(line),
+        }
+    }
+
     /// What the lines come to.
     #[must_use]
     pub fn finish(self) -> Desired {
@@ -82,6 +103,36 @@ impl Collector {
 }
 
 impl Desired {
+    /// Whether a line is wrong or would be refused.
+    #[must_use]
+    pub fn has_faults(&self) -> bool {
+        !self.bad.is_empty() || !self.refused.is_empty()
+    }
+
+    /// All that is wrong or would be refused, in words, by line. Servers of a service that is not there are counted.
+    #[must_use]
+    pub fn faults(&self) -> Vec<(u32, String)> {
+        let mut faults: Vec<(u32, String)> = self.bad.iter().map(|line| (line.number, line.message.clone())).collect();
+        let mut orphans: Vec<(u32, ServiceKey, usize)> = Vec::new();
+        let mut places = HashMap::new();
+        for (line, key) in &self.orphans {
+            let place = *places.entry(*key).or_insert(orphans.len());
+            match orphans.get_mut(place) {
+                Some((_, _, count)) => *count += 1,
+                None => orphans.push((*line, *key, 1)),
+            }
+        }
+        let is_orphan: HashSet<u32> = self.orphans.iter().map(|(line, _)| *line).collect();
+        let refused = self.refused.iter().filter(|(line, _)| !is_orphan.contains(line));
+        faults.extend(refused.map(|(line, finding)| (*line, finding.message().to_owned())));
+        faults.extend(orphans.into_iter().map(|(line, key, count)| match count {
+            1 => (line, format!("Service not defined: {key}")),
+            _ => (line, format!("Service not defined: {key}, with {count} servers")),
+        }));
+        faults.sort_by_key(|(line, _)| *line);
+        faults
+    }
+
     /// The rules that are there twice, in words, by line.
     pub fn repetitions(&self) -> impl Iterator<Item = (u32, String)> {
         self.repeated.iter().map(|(line, same)| (*line, format!("the same rule as on line {same}, which counts once")))
@@ -123,6 +174,26 @@ mod tests {
         let daemons: Vec<_> =
             state.daemons.iter().map(|traced| (traced.line, traced.rule.0, traced.rule.1.is_some())).collect();
         assert_eq!(daemons, [(4, DaemonRole::Backup, true), (5, DaemonRole::Master, false)]);
+    }
+
+    #[test]
+    fn servers_of_a_service_that_is_not_there_are_counted() {
+        let desired = desired(
+            "-a -t 1.2.3.4:80 -r 1.1.1.1\n-d -t 1.2.3.4:80 -r 1.1.1.1\n-a -t 1.2.3.4:80 -r 1.1.1.2\n\
+             -a -f 5 -r 1.1.1.1\n-A -f 1 -p\n-A -f 1\n",
+        );
+        assert_eq!(desired.refused.len(), 5);
+        let faults = desired.faults();
+        let faults: Vec<_> = faults.iter().map(|(line, text)| (*line, text.as_str())).collect();
+        assert_eq!(
+            faults,
+            [
+                (1, "Service not defined: TCP 1.2.3.4:80, with 2 servers"),
+                (2, "Service not defined"),
+                (4, "Service not defined: FWM 5"),
+                (6, "Service already exists"),
+            ]
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -30,6 +30,8 @@ fn trials() -> Result<Vec<Trial>> {
         ("restart: a mark is used once", a_mark_is_used_once),
         ("start: no file of rules", no_file_of_rules),
         ("start: a bad file of rules", a_bad_file_of_rules),
+        ("start: every good line onto an empty table", every_good_line_onto_an_empty_table),
+        ("start: nothing to load of a bad file", nothing_to_load),
         ("reload: what is the same is left alone", a_reload_leaves_the_rest_alone),
         ("load: from rules to none", from_rules_to_none),
         ("load: more removals than allowed", more_removals_than_allowed),
@@ -296,7 +298,9 @@ fn try_case(case: Case) -> Result<()> {
     } else if starts && !auto {
         ensure!(output.stderr.contains("/etc/default/ipvsadm:1: AUTO"), "{output:?}");
     } else {
-        let lost = filled && auto && !saves && matches!(verb, "stop" | "restart" | "force-reload");
+        let lost = filled
+            && !saves
+            && (auto && matches!(verb, "start" | "stop" | "restart" | "force-reload") || verb == "load");
         ensure!(output.stderr.contains("1 rule of the table was in no file") == lost, "{output:?}");
         ensure!(output.stderr.is_empty() == (!lost && (filled || !saves)), "{output:?}");
     }
@@ -357,7 +361,7 @@ fn a_restart_by_systemd() -> Result<()> {
     ensure_file(EL_RULES, &saved(&format!("{both}{TIMEOUTS}")))?;
     // Only the first start after it is a restart.
     fs::write(EL_RULES, FILED)?;
-    done(&["start"])?;
+    tells(&["start"], "0", "1 rule of the table was in no file")?;
     ensure_table(FILED)?;
 
     // Another unit's restart, and a stop of this one.
@@ -389,7 +393,7 @@ fn a_mark_is_used_once() -> Result<()> {
     fs::write(EL_RULES, &edited)?;
     // An editor can keep the date.
     shell(&format!("touch -d '2001-01-01' {EL_RULES}"))?;
-    done(&["start"])?;
+    tells(&["start"], "0", "1 rule of the table was in no file")?;
     ensure_file(EL_RULES, &edited)?;
     ensure_table(in_table)?;
 
@@ -412,8 +416,11 @@ fn a_mark_is_used_once() -> Result<()> {
          to restore the table from before: "
     );
     ensure!(output.status == "0" && output.stderr.starts_with(&said), "{output:?}");
-    ensure_file(EL_RULES, &edited)?;
-    ensure_table(in_table)
+    // The copy that is named brings it back.
+    let (_, command) = output.stderr.split_once("ipvsadm-rs -R --replace --file ").context("no copy is named")?;
+    succeed(&["-R", "--replace", "--file", command.trim_end()])?;
+    ensure_table(&both)?;
+    ensure_file(EL_RULES, &edited)
 }
 
 fn no_file_of_rules() -> Result<()> {
@@ -450,6 +457,115 @@ fn a_bad_file_of_rules() -> Result<()> {
     for verb in ["start", "save"] {
         tells(&[verb], "1", "/etc/folder")?;
         ensure_table(BY_HAND)?;
+    }
+    Ok(())
+}
+
+/// Lines that are wrong or refused, behind three that are not, and what is said of them.
+const FAULTY: &str = "\
+    -a -t 10.0.0.1:80 -r 10.0.0.11 -w 7\n\
+    -A -t 10.0.0.3:80 -s none-such\n\
+    -a -t 10.0.0.3:80 -r 10.0.0.11\n\
+    -a -t 10.0.0.3:80 -r 10.0.0.12\n\
+    -A -t 10.0.0.x:80\n\
+    -a -t 10.0.0.x:80 -r 10.0.0.11\n\
+    -d -t 10.0.0.1:80 -r 10.0.0.99\n\
+    -a -t 10.0.0.4:80 -r 10.0.0.11\n\
+    -a -t 10.0.0.4:80 -r 10.0.0.12\n\
+    --start-daemon master --mcast-interface none-such\n\
+    -A -f 7 -s none-such\n";
+
+/// What is reported of these lines, behind the name of the file.
+const FAULTS: [&str; 8] = [
+    ":4: Destination already exists",
+    ":8: illegal virtual server address[:port] specified: `10.0.0.x:80'",
+    ":9: illegal virtual server address[:port] specified: `10.0.0.x:80'",
+    ":10: No such destination",
+    ":11: Service not defined: TCP 10.0.0.4:80, with 2 servers",
+    ":5: Scheduler or persistence engine not found, so its 2 servers are not loaded either",
+    ":13: No such device",
+    ":14: Scheduler or persistence engine not found",
+];
+
+/// A director boots with all of its rules that are good.
+fn every_good_line_onto_an_empty_table() -> Result<()> {
+    let file = format!("{FILED}{FAULTY}{BY_HAND}");
+    let good = format!("{FILED}{BY_HAND}");
+    let faults: String = FAULTS.iter().map(|fault| format!("{EL_RULES}{fault}\n")).collect();
+    let said = format!("{faults}{EL_RULES}: loaded without 11 lines that are wrong or were refused\n");
+    fs::write(EL_SETTINGS, "IPVS_SAVE_ON_STOP=yes\n")?;
+    for verb in ["start", "restart", "force-reload", "load"] {
+        add("-C")?;
+        fs::write(EL_RULES, &file)?;
+        let output = service(&[verb])?;
+        ensure!(output.status == "3", "{output:?}");
+        ensure!(output.stderr == said, "{}", support::difference(&said, &output.stderr));
+        ensure_table(&good)?;
+        // The service runs, and says what it runs without.
+        let status = service(&["status"])?;
+        let listed = format!("Not loaded:\n{faults}");
+        ensure!(status.status == "0" && status.stdout.ends_with(&listed), "{status:?}");
+        let json = service(&["status", "--json"])?;
+        ensure!(json.stdout.contains(&format!("\"not_loaded\":[\"{EL_RULES}:4: Destination")), "{json:?}");
+        // Now there are rules in the table, and a change of it is all or nothing.
+        for verb in ["start", "reload", "restart"] {
+            tells(&[verb], "1", &format!("{EL_RULES}:8: illegal virtual server address"))?;
+            ensure_table(&good)?;
+        }
+        // Once the file is right, nothing is left to say.
+        fs::write(EL_RULES, &good)?;
+        done(&["reload"])?;
+        ensure!(!service(&["status"])?.stdout.contains("Not loaded"), "what was not loaded is still told");
+    }
+    // A reload is asked for by someone who can see what comes of it.
+    add("-C")?;
+    fs::write(EL_RULES, &file)?;
+    tells(&["reload"], "1", &format!("{EL_RULES}:8: illegal virtual server address"))?;
+    ensure_table("")?;
+    // The lines that are not in the table are not lost when that is saved.
+    tells(&["start"], "3", "loaded without")?;
+    let kept = format!("{EL_RULES}.not-loaded");
+    tells(
+        &["stop"],
+        "0",
+        &format!("{EL_RULES}: some of its lines could not be loaded; the file from before is {kept}"),
+    )?;
+    ensure_file(EL_RULES, &saved(&format!("{good}{TIMEOUTS}")))?;
+    ensure_file(&kept, &file)?;
+    done(&["start"])?;
+    ensure_table(&good)?;
+    done(&["stop"])?;
+    ensure_file(&kept, &file)?;
+    let status = service(&["status"])?;
+    ensure!(status.status == "3" && !status.stdout.contains("Not loaded"), "{status:?}");
+
+    // In systemd's journal they are errors.
+    fs::write(EL_RULES, &file)?;
+    let log = File::create("/run/log")?;
+    let there = log.metadata()?;
+    let stream = format!("{}:{}", there.dev(), there.ino());
+    let mut command = Command::new(support::ours());
+    let status = command.args(["service", "start"]).env("JOURNAL_STREAM", stream).stderr(log).status()?;
+    ensure!(status.code() == Some(3), "{status}");
+    let said: String = FAULTS.iter().map(|fault| format!("<3>{EL_RULES}{fault}\n")).collect();
+    let log = fs::read_to_string("/run/log")?;
+    ensure!(log.starts_with(&said), "{}", support::difference(&said, &log));
+    done(&["panic"]).map(drop).or_else(|_| tells(&["panic"], "0", ""))
+}
+
+fn nothing_to_load() -> Result<()> {
+    for (file, said) in [
+        ("-A -t 10.0.0.x:80\n--set 1000 200 400\n", ":1: illegal virtual server address"),
+        ("-A -t 10.0.0.3:80 -s none-such\n", ":1: Scheduler or persistence engine not found"),
+        ("-a -t 10.0.0.3:80 -r 10.0.0.4\n", ":1: Service not defined: TCP 10.0.0.3:80"),
+    ] {
+        fs::write(EL_RULES, file)?;
+        for verb in ["start", "restart", "load"] {
+            tells(&[verb], "1", &format!("{EL_RULES}{said}"))?;
+            tells(&[verb], "1", &format!("{EL_RULES}: nothing could be loaded\n"))?;
+            ensure_table("")?;
+        }
+        ensure!(service(&["status"])?.status == "3", "the service runs");
     }
     Ok(())
 }
@@ -892,7 +1008,7 @@ fn status_as_json() -> Result<()> {
     add(&format!("{FILED}--start-daemon backup --mcast-interface lo --syncid 3\n"))?;
     let body = "\"ipvs_loaded\":true,\"virtual_services\":1,\"real_servers\":2,\
                 \"daemons\":[{\"role\":\"backup\",\"interface\":\"lo\",\"sync_id\":3}],\
-                \"rules_file\":\"/etc/sysconfig/ipvsadm\"";
+                \"rules_file\":\"/etc/sysconfig/ipvsadm\",\"not_loaded\":[]";
     let output = service(&["status", "--json"])?;
     ensure!(output.status == "0", "{output:?}");
     ensure!(

@@ -58,6 +58,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("replace: timeouts and daemons", timeouts_and_daemons_are_replaced),
         ("replace: another program's changes are noticed", changes_of_others_are_noticed),
         ("replace: by nothing", replaced_by_nothing),
+        ("replace: --keep-going", what_is_good_is_loaded),
         ("restore: files that cannot be read", files_that_cannot_be_read),
         ("restore: bad lines", bad_lines_change_nothing),
         ("restore: lines of all kinds", lines_of_all_kinds_are_read),
@@ -581,13 +582,20 @@ fn replacing_makes_the_table_equal() -> Result<()> {
             told.sort_unstable();
             ensure!(told == expected, "{}", support::difference(&expected.join("\n"), &told.join("\n")));
             ensure_table(&before).context("after only looking")?;
-            let said = succeed(&["-R", "--replace", "--file", &wanted], b"")?;
-            ensure!(said.is_empty(), "{said}");
+            let replace = ["-R", "--replace", "--file", &wanted];
+            let empty = format!("{wanted}: no virtual service is in it: the table is empty now\n");
+            let replaced = Output {
+                status: "0".to_owned(),
+                stdout: String::new(),
+                stderr: if after.is_empty() { empty } else { String::new() },
+            };
+            ensure!(run(&replace, b"")? == replaced, "{replaced:?}");
             ensure_table(&after)?;
-            for look in [&dry[..], &["diff", &wanted], &["-R", "--replace", "--file", &wanted]] {
+            for look in [&dry[..], &["diff", &wanted]] {
                 let said = succeed(look, b"")?;
                 ensure!(said.is_empty(), "{look:?}: {said}");
             }
+            ensure!(run(&replace, b"")? == replaced, "{replaced:?}");
             ensure_table(&after)?;
             Ok(output.stdout)
         })?;
@@ -847,6 +855,81 @@ fn changes_of_others_are_noticed() -> Result<()> {
         }
         bail!("of {RUNS} runs {refused} met a refusal, {different} another table, {quiet} nothing")
     })
+}
+
+/// `ipvsadm-restore` onto an empty table and `--keep-going` load what is good, as the original does; nothing else does.
+fn what_is_good_is_loaded() -> Result<()> {
+    const FAULTY: &str = "-A -f 1 -s rr\n-a -f 1 -r 10.0.0.1:80 -m\n-A -f 1 -s wrr\n-A -f x\n-A -f 2 -s none-such\n\
+                          -a -f 2 -r 10.0.0.1:80 -m\n-a -f 3 -r 10.0.0.1:80 -m\n-A -f 4 -s rr\n";
+    const GOOD: &str = "-A -f 1 -s rr\n-a -f 1 -r 10.0.0.1:80 -m -w 1\n-A -f 4 -s rr\n";
+    const SAID: &str = "<stdin>:3: Service already exists\n\
+                        <stdin>:4: invalid fwmark value `x' specified\n\
+                        <stdin>:7: Service not defined: FWM 3\n\
+                        <stdin>:5: Scheduler or persistence engine not found, so its server is not loaded either\n\
+                        <stdin>:LOADED\n";
+    const SUMMARY: &str = " loaded without 5 lines that are wrong or were refused";
+    let folder = tempfile::tempdir()?;
+    let link = folder.path().join("ipvsadm-restore");
+    symlink(support::ours(), &link)?;
+    let program = |program: &Path, words: &[&str], before: &str, rules: &str| {
+        in_fresh_namespace(|| {
+            succeed(&["-R"], before.as_bytes())?;
+            let mut command = Command::new(program);
+            let mut child =
+                command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+            drop(child.stdin.take().context("a pipe")?.write_all(rules.as_bytes()));
+            let output = child.wait_with_output()?;
+            let stderr = String::from_utf8(output.stderr)?;
+            Ok((output.status.code(), stderr, succeed(&["-S", "-n"], b"")?))
+        })
+    };
+    let restore = |before: &str, rules: &str| program(&link, &[], before, rules);
+    let replace = |words: &[&str], before: &str, rules: &str| {
+        program(&support::ours(), &[&["-R", "--replace"], words].concat(), before, rules)
+    };
+    let keep_going = |before: &str, rules: &str| replace(&["--keep-going"], before, rules);
+    let said = SAID.replace("LOADED", SUMMARY);
+    let partly = (Some(3), said.clone(), GOOD.to_owned());
+    ensure!(restore("", FAULTY)? == partly, "{:?}", restore("", FAULTY)?);
+    ensure!(keep_going("", FAULTY)? == partly, "{:?}", keep_going("", FAULTY)?);
+    // The original loads what stands before the line that it cannot read, and no more than this of what the kernel takes.
+    let refused = FAULTY.replace("-A -f x\n", "");
+    let original = support::original()?.with_file_name("ipvsadm-restore");
+    ensure!(program(&original, &[], "", &refused)?.2 == GOOD, "{:?}", program(&original, &[], "", &refused)?);
+    ensure!(restore("", &refused)?.2 == GOOD, "{:?}", restore("", &refused)?);
+
+    // All or nothing otherwise.
+    let before = "-A -f 4 -s rr\n-A -f 9 -s rr\n";
+    for (outcome, table) in
+        [(replace(&[], "", FAULTY)?, ""), (replace(&[], before, FAULTY)?, before), (restore(before, FAULTY)?, before)]
+    {
+        ensure!(outcome.0 == Some(2) && outcome.2 == table, "{outcome:?}");
+    }
+    let outcome = restore(before, &refused)?;
+    ensure!(outcome.0 == Some(1) && outcome.2 == before && outcome.1.contains("nothing was changed"), "{outcome:?}");
+
+    // Onto rules nothing is deleted as long as a line is not understood or refused: it may be about what would go.
+    let outcome = keep_going(before, FAULTY)?;
+    let both = format!("{GOOD}-A -f 9 -s rr\n");
+    let said = SAID.replace("LOADED", &format!("{SUMMARY}; nothing was deleted"));
+    ensure!(outcome == (Some(3), said, both.clone()), "{outcome:?}");
+    let outcome = keep_going(before, &format!("{GOOD}-A -f 2 -s none-such\n"))?;
+    ensure!(outcome.0 == Some(3) && outcome.2 == both, "{outcome:?}");
+    let outcome = keep_going(before, GOOD)?;
+    ensure!(outcome == (Some(0), String::new(), GOOD.to_owned()), "{outcome:?}");
+    let outcome = replace(&["--keep-going", "--dry-run"], before, FAULTY)?;
+    ensure!(outcome.0 == Some(1) && outcome.2 == before && !outcome.1.contains("loaded"), "{outcome:?}");
+    let outcome = replace(&["--keep-going", "--max-removals=0"], before, GOOD)?;
+    ensure!(outcome.0 == Some(1) && outcome.2 == before && outcome.1.contains("the limit of 0"), "{outcome:?}");
+
+    // Nothing at all is a failure.
+    for (rules, status) in [("-A -f x\n", 2), ("-A -f 2 -s none-such\n-a -f 2 -r 10.0.0.1:80\n", 1)] {
+        for outcome in [restore("", rules)?, keep_going("", rules)?] {
+            let failed = outcome.0 == Some(status) && outcome.1.ends_with("<stdin>: nothing could be loaded\n");
+            ensure!(failed && outcome.2.is_empty(), "{outcome:?}");
+        }
+    }
+    Ok(())
 }
 
 /// From nothing, as from an empty file, comes an empty table, with a message.

@@ -125,6 +125,59 @@ impl<'t> Transaction<'t> {
         Ok(outcome)
     }
 
+    /// Take every step that the kernel takes, and roll nothing back. If one is refused, or `may_delete` is not given, nothing is
+    /// deleted. What is left then leaves out what was refused and what was not deleted.
+    ///
+    /// # Errors
+    /// Nothing was changed, as we may not change anything.
+    pub fn carry_out_what_can_be(
+        &mut self,
+        client: &mut Client,
+        may_delete: bool,
+        watch: &mut dyn FnMut(Progress),
+    ) -> Result<Outcome, Error> {
+        let total = self.steps.len();
+        let (mut done, mut deletes) = (0, true);
+        let mut outcome = Outcome { refused: Vec::new(), error: None, rolled_back: None, left: Ok(Vec::new()) };
+        for part in self.steps.chunk_by(|one, other| Phase::of(&one.change) == Phase::of(&other.change)) {
+            deletes = may_delete && outcome.refused.is_empty();
+            if !deletes && part.iter().all(|step| Phase::of(&step.change) == Phase::Deletion) {
+                break;
+            }
+            let changes = part.iter().map(|step| &step.change);
+            let sent =
+                send(client, changes, true, &mut |sent| watch(Progress { back: false, sent: done + sent, total }));
+            self.refused.extend(sent.refused.iter().map(|(index, _)| done + index));
+            outcome.refused.extend(sent.refused.into_iter().map(|(index, refusal)| (done + index, refusal)));
+            match sent.error {
+                Some(error @ (Error::NotLoaded | Error::NotPermitted)) if done + sent.known == 0 => return Err(error),
+                error => outcome.error = error,
+            }
+            if outcome.error.is_some() {
+                break;
+            }
+            done += part.len();
+        }
+        let refused: Vec<Change> =
+            self.refused.iter().filter_map(|index| Some(self.steps.get(*index)?.change)).collect();
+        let missing: HashSet<ServiceKey> = refused
+            .iter()
+            .filter_map(|change| match change {
+                Change::AddService(service) => Some(service.key),
+                _ => None,
+            })
+            .collect();
+        outcome.left = self.left(client, self.want, self.options).map(|mut left| {
+            left.retain(|step| match &step.change {
+                change if refused.contains(change) => false,
+                Change::AddDestination(key, _) if missing.contains(key) => false,
+                change => deletes || Phase::of(change) != Phase::Deletion,
+            });
+            left
+        });
+        Ok(outcome)
+    }
+
     /// Roll back what was carried out, some time ago: rule by rule, as other programs may have changed the table since.
     pub fn roll_back(&self, client: &mut Client, watch: &mut dyn FnMut(Progress)) -> Outcome {
         let all = self.made(self.steps.len());

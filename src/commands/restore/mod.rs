@@ -3,6 +3,8 @@
 pub(super) mod apply;
 mod check;
 mod confirm;
+pub(super) mod exchange;
+mod lenient;
 pub(super) mod replace;
 
 use std::path::Path;
@@ -14,10 +16,11 @@ use super::source::Source;
 use super::told::unless_interrupted;
 use super::{Output, status};
 use super::{journal, lock};
-use crate::grammar::{LOCK_WAIT_DEFAULT, Restore, RestoreMode};
+use crate::grammar::{Faults, LOCK_WAIT_DEFAULT, Restore, RestoreMode};
 use crate::host::module;
+use exchange::Replaced;
 use ipvs_client::Client;
-use replace::{Replaced, Replacement};
+use replace::Replacement;
 
 /// What is done for `--replace` with this file, over this client, with what is said and the signal that ends the program.
 pub(super) fn replace_over(client: &mut Client, file: &Path, say: &dyn Fn(&str)) -> (Result<u8>, Option<i32>) {
@@ -40,10 +43,13 @@ pub(super) fn run(restore: &Restore, lock_wait: u32, output: &mut Output) -> Res
             let hold = Hold::default();
             let replacement =
                 Replacement { source: &source, lock_wait, hold: &hold, say: &|message| say!("{message}") };
-            let desired = source.desired()?;
+            let desired = match options.faults {
+                Faults::Refuse => source.desired()?,
+                Faults::Skip | Faults::SkipIfEmpty => source.desired_with_faults()?,
+            };
             let empties = desired.state.services.is_empty() && !options.dry_run;
             let replaced = replacement.run(desired, options, None, output);
-            let Replaced { status, rest, copy } = unless_interrupted(replaced, hold.release())?;
+            let Replaced { status, rest, copy, .. } = unless_interrupted(replaced, hold.release())?;
             if empties && status == status::OK {
                 say!("{source}: no virtual service is in it: the table is empty now");
             }

@@ -7,21 +7,22 @@ use std::path::PathBuf;
 use anyhow::Result;
 use ipvs_client::{
     Change, Client, Error, Limits, Refusal,
-    plan::{self, Excess, Options, Step},
+    plan::{self, Options, Phase, State, Step},
     transaction::{Outcome, RollBack, Transaction},
 };
 
 use super::confirm::Question;
+use super::exchange::{Replaced, exchange, in_words};
+use super::lenient;
 use crate::commands::journal::{self, Copy};
 use crate::commands::lock::{self, Locked};
-use crate::commands::progress::Progress;
-use crate::commands::signals::{Hold, Signals};
+use crate::commands::signals::Hold;
 use crate::commands::source::Source;
 use crate::commands::state::read_state;
 use crate::commands::{Output, status};
-use crate::grammar;
+use crate::grammar::{self, Faults};
 use crate::host::module;
-use crate::rules::{Desired, Line};
+use crate::rules::Desired;
 use crate::view::{Labels, rules};
 
 /// How a table is replaced.
@@ -36,20 +37,12 @@ pub(in crate::commands) struct Replacement<'r> {
     pub(in crate::commands) say: &'r dyn Fn(&str),
 }
 
-/// What a replacement came to.
-pub(in crate::commands) struct Replaced {
-    /// The exit status.
-    pub(in crate::commands) status: u8,
-    /// What the lines ask for besides; nothing if the table is not as they say.
-    pub(in crate::commands) rest: Vec<Line>,
-    /// Where the table from before is.
-    pub(in crate::commands) copy: Option<PathBuf>,
-}
-
-impl Replaced {
-    fn failed() -> Self {
-        Self { status: status::FAILED, rest: Vec::new(), copy: None }
-    }
+/// With what it is replaced.
+#[derive(Clone, Copy, Default)]
+pub(in crate::commands) struct How {
+    options: Options,
+    limits: Limits,
+    faults: Faults,
 }
 
 impl Replacement<'_> {
@@ -62,10 +55,8 @@ impl Replacement<'_> {
         output: &mut Output,
     ) -> Result<Replaced> {
         let source = self.source;
-        if !desired.refused.is_empty() {
-            source.report(desired.refused.into_iter().map(|(line, finding)| (line, finding.message())));
-            self.say(format_args!("{source}: nothing was changed"));
-            return Ok(Replaced::failed());
+        if desired.has_faults() && replace.faults == Faults::Refuse {
+            return lenient::refuse(source, &desired, self.say);
         }
         source.report(desired.repetitions());
         let question = replace.confirm.map(Question::open).transpose()?;
@@ -73,7 +64,10 @@ impl Replacement<'_> {
         let options = Options { keep_weights: replace.keep_weights };
         if replace.dry_run {
             let have = read_state(&mut client, &desired.state)?;
-            let steps = plan::difference(&have, &desired.state, options);
+            let mut steps = plan::difference(&have, &desired.state, options);
+            if !source.report_errors(desired.faults(), desired.more_bad).is_empty() {
+                steps.retain(|step| Phase::of(&step.change) != Phase::Deletion);
+            }
             if let Err(excess) = plan::check_limits(replace.limits, &have, &desired.state, &steps) {
                 self.say(format_args!("{source}: {}", in_words(excess)));
             }
@@ -82,11 +76,12 @@ impl Replacement<'_> {
                 rules::change(output, &mut labels, &step.change)?;
             }
             let status = if steps.is_empty() { status::OK } else { status::FAILED };
-            return Ok(Replaced { status, rest: Vec::new(), copy: None });
+            return Ok(Replaced { status, ..Replaced::failed() });
         }
         let locked = locked.map_or_else(|| lock::take_held(self.lock_wait, self.hold), Ok)?;
         journal::tell_of_pending();
-        self.carry_out(&mut client, locked, desired, (options, replace.limits), question)
+        let how = How { options, limits: replace.limits, faults: replace.faults };
+        self.carry_out(&mut client, locked, desired, how, question)
     }
 
     /// Make the table, which is locked, what is desired.
@@ -95,19 +90,43 @@ impl Replacement<'_> {
         client: &mut Client,
         locked: Locked,
         desired: Desired,
-        (options, limits): (Options, Limits),
+        how: How,
+        question: Option<Question>,
+    ) -> Result<Replaced> {
+        let How { options, limits, faults } = how;
+        let source = self.source;
+        let have = read_state(client, &desired.state)?;
+        match faults {
+            Faults::Skip => {}
+            Faults::SkipIfEmpty if have.services.is_empty() => {}
+            Faults::SkipIfEmpty | Faults::Refuse if desired.has_faults() => {
+                return lenient::refuse(source, &desired, self.say);
+            }
+            Faults::SkipIfEmpty | Faults::Refuse => {
+                return self.all_or_none(client, locked, (&have, desired), how, question);
+            }
+        }
+        lenient::load((source, self.hold, self.say), client, &have, desired, (options, limits))
+    }
+
+    /// Make the table, which is locked and is `have`, what is desired, or leave it as it is.
+    fn all_or_none(
+        &self,
+        client: &mut Client,
+        locked: Locked,
+        (have, desired): (&State, Desired),
+        How { options, limits, .. }: How,
         question: Option<Question>,
     ) -> Result<Replaced> {
         let source = self.source;
         let Desired { state: want, rest, .. } = desired;
-        let have = read_state(client, &want)?;
-        let mut transaction = Transaction::new(&have, &want, options);
-        if let Err(excess) = plan::check_limits(limits, &have, &want, transaction.steps()) {
+        let mut transaction = Transaction::new(have, &want, options);
+        if let Err(excess) = plan::check_limits(limits, have, &want, transaction.steps()) {
             self.say(format_args!("{source}: {}: nothing was changed", in_words(excess)));
             return Ok(Replaced::failed());
         }
         if transaction.steps().is_empty() {
-            return Ok(Replaced { status: status::OK, rest, copy: None });
+            return Ok(Replaced { status: status::OK, rest, ..Replaced::failed() });
         }
         let signals = self.hold.begin()?;
         let copy = Copy::of(&transaction.before());
@@ -117,7 +136,7 @@ impl Replacement<'_> {
             return Err(interrupted.into());
         }
         let steps = transaction.steps().len();
-        let outcome = match self.exchange(steps, signals, |watch| transaction.carry_out(client, watch)) {
+        let outcome = match exchange(steps, signals, self.say, |watch| transaction.carry_out(client, watch)) {
             Ok(outcome) => outcome,
             Err(error) => {
                 copy.discard();
@@ -139,7 +158,7 @@ impl Replacement<'_> {
                 let _locked = lock::take_to_go_back(self.lock_wait, None);
                 if copy.is_current() {
                     let steps = transaction.steps().len();
-                    let outcome = self.exchange(steps, signals, |watch| Ok(transaction.roll_back(client, watch)))?;
+                    let outcome = exchange(steps, signals, self.say, |watch| Ok(transaction.roll_back(client, watch)))?;
                     self.report_back(&transaction, outcome, copy);
                 } else {
                     self.say(format_args!(
@@ -151,7 +170,7 @@ impl Replacement<'_> {
         } else if signals.came().is_some() {
             self.say(format_args!("{source}: finished: the table is what the rules say"));
         }
-        Ok(Replaced { status: status::OK, rest, copy: copy.finish(true) })
+        Ok(Replaced { status: status::OK, rest, copy: copy.finish(true), faults: Vec::new() })
     }
 
     /// Report what came of all steps. Whether the table is what the rules say.
@@ -232,24 +251,6 @@ impl Replacement<'_> {
         self.name(copy.finish(false));
     }
 
-    /// Carry out so many steps while signals are kept back. The first that comes is answered at once.
-    fn exchange(
-        &self,
-        steps: usize,
-        signals: &Signals,
-        work: impl FnOnce(&mut dyn FnMut(ipvs_client::transaction::Progress)) -> Result<Outcome, Error>,
-    ) -> Result<Outcome, Error> {
-        let mut progress = Progress::new("changing", steps);
-        work(&mut |now| {
-            progress.reach(now.sent);
-            if signals.first_came() {
-                progress.clear();
-                let what = if now.back { "rolling back" } else { "finishing" };
-                self.say(format_args!("{what}: {} of {} sent", now.sent, now.total));
-            }
-        })
-    }
-
     fn say(&self, message: fmt::Arguments<'_>) {
         (self.say)(&message.to_string());
     }
@@ -280,18 +281,5 @@ impl Replacement<'_> {
                 line => self.say(format_args!("{}:{line}: {refusal}{conflict}", self.source)),
             }
         }
-    }
-}
-
-/// A limit that a change would exceed.
-fn in_words(excess: Excess) -> String {
-    match excess {
-        Excess::Empty { services } => {
-            format!("no virtual service is in it, and the table has {services} (IPVS_ALLOW_EMPTY=yes allows that)")
-        }
-        Excess::Removals { removed, of, limit } => format!(
-            "it would delete {removed} of the {of} rules in the table, more than the limit of {limit} (--max-removals, \
-             IPVS_MAX_REMOVALS)"
-        ),
     }
 }

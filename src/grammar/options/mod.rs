@@ -14,7 +14,7 @@ pub use common::{LOCK_WAIT_DEFAULT, LOCK_WAIT_MAXIMUM, RESOLVE_TIMEOUT_DEFAULT};
 pub use connections::{ConnectionView, Connections};
 pub use drain::{Drain, Drained};
 pub use listing::{ColorWhen, Columns, Format, Json, Listing, Subject};
-pub use rules::{Replace, Restore, RestoreMode, Save};
+pub use rules::{Faults, Replace, Restore, RestoreMode, Save};
 
 use super::table::OptionSpec;
 

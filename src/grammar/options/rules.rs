@@ -70,6 +70,15 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         ..OptionSpec::PLAIN
     },
     OptionSpec {
+        long: "keep-going",
+        with: RESTORE,
+        needs: Some("replace"),
+        conflicts: &["confirm"],
+        help: "With --replace, load every rule that is good; status 3 if one is not, and then nothing is deleted",
+        set: |line, _| set(&mut line.rules.replace.faults, Faults::Skip),
+        ..OptionSpec::PLAIN
+    },
+    OptionSpec {
         long: "max-removals",
         value: Value::Required("N|P%"),
         with: RESTORE,
@@ -140,6 +149,20 @@ pub struct Replace {
     pub confirm: Option<u32>,
     /// Refuse to take more than this out of the table.
     pub limits: Limits,
+    /// What becomes of the others if a line is wrong or refused.
+    pub faults: Faults,
+}
+
+/// What a line that is wrong, or that the kernel refuses, does to the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Faults {
+    /// All or none.
+    #[default]
+    Refuse,
+    /// The others are loaded (`--keep-going`).
+    Skip,
+    /// The others are loaded if the table is empty, as at boot.
+    SkipIfEmpty,
 }
 
 /// What the options of saving and restoring said.
@@ -169,6 +192,7 @@ impl RulesOptions<'_> {
             keep_weights: false,
             confirm: None,
             limits: Limits { keep_some: false, removals: None },
+            faults: Faults::Refuse,
         },
     };
 
