@@ -21,7 +21,7 @@ printf '  %-66s %s\n' \
     "on director ipvsadm-rs -e -t $vip:80 -r $rs1_ip -g -w 0" "take rs1 out, gently" \
     "on rs2 tcpdump -en -i eth0 -c 5 tcp port 80 &" "watch frames arrive" \
     "on rs1 busybox sysctl -w net.ipv4.conf.all.arp_ignore=0" "break it: rs1 answers ARP for the VIP," \
-    "on router ip neigh flush all" "and may be first when the router asks anew"
+    "on router ip neigh flush all" "and may be first when the router asks again"
 echo
 cat >"$state/shellrc" <<RC
 PS1='$shell_host# '

@@ -7,7 +7,7 @@
 
 # Programs of ours that stay, as "HOST COMMAND...": each runs all the time on its host (not director2, which is a new one after
 # each death) and has to have no more files open and hardly more memory at the end than when everything had happened once.
-# A drain that has to wait is one on rs2, which is a director of its own besides: a client is bound to the server there.
+# A drain that has to wait is one on rs2, which is also a director: a client is bound to the server there.
 stays=(
     "director ipvsadm-rs top --interval 1 --count 1000000"
     "rs2 ipvsadm-rs -e -t $rs2_ip:9 -r $rs2_ip:7 -m -w 0 --drain=100000"

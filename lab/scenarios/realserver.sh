@@ -51,7 +51,7 @@ for method in arp-sysctl arptables nftables; do
 done
 
 heading "Without any of them: a static neighbour entry on the router"
-note "The real servers answer for the VIP; the router does not ask. It has to be told anew when another director takes over."
+note "The real servers answer for the VIP; the router does not ask. It has to be told again when another director takes over."
 for host in rs1 rs2; do typed "$host" ip addr add "$vip/32" dev lo; done
 watch router
 forget

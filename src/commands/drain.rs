@@ -262,7 +262,7 @@ impl Waiting<'_> {
                 Ok(status::OK)
             }
             Err(Error::Refused(Refusal { errno: Errno::ENOENT | Errno::ESRCH, .. })) => {
-                say!("{name}: {what}, but somebody else has deleted it meanwhile");
+                say!("{name}: {what}, but another program has deleted it");
                 Ok(status::FAILED)
             }
             Err(error) => {

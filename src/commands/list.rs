@@ -18,7 +18,7 @@ use services::for_services;
 pub(super) fn run(listing: &Listing, output: &mut Output) -> Result<u8> {
     let mut client = module::connect()?;
     match listing_with(&mut client, listing, output) {
-        // What the original calls a failed listing, whoever failed.
+        // What the original calls a failed listing, whatever failed.
         Err(error) if matches!(error.downcast_ref(), Some(Error::Refused(_))) => {
             say!("{error:#}");
             Ok(status::FAILED)

@@ -1,4 +1,4 @@
-//! The lock on the table, which keeps our own writers apart: what changes the table holds it meanwhile, others wait.
+//! The lock on the table, which keeps our own writers apart: what changes the table holds it, others wait.
 //!
 //! Readers never take it, and other programs do not know it. Where there can be no lock, because only root can open its
 //! file or `/run` cannot be written, there is none, and nothing fails for that.
@@ -38,7 +38,7 @@ enum Outcome {
     Locked(Locked),
     /// It was given up at a signal.
     Interrupted,
-    /// Somebody else holds it still.
+    /// Another program holds it still.
     Held(Holder),
 }
 
@@ -81,7 +81,7 @@ pub(super) fn take_unless(seconds: u32, signals: &Signals) -> Result<Option<Lock
 }
 
 /// As [`take`], to put back what was changed: if the wait is in vain, or ended by one of these signals, it is
-/// done all the same.
+/// done anyway.
 pub(super) fn take_to_go_back(seconds: u32, signals: Option<&Signals>) -> Locked {
     let outcome = wait(Share::Alone, seconds, |time| match signals {
         Some(signals) => sleep_unless(time, signals),
@@ -97,7 +97,7 @@ pub(super) fn take_to_go_back(seconds: u32, signals: Option<&Signals>) -> Locked
     }
 }
 
-/// As [`take`], for a program that shows something else meanwhile: with little patience, and not a word on standard error.
+/// As [`take`], for a program that shows something else at the same time: with little patience, and not a word on standard error.
 /// What is to be said of a wait in vain is given back.
 pub(super) fn take_briefly() -> Result<Locked, String> {
     match wait(Share::Alone, BRIEFLY, sleep) {

@@ -115,7 +115,7 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
         }
         _ => change(verb, matches, output),
     };
-    // Whatever went wrong, to whoever started this as a service it is one thing: it failed.
+    // Whatever went wrong, to what started this as a service it is one thing: it failed.
     Ok(outcome.unwrap_or_else(|error| worst(&error, status::FAILED)))
 }
 
@@ -213,7 +213,7 @@ impl Service<'_> {
         let mut outcome = status::OK;
         if let Some(place) = &self.settings.rules_left_alone {
             drop(locked);
-            say!("{place}: AUTO says that rules are not loaded: `ipvsadm-rs service load' does it all the same");
+            say!("{place}: AUTO says that rules are not loaded: `ipvsadm-rs service load' does it anyway");
         } else {
             outcome = self.load_rules(locked, faults, unsaved)?;
             if !matches!(outcome, status::OK | status::PARTLY) {
@@ -535,7 +535,7 @@ impl Worth {
     }
 }
 
-/// Nothing is asked first, and nobody waited for: who calls for this is in a hurry, and the settings may be the trouble.
+/// Nothing is asked first, and nothing waited for: who calls for this is in a hurry, and the settings may be the trouble.
 fn panic() -> Result<u8> {
     if !module::is_loaded() {
         return Ok(status::OK);

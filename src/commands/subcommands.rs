@@ -1,4 +1,4 @@
-//! What the program can do besides what ipvsadm does, called by a word.
+//! What the program can do beyond what ipvsadm does, called by a word.
 
 use anyhow::Result;
 

@@ -30,7 +30,7 @@ pub(super) fn tell(error: &anyhow::Error) -> u8 {
     }
     let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
     if kind == Some(io::ErrorKind::BrokenPipe) && error.downcast_ref::<ipvs_client::Error>().is_none() {
-        // Whoever read our output has read enough.
+        // The reader of our output has read enough.
         return status::OK;
     }
     let causes: Vec<String> = error.chain().map(message).collect();

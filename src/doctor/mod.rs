@@ -87,10 +87,10 @@ pub const CHECKS: &[Check] = &{
         "D8" Director d::modules::schedulers: "the schedulers and persistence engines can be loaded",
             "The kernel refuses a service whose scheduler it does not have, so the saved rules cannot be restored.";
         "D9" Director d::connections::expire_nodest: "connections to servers that were deleted end",
-            "When a health checker deletes a dead server, its clients otherwise wait for timeouts instead of connecting anew.";
+            "When a health checker deletes a dead server, its clients otherwise wait for timeouts instead of connecting again.";
         "D10" Director d::connections::expire_quiescent: "persistence ends with the server's weight",
             "Otherwise clients of a persistent service stay with a server of weight 0, which may be dead.";
-        "D11" Director d::connections::reuse: "a client's reused port is scheduled anew",
+        "D11" Director d::connections::reuse: "a client's reused port is scheduled again",
             "Busy clients and proxies use ports again; conn_reuse_mode and conntrack decide whether that costs them a second, or ends at a dead server.";
         "D12" Director d::sync::backup_only: "a backup that is also a real server does not direct",
             "Otherwise two directors that are each other's servers send packets in a circle.";
@@ -115,7 +115,7 @@ pub const CHECKS: &[Check] = &{
             "Two that do undo each other's changes; and what one keeps is not to be changed by hand.";
         "D22" Director d::table::saved: "the table is the saved one",
             "After a reboot there will be the saved one.";
-        "D23" Director d::vip::answers: "nobody else answers ARP for the VIP (--probe)",
+        "D23" Director d::vip::answers: "no other machine answers ARP for the VIP (--probe)",
             "Who answers ARP for the VIP gets its traffic past the director.";
         "D24" Director d::sync::apart_from_clients: "clients cannot send to the backup daemon",
             "The sync protocol has no authentication: the kernel makes and changes connections by any message that it hears.";
@@ -138,7 +138,7 @@ pub const CHECKS: &[Check] = &{
         "R9" RealServer r::firewall: "the firewall lets clients in",
             "A rule that names the RIP, or redirects, lets health checks through and clients not.";
         "R10" RealServer r::arp_rules: "the rules for ARP keep the VIP quiet",
-            "ARP filters that are there and do not silence the VIP, or stop all ARP, mislead whoever relies on them.";
+            "ARP filters that are there and do not silence the VIP, or stop all ARP, mislead people who rely on them.";
         "R11" RealServer r::tunnel: "the tunnel is up",
             "Packets in packets need a device that unpacks them, and room for the outer header.";
         "R12" RealServer r::announcement: "network scripts do not announce the VIP",
@@ -162,7 +162,7 @@ pub fn examine(facts: &Facts, roles: &[Role]) -> Vec<Finding> {
 }
 
 /// What this machine seems to be: a director if it has services or a sync daemon, a real server if it holds a VIP where
-/// nobody asks for it, or one of the named addresses at all without being a director.
+/// no router asks for it, or one of the named addresses at all without being a director.
 #[must_use]
 pub fn roles(facts: &Facts) -> Vec<Role> {
     let mut roles = Vec::new();

@@ -264,7 +264,7 @@ pub(super) fn way_back(facts: &Facts) -> Judged {
     }
     let gateway = usual.gateway.map_or_else(String::new, |gateway| gateway.to_string());
     let who = match directors.is_empty() {
-        true => "nobody answers for the VIP".to_owned(),
+        true => "no interface answers for the VIP".to_owned(),
         false => format!("for the VIP answers {}", directors.into_iter().collect::<Vec<_>>().join(" and ")),
     };
     unless_bad(bad, format!("the gateway is {gateway}, which is not the director: {who}"), ROUTES)

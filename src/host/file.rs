@@ -24,12 +24,12 @@ use place::Place;
 /// killed (SIGKILL) or a machine that went down leaves one behind, and nothing reads it.
 pub const TEMPORARY: &str = ".ipvsadm-rs.";
 
-/// Mode of a rules file that was not there before: the addresses in it are nobody else's business.
+/// Mode of a rules file that was not there before: the addresses in it are of no concern to other users.
 const NEW_MODE: u32 = 0o600;
 
 /// Why a file was not replaced, or not for good.
 ///
-/// The error of the system call is told, but is not a source: a pipe that nobody reads any longer is no failure where
+/// The error of the system call is told, but is not a source: a pipe that is no longer read is no failure where
 /// output goes to, and must not be taken for that here.
 #[derive(Debug)]
 #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! What is on this machine besides the table: each module is one matter, and knows nothing of the others' files.
+//! What is on this machine apart from the table: each module is one matter, and knows nothing of the others' files.
 //!
 //! For users of the library, [`SystemNames`] (names of hosts and ports, which [`crate::grammar`] asks for) and [`namespace`] (network
 //! namespaces). The rest is what the program's `realserver`, `service` and `doctor` are made of: [`route`]

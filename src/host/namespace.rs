@@ -66,7 +66,7 @@ impl std::error::Error for Error {}
 /// Enter a network namespace: a name below `/run/netns`, or a path, which has a slash in it.
 ///
 /// It holds for this thread and those it starts. Of the main thread, `/proc/net` is the namespace's from then on, and so
-/// are the sysctls below `/proc/sys/net`; `/sys/class/net` stays that of whoever mounted `/sys`.
+/// are the sysctls below `/proc/sys/net`; `/sys/class/net` stays that of the process that mounted `/sys`.
 ///
 /// # Errors
 /// There is no such namespace, or we may not enter it.

@@ -61,7 +61,7 @@ impl Wire {
         Ok(Self { socket, own })
     }
 
-    /// Ask who has these addresses, as `sender`, and tell what came by meanwhile, everything once.
+    /// Ask who has these addresses, as `sender`, and return what came by while waiting, everything once.
     ///
     /// # Errors
     /// Sending or receiving fails.

@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn the_value_that_stands_is_not_written() {
         let value = read("kernel/osrelease").unwrap();
-        // Nobody can write this one.
+        // This one cannot be written.
         assert_eq!(write("kernel/osrelease", &value).unwrap(), None);
         assert_eq!(write("kernel/osrelease", "other").unwrap_err().doing, "written");
     }

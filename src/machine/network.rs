@@ -127,7 +127,7 @@ flags! {
         NO_DAD / is_no_dad = 1 << 1,
         /// It is used while still being checked for duplicates.
         OPTIMISTIC / is_optimistic = 1 << 2,
-        /// Somebody else had it: it is not used.
+        /// Another machine had it: it is not used.
         DAD_FAILED / is_dad_failed = 1 << 3,
         /// Its preferred lifetime has run out.
         DEPRECATED / is_deprecated = 1 << 5,
@@ -267,7 +267,7 @@ numbers! {
 numbers! {
     /// Who set a route, `RTPROT_*` of `linux/rtnetlink.h`.
     RouteProtocol(u8) {
-        /// Nobody said.
+        /// Not given.
         Unspecified = 0, "unspec";
         /// An ICMP redirect.
         Redirect = 1, "redirect";

@@ -65,7 +65,7 @@ impl Filter {
         }
     }
 
-    /// Lay it, or lay it anew.
+    /// Lay it, or lay it again.
     pub(super) fn lay(&self, vip: Ipv4Addr, lock: &dyn Fn() -> Result<Option<File>>) -> Result<()> {
         match self {
             Self::Nftables { table, sources } => nft(&script(table, vip, sources), lock()?),
@@ -147,7 +147,7 @@ fn sources(vip: Ipv4Addr, machine: &Machine) -> Result<Vec<(String, Ipv4Addr)>> 
     Ok(sources)
 }
 
-/// What makes the table anew, in one transaction.
+/// What makes the table again, in one transaction.
 fn script(table: &str, vip: Ipv4Addr, sources: &[(String, Ipv4Addr)]) -> String {
     let mut script = format!(
         "add table arp {table}\ndelete table arp {table}\ntable arp {table} {{\n\
@@ -210,7 +210,7 @@ fn arptables(program: &Path, action: &str, rule: &[String], lock: Option<File>) 
 fn nft(script: &str, lock: Option<File>) -> Result<()> {
     let Some(program) = find("nft") else { return Err(no_program()) };
     let mut command = command(&program);
-    // Its standard input is the lock: till it is done nobody else begins.
+    // Its standard input is the lock: until it is done no other process begins.
     command.arg(script).stdin(lock.map_or(Stdio::null(), Stdio::from));
     let output = command.output().with_context(|| program.display().to_string())?;
     if output.status.success() { Ok(()) } else { Err(failed(&program, &output.stderr)) }

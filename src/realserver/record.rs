@@ -111,17 +111,17 @@ pub(super) struct Book {
 }
 
 impl Book {
-    /// Open the record of this network namespace, when nobody else has it open.
+    /// Open the record of this network namespace, when no other process has it open.
     pub(super) fn open() -> Result<Self> {
         let folder = Path::new(FOLDER);
         let made = DirBuilder::new().recursive(true).mode(0o755).create(folder);
         made.with_context(|| folder.display().to_string())?;
         let path = folder.join("lock");
-        // Nobody else may open it, and hold us up.
+        // No other user may open it, and hold us up.
         let opened = File::options().create(true).append(true).mode(0o600).open(&path);
         let file = opened.with_context(|| path.display().to_string())?;
         let lock = loop {
-            // Whoever holds it is done in a moment.
+            // Its holder is done in a moment.
             match Flock::lock(file.try_clone()?, FlockArg::LockExclusive) {
                 Ok(lock) => break lock,
                 Err((_, nix::errno::Errno::EINTR)) => {}
@@ -187,7 +187,7 @@ fn parse(text: &[u8], empty: Record) -> Result<Record> {
     Ok(if record.namespace == empty.namespace { record } else { empty })
 }
 
-/// What a killed program has left half written: with the lock held, nobody is writing.
+/// What a killed program has left half written: with the lock held, no other process is writing.
 fn sweep(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {

@@ -80,7 +80,7 @@ impl RealServer {
     }
 
     fn start_one(&mut self, vip: IpAddr, options: &Options) -> Result<()> {
-        // Anew for each VIP: the one before took a label, and changed settings.
+        // Again for each VIP: the one before took a label, and changed settings.
         let machine = Machine::read(&mut self.client)?;
         let Some(link) = machine.link(&options.interface) else {
             return Err(wrong(format!("the interface {} has vanished", options.interface)));
@@ -89,7 +89,7 @@ impl RealServer {
         self.book.record.settings.extend(plan.settings.iter().chain(&plan.adopted).cloned());
         self.book.record.vips.insert(vip, plan.entry.clone());
         self.book.save()?;
-        // Silence first: from the moment that the VIP is there, somebody may ask for it.
+        // Silence first: from the moment that the VIP is there, a router may ask for it.
         for (key, setting) in &plan.settings {
             sysctl::write(key, &setting.ours)?;
         }
@@ -100,7 +100,7 @@ impl RealServer {
             let mut address = Address::host(link.index, vip);
             address.label.clone_from(&plan.entry.label);
             if vip.is_ipv6() {
-                // On every real server there is the same; each would find that somebody has it already.
+                // On every real server there is the same; each would find that another has it already.
                 address.flags = AddressFlags(AddressFlags::NO_DAD);
                 // Deprecated: what this host begins by itself is not to come from the VIP, whose answers go elsewhere.
                 address.preferred = Some(0);
@@ -109,7 +109,7 @@ impl RealServer {
         }
         if plan.route {
             self.client.add_route(&host_route(link, vip)).or_else(|error| match error.errno() {
-                // It came with the address, in the same moment, from somebody else.
+                // It came with the address, in the same moment, from another program.
                 Some(Errno::EEXIST) => Ok(()),
                 _ => Err(error),
             })?;
@@ -172,7 +172,7 @@ impl RealServer {
         Ok(plan)
     }
 
-    /// The first label that nobody has: `lo:0`. IPv6 has none.
+    /// The first label that is free: `lo:0`. IPv6 has none.
     fn label(&self, vip: IpAddr, link: &Link, machine: &Machine) -> Option<String> {
         let taken = |label: &str| {
             let label = Some(label);

@@ -75,7 +75,7 @@ impl RealServer {
         Ok(left)
     }
 
-    /// Give a setting the value it had before, unless somebody else gave it another.
+    /// Give a setting the value it had before, unless another program gave it another.
     fn put_back(&self, key: &str) -> Result<Option<String>> {
         let Some(setting) = self.book.record.settings.get(key) else { return Ok(None) };
         match sysctl::read(key) {

@@ -28,7 +28,7 @@ pub struct Desired {
     pub repeated: Vec<(u32, u32)>,
     /// What the kernel would change without a word, or might not know, by line.
     pub doubtful: Vec<(u32, String)>,
-    /// What they ask for besides rules.
+    /// What they ask for apart from rules.
     pub rest: Vec<Line>,
 }
 

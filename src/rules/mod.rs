@@ -31,7 +31,7 @@
 //! let want = state("-A -t 20.20.20.20:80 -s rr\n-a -t 20.20.20.20:80 -r 30.30.30.40\n")?;
 //! let steps = difference(&have, &want, Options::default());
 //! let lines: Vec<String> = steps.iter().map(|step| view::rules::text(&step.change)).collect();
-//! // What is new comes first, so that nobody is without a server.
+//! // What is new comes first, so that no client is without a server.
 //! assert_eq!(lines, ["-a -t 20.20.20.20:80 -r 30.30.30.40:80 -g -w 1", "-d -t 20.20.20.20:80 -r 30.30.30.30:80"]);
 //! # Ok::<(), rules::ReadError>(())
 //! ```

@@ -140,7 +140,7 @@ const OCTETS: [([u8; 4], usize); 256] = {
     octets
 };
 
-/// A line being put together: text, held as bytes, so that nobody has to check again what was text before.
+/// A line being put together: text, held as bytes, so that what was text before is not checked again.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draft(Vec<u8>);
 

@@ -41,7 +41,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("replace: two at once", two_replacements_at_once),
         ("restore: two at once", two_restorations_at_once),
         ("list: a dump in parts", a_dump_in_parts_is_of_one_moment),
-        ("list: a service that is deleted meanwhile", a_service_deleted_meanwhile_is_not_listed),
+        ("list: a service that is deleted in between", a_service_deleted_meanwhile_is_not_listed),
         ("list: a storm of edits", a_storm_of_edits),
     ];
     Ok(trials.into_iter().map(|(name, run)| trial(name, move || in_fresh_namespace(run))).collect())

@@ -541,7 +541,7 @@ fn bad_input_leaves_the_machine_as_it_was() -> Result<()> {
             ensure_same(&before, &machine()?).with_context(|| words.to_owned())?;
             ensure!(fs::read(record()?)? == kept, "{words}: the record has changed");
         }
-        // Of several some are: the rest is done, and told.
+        // Of several some are: the rest is done, and reported.
         let outcome = ensure_status("start 192.0.2.1 192.0.2.9", 0)?;
         ensure!(outcome.stderr.contains("192.0.2.9 is started already"), "{}", outcome.stderr);
         let outcome = ensure_status("stop 192.0.2.1 192.0.2.2", 0)?;

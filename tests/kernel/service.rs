@@ -570,7 +570,7 @@ fn nothing_to_load() -> Result<()> {
     Ok(())
 }
 
-/// A service that is made anew has no counters, so one that keeps its connection was left alone.
+/// A service that is made again has no counters, so one that keeps its connection was left alone.
 fn a_reload_leaves_the_rest_alone() -> Result<()> {
     let kept = "-A -u 127.0.0.9:5001 -s rr\n-a -u 127.0.0.9:5001 -r 127.0.0.1:6001 -m -w 1\n";
     add(&format!("{kept}{BY_HAND}"))?;
@@ -590,7 +590,7 @@ fn a_reload_leaves_the_rest_alone() -> Result<()> {
     }
     for verb in ["reload", "restart", "start", "load"] {
         done(&[verb])?;
-        ensure!(counted()?, "{verb} made anew what was there");
+        ensure!(counted()?, "{verb} made again what was there");
     }
     add(&format!("-C\n{kept}"))?;
     ensure!(!counted()?, "the counter stays in any case, so this test tells nothing");
@@ -792,7 +792,7 @@ fn daemons_of_the_settings() -> Result<()> {
     fs::write(EL_RULES, format!("{FILED}--start-daemon master --mcast-interface=lo --syncid 5\n"))?;
     done(&["start"])?;
     ensure!(daemons()?.starts_with("master sync daemon (mcast=lo, syncid=5,"), "the file's daemon does not run");
-    // The settings have the last word, and what runs as they say is not started anew.
+    // The settings have the last word, and what runs as they say is not started again.
     fs::write(DEBIAN_SETTINGS, "AUTO=true\nDAEMON=both\nIFACE=lo\nSYNCID=7\n")?;
     for _ in 0..2 {
         done(&["start"])?;
@@ -928,7 +928,7 @@ fn rules_in_no_file() -> Result<()> {
         if let Some(file) = file {
             fs::write(EL_RULES, file)?;
         }
-        add(&format!("{FILED}{BY_HAND}"))?;
+        add(&format!("-C\n{FILED}{BY_HAND}"))?;
         let output = service(&["stop"])?;
         let (said, copy) = match output.stderr.split_once("to restore the table from before: ipvsadm-rs ") {
             Some((said, copy)) => (said, Some(copy.trim_end())),

@@ -670,12 +670,12 @@ fn replacing_leaves_the_rest_alone() -> Result<()> {
         ensure!(there.iter().map(|(_, inactive, _)| inactive).sum::<u32>() == 4, "{there:?}");
         succeed(&["-R", "--replace", "--file", &wanted], b"")?;
         ensure!(client.services()?.len() == 3, "not the services that are wanted");
-        ensure!(connections(&mut client, 5001)? == 4, "the service that stays was made anew");
-        ensure!(connections(&mut client, 5002)? == 2, "the service that is edited was made anew");
+        ensure!(connections(&mut client, 5001)? == 4, "the service that stays was made again");
+        ensure!(connections(&mut client, 5002)? == 2, "the service that is edited was made again");
         let now = servers(&mut client, 5001)?;
         ensure!(now == there, "the servers that stay were touched: {now:?}, before {there:?}");
         ensure!(servers(&mut client, 5002)?.iter().any(|(_, inactive, _)| *inactive == 2), "the connections are gone");
-        // And what making anew looks like.
+        // And what making again looks like.
         succeed(&["-R"], format!("-C\n{after}").as_bytes())?;
         ensure!(connections(&mut client, 5001)? == 0, "counters stay in any case, so this test tells nothing");
         ensure!(servers(&mut client, 5001)? != there, "servers look the same in any case, so this test tells nothing");
@@ -792,7 +792,7 @@ fn timeouts_and_daemons_are_replaced() -> Result<()> {
     })
 }
 
-/// While the table is replaced, somebody else adds and deletes one of the services that are wanted, as quickly as
+/// While the table is replaced, another program adds and deletes one of the services that are wanted, as quickly as
 /// possible. What becomes of that service is a matter of chance; all others are at every end of the program as they are
 /// wanted, or as they were before, and the program says which. Sooner or later it meets both: a step that the kernel
 /// refuses, and a table that is another in the end.

@@ -106,7 +106,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "host",
         modules: &["ipvsadm_rs::host"],
-        holds: "what is on this machine besides the table: names, files, links, addresses and routes, settings, sockets, what comes at boot, other programs",
+        holds: "what is on this machine apart from the table: names, files, links, addresses and routes, settings, sockets, what comes at boot, other programs",
         uses: &[
             "crates/netlink",
             "crates/packet-filter",

@@ -24,7 +24,7 @@ pub(super) fn list(client: &mut Client, listing: &Listing, json: Json, output: &
                 Subject::Service(key) => vec![client.service(&key)?],
                 _ => client.services()?,
             };
-            // Nobody is kept from the table because only root may read this.
+            // The table is shown even where only root may read this.
             let tables = hash_tables::read().unwrap_or_default();
             let mut services = json::Stream::begin(output, "table", &TableHead::of(&info, tables), pretty)?;
             for_services(client, entries, listing, &mut NamedLabels::new(true, 0), |_, service| {

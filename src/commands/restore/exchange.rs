@@ -14,7 +14,7 @@ use crate::rules::Line;
 pub(in crate::commands) struct Replaced {
     /// The exit status.
     pub(in crate::commands) status: u8,
-    /// What the lines ask for besides; nothing if the table is not as they say.
+    /// What else the lines ask for; nothing if the table is not as they say.
     pub(in crate::commands) rest: Vec<Line>,
     /// Where the table from before is.
     pub(in crate::commands) copy: Option<PathBuf>,

@@ -142,7 +142,7 @@ struct View<'v> {
     interval: Duration,
     signals: &'v Signals,
     screen: Screen,
-    /// Changes that follow from drains and have not been made yet, because somebody else was changing the table.
+    /// Changes that follow from drains and have not been made yet, because another program was changing the table.
     late: &'v mut Vec<Change>,
 }
 
@@ -261,7 +261,7 @@ impl View<'_> {
         Ok(false)
     }
 
-    /// Lock the table. If somebody else is changing it, that is told, and nothing to end for.
+    /// Lock the table. If another program is changing it, that is reported, and top goes on.
     fn lock(&mut self) -> Option<Locked> {
         lock::take_briefly().map_err(|message| self.app.say(Message::Failed(message))).ok()
     }

@@ -1,4 +1,4 @@
-//! When connections end, and when they begin anew: settings and timeouts.
+//! When connections end, and when they begin again: settings and timeouts.
 
 use ipvs_client::Change;
 

@@ -91,7 +91,7 @@ pub(in crate::doctor) fn neighbours(facts: &Facts) -> Judged {
                 found.command(format!("ip neigh del {} dev {}", entry.address, facts.interface(entry.index)))
             }
             None => found.advice(
-                "Two addresses of one machine are no two real servers; or somebody answers for another (proxy ARP).",
+                "Two addresses of one machine are no two real servers; or one machine answers for another (proxy ARP).",
             ),
         });
     }

@@ -28,7 +28,7 @@ fn larger_table(connections: u64) -> String {
     let bits = connections.saturating_mul(2).checked_next_power_of_two().map_or(20, u64::ilog2).clamp(8, 20);
     // Added and not put in place of what is there: the last option counts.
     format!(
-        "Have a larger one when the module is loaded anew, at the next boot at the latest: \
+        "Have a larger one when the module is loaded again, at the next boot at the latest: \
          echo 'options ip_vs conn_tab_bits={bits}' >> /etc/modprobe.d/ip_vs.conf"
     )
 }

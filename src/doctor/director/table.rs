@@ -132,7 +132,7 @@ pub(in crate::doctor) fn saved(facts: &Facts) -> Judged {
     if rules.differences == 0 {
         return Ok(vec![Judgement::ok(format!("the table is what {path} says"), from)]);
     }
-    // Nobody wants that saved: it is what there is before the rules are loaded.
+    // That is not to be saved: it is what there is before the rules are loaded.
     if table.services.is_empty() && !rules.schedulers.is_empty() {
         let fact = format!("the table is empty, and {path} has rules");
         return Ok(vec![Judgement::warn(fact, from).command(format!("ipvsadm-rs -R --file {path}"))]);

@@ -1,4 +1,4 @@
-//! The virtual addresses: whether this machine has them as it should, and nobody else answers for them.
+//! The virtual addresses: whether this machine has them as it should, and no other machine answers for them.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -120,7 +120,7 @@ pub(in crate::doctor) fn ipv6(facts: &Facts) -> Judged {
 
 pub(in crate::doctor) fn answers(facts: &Facts) -> Judged {
     let Some(probe) = &facts.probe else {
-        return Err(Skip("nobody was asked: --probe asks".to_owned()));
+        return Err(Skip("not asked: --probe asks".to_owned()));
     };
     let all = probe.answers.get()?;
     let own: BTreeSet<_> =
@@ -162,7 +162,7 @@ pub(in crate::doctor) fn answers(facts: &Facts) -> Judged {
         }
     }
     let good = match at_work.is_empty() {
-        true => "nobody else answers".to_owned(),
+        true => "no other machine answers".to_owned(),
         false => format!("only the director at work answers: {}", at_work.join(", ")),
     };
     unless_bad(bad, good, probe.answers.from())

@@ -326,7 +326,7 @@ fn d23_answers() {
     // Its own, seen on another of its interfaces.
     let own = Fact::known(vec![answer(0x20)], "wire");
     facts.probe = Some(Probe { answers: own, sync_ids: Fact::known(Vec::new(), "wire") });
-    assert_found("D23", &facts, State::Ok, "nobody else", "");
+    assert_found("D23", &facts, State::Ok, "no other machine", "");
     let guilty = Fact::known(vec![answer(0x30)], "wire");
     facts.probe = Some(Probe { answers: guilty, sync_ids: Fact::known(Vec::new(), "wire") });
     let fix = "30.30.30.30# ipvsadm-rs realserver start 20.20.20.20";

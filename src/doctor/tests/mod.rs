@@ -106,6 +106,6 @@ fn a_machine_can_be_both_or_nothing() {
         service.destinations[0].destination.forwarding = Forwarding::Tunnel(Tunnel::Ipip);
         service.destinations[0].destination.key = key;
     });
-    // Of tunnels nobody asks whether they are on this segment.
+    // Of tunnels it is not asked whether they are on this segment.
     assert_found("D4", &facts, State::Ok, "no gateway", "");
 }

@@ -189,7 +189,7 @@ impl Client {
     }
 
     /// Begin a batch: many changes in few system calls, made in order. `refused` hears of each that the kernel does not
-    /// make, by the tag it was given; the others are made all the same.
+    /// make, by the tag it was given; the others are made anyway.
     ///
     /// # Errors
     /// The socket does not take the settings for it.
@@ -308,7 +308,7 @@ impl Client {
     }
 
     /// The whole table, in the kernel's order. A service and its destinations belong together, and are of one moment if they
-    /// are not changed meanwhile; the services are read one after the other.
+    /// are not changed in between; the services are read one after the other.
     ///
     /// # Errors
     /// The kernel refuses; the table changes under each try; or netlink fails.
@@ -364,7 +364,7 @@ impl Client {
         Ok(Some(entries))
     }
 
-    /// Read a dump to its end; read again if it changed meanwhile.
+    /// Read a dump to its end; read again if it has changed in between.
     ///
     /// The kernel makes a part of a dump at a time, finds its place in the list by counting, and does not say whether the
     /// list has changed since the part before (`ip_vs_genl_dump_services`, `ip_vs_genl_dump_dests`): an entry that was there

@@ -47,7 +47,7 @@ fn service_parts(payload: &[u8]) -> Result<(Service, StatisticsReader<'_>), Wire
     parts.finish()
 }
 
-/// Take attributes if they come in just this order and with payloads of just these sizes: then nobody has to find out which
+/// Take attributes if they come in just this order and with payloads of just these sizes: then there is no need to find out which
 /// is which, nor how long. If they come otherwise, none of them is gone.
 macro_rules! take_usual {
     ($parts:ident, $attributes:ident: $($kind:expr, $size:literal;)*) => {{

@@ -43,11 +43,11 @@ pub enum Look {
     Waiting(Left),
     /// Nothing is left.
     Gone,
-    /// Somebody else has changed what was being drained.
+    /// Another program has changed what was being drained.
     Disturbed(Disturbance),
 }
 
-/// What somebody else did meanwhile.
+/// What another program did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Disturbance {
@@ -63,11 +63,11 @@ impl fmt::Display for Disturbance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = |key: &DestinationKey| std::net::SocketAddr::new(key.address, key.port);
         match self {
-            Self::Deleted(key) => write!(f, "somebody else has deleted {} meanwhile", name(key)),
+            Self::Deleted(key) => write!(f, "another program has deleted {}", name(key)),
             Self::Weight(key, weight) => {
-                write!(f, "somebody else has given {} the weight {weight} meanwhile", name(key))
+                write!(f, "another program has given {} the weight {weight}", name(key))
             }
-            Self::Added(key) => write!(f, "somebody else has added {} meanwhile", name(key)),
+            Self::Added(key) => write!(f, "another program has added {}", name(key)),
         }
     }
 }
@@ -107,7 +107,7 @@ impl Drain {
     ///
     /// Of connections those count that the kernel calls active: with TCP and SCTP, those being opened or established. The
     /// inactive ones are closed or half closed and are only remembered until their time is over (`tcpfin`, two minutes),
-    /// so waiting for them would be waiting for nobody. Of UDP the kernel calls everything inactive, and a mark can stand
+    /// so waiting for them would be waiting for no client. Of UDP the kernel calls everything inactive, and a mark can stand
     /// for UDP: there both count.
     pub fn look(&mut self, now: &[DestinationEntry]) -> Look {
         let inactive_count = match self.service {
@@ -145,7 +145,7 @@ impl Drain {
         self.servers.iter().any(|(_, target)| target.key == key)
     }
 
-    /// The way back, from the service's servers as they are now. What somebody else has changed meanwhile stays as that.
+    /// The way back, from the service's servers as they are now. What another program has changed stays as that.
     pub fn back(&self, now: &[DestinationEntry]) -> Vec<Change> {
         let mut changes = Vec::new();
         for (former, target) in self.servers.iter().filter(|(former, target)| former != target) {

@@ -316,7 +316,7 @@ fn a_drain_that_somebody_else_disturbs_ends() {
     let mut app = app();
     app.drain_began(key(80), table(0).services[0].destinations[0].destination);
     assert_eq!(app.read(table(4), Duration::from_secs(4)), []);
-    assert!(screen(&app)[23].contains("somebody else has given 10.0.0.1:80 the weight 1"), "{}", screen(&app)[23]);
+    assert!(screen(&app)[23].contains("another program has given 10.0.0.1:80 the weight 1"), "{}", screen(&app)[23]);
     assert_eq!(app.leave(), []);
 }
 
