@@ -71,7 +71,7 @@ pub const CUT_OFF: &str = "it is cut off: it begins as saved rules do, and their
 /// then none of them counts.
 ///
 /// Words are parted by blanks, tabs and carriage returns; a `#` that begins a word begins a comment; a first word
-/// `ipvsadm` is passed over; there is no quoting. A line has at most [`LINE_LENGTH`] bytes, and the last one need not end.
+/// `ipvsadm` is passed over; there is no quoting. A line has at most 1 MiB, and the last one need not end.
 ///
 /// # Errors
 /// The source fails, the rules are cut off, or some lines are not right, and then all of them are returned.

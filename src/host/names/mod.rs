@@ -2,7 +2,7 @@
 //!
 //! Hosts mean here what they mean to the C library's gethostbyname(3): the sources of nsswitch.conf(5) are asked in its order,
 //! and the first address counts as it comes. hosts(5) and the name servers of resolv.conf(5) are read and asked by code of
-//! our own ([`hosts`], [`exchange`]), as this program is linked statically; getent(1) asks for us what only the C library
+//! our own (`hosts`, `exchange`), as this program is linked statically; getent(1) asks for us what only the C library
 //! knows. All names are looked up together, under one limit, and no variable of the environment changes what they mean.
 //! Ports are read from services(5).
 
