@@ -32,7 +32,7 @@ transfer_breaks() {
 # What the drain said: whether it waited, and for what.
 drain_waited() {
     evidence=$said
-    [[ $said == *"$rs1_ip:80: "*"1 connection"* && $said == *"$rs1_ip:80: drained in "*"deleted"* ]]
+    [[ $said == *"$rs1_ip:80: "[1-9]*" connection"* && $said == *"$rs1_ip:80: drained in "*"deleted"* ]]
 }
 
 only_server_is() { # ADDRESS
