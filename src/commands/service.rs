@@ -190,22 +190,22 @@ struct Service<'o> {
 
 impl Service<'_> {
     fn start(self) -> Result<u8> {
-        let (locked, unsaved) = if self.settings.rules_left_alone.is_none() { self.look()? } else { (None, 0) };
-        self.start_locked(locked, Faults::SkipIfEmpty, unsaved)
+        let unsaved = if self.settings.rules_left_alone.is_none() { self.look()? } else { 0 };
+        self.start_locked(None, Faults::SkipIfEmpty, unsaved)
     }
 
     fn reload(self) -> Result<u8> {
         self.start_locked(None, Faults::Refuse, 0)
     }
 
-    /// Lock the table, and count what of it is in no file, before rules take its place.
-    fn look(&self) -> Result<(Option<Locked>, usize)> {
+    /// Count what of the table is in no file, before rules take its place. The lock is let go again: the file is read before it
+    /// is taken for the change, since others wait for it.
+    fn look(&self) -> Result<usize> {
         if !module::is_loaded() {
-            return Ok((None, 0));
+            return Ok(0);
         }
-        let locked = lock::take(self.lock_wait)?;
-        let unsaved = self.unsaved()?;
-        Ok((Some(locked), unsaved))
+        let _locked = lock::take(self.lock_wait)?;
+        self.unsaved()
     }
 
     /// Start; the lock on the table may be held already. So many rules of the table are in no file.
@@ -227,8 +227,8 @@ impl Service<'_> {
     }
 
     fn load(mut self) -> Result<u8> {
-        let (locked, unsaved) = self.look()?;
-        self.load_rules(locked, Faults::SkipIfEmpty, unsaved)
+        let unsaved = self.look()?;
+        self.load_rules(None, Faults::SkipIfEmpty, unsaved)
     }
 
     /// Start, after saving if that is set; `since` is when the first half of a restart by systemd was.
@@ -300,8 +300,12 @@ impl Service<'_> {
         if have.services.is_empty() {
             return Ok(0);
         }
-        // What cannot be read, now or at the next start, holds no rules.
-        let file = Source::of(Some(&self.settings.rules)).good_lines().unwrap_or_default();
+        // What cannot be read, now or at the next start, holds no rules; what is in a pipe is read once, when it is loaded.
+        let path = &self.settings.rules;
+        let file = match fs::metadata(path).is_ok_and(|file| file.is_file()) {
+            true => Source::of(Some(path)).good_lines().unwrap_or_default(),
+            false => Desired::default(),
+        };
         let file = State { services: file.state.services, ..State::default() };
         let is_missing = |step: &Step| !matches!(step.change, Change::DeleteService(_) | Change::DeleteDestination(..));
         Ok(plan::difference(&file, &have, Options::default()).iter().filter(|step| is_missing(step)).count())

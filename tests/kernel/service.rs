@@ -478,8 +478,8 @@ const FAULTY: &str = "\
 /// What is reported of these lines, behind the name of the file.
 const FAULTS: [&str; 8] = [
     ":4: Destination already exists",
-    ":8: illegal virtual server address[:port] specified: `10.0.0.x:80'",
-    ":9: illegal virtual server address[:port] specified: `10.0.0.x:80'",
+    ":8: illegal virtual server address[:port] specified: could not resolve `10.0.0.x': there is no such host",
+    ":9: illegal virtual server address[:port] specified: could not resolve `10.0.0.x': there is no such host",
     ":10: No such destination",
     ":11: Service not defined: TCP 10.0.0.4:80, with 2 servers",
     ":5: Scheduler or persistence engine not found, so its 2 servers are not loaded either",
