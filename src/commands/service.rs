@@ -24,7 +24,7 @@ use super::save;
 use super::signals::{Hold, Interrupted};
 use super::source::Source;
 use super::state::read_state;
-use super::told::unless_interrupted;
+use super::told::{plain, unless_interrupted};
 use super::{Output, document, status, tell};
 use crate::escape::escaped;
 use crate::grammar::{self, Columns, Faults, LOCK_WAIT_DEFAULT, Listing, RESOLVE_TIMEOUT_DEFAULT, Save};
@@ -465,9 +465,10 @@ fn note_not_loaded(faults: &[String]) {
 }
 
 fn forget_not_loaded() {
-    match fs::remove_file(NOT_LOADED) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => say!("{NOT_LOADED}: {error}"),
-        _ => {}
+    if Path::new(NOT_LOADED).exists()
+        && let Err(error) = fs::remove_file(NOT_LOADED)
+    {
+        say!("{NOT_LOADED}: {}: status goes on to list what is in it", plain(&error.to_string()));
     }
 }
 
