@@ -85,23 +85,6 @@ pub fn read(source: impl BufRead, names: &impl Names, mut take: impl FnMut(Line)
     if bad.is_empty() { Ok(()) } else { Err(ReadError::Bad(bad)) }
 }
 
-/// As [`read`], but a line that is not right keeps no other from being given. Returns those that are not right.
-///
-/// # Errors
-/// The source fails, or the rules are cut off.
-pub fn read_good(
-    source: impl BufRead,
-    names: &impl Names,
-    mut take: impl FnMut(Line),
-) -> Result<Vec<BadLine>, ReadError> {
-    let mut bad = Vec::new();
-    read_each(source, names, |line| match line {
-        Ok(line) => take(line),
-        Err(line) => bad.push(line),
-    })?;
-    Ok(bad)
-}
-
 /// Give each line that asks for something, or is not right. At a line that is too long reading ends, as such a source is no file
 /// of rules, and need not have an end.
 ///

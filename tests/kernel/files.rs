@@ -641,7 +641,7 @@ fn what_others_laid() -> Result<()> {
     folder("0775")?;
     let outcome = save(RULES)?;
     ensure!(outcome.status == Some(0) && fs::metadata(RULES)?.uid() == 1000 && SAVE.is_new()?, "{outcome:?}");
-    // Where nobody else may write, links are followed, through folders, too; and root's own anywhere.
+    // Where no other user may write, links are followed, through folders, too; and root's own anywhere.
     folder("0755")?;
     ensure!(save(&format!("{FOLDER}/way/rules"))?.status == Some(0), "a link on the way");
     ensure!(fs::read_to_string(victim)? == NEW, "not written through the link");

@@ -57,7 +57,7 @@ impl Source {
         Self { service, actions }
     }
 
-    /// Whether nobody else is asked after this outcome.
+    /// Whether no other source is asked after this outcome.
     pub(super) fn is_last_after(&self, outcome: Outcome) -> bool {
         self.actions[outcome as usize] == Action::Return
     }

@@ -72,7 +72,7 @@ impl<'n> Entry<'n> {
         Self { key, found: None, missing: Missing::Unknown, closed: false, only_files: false }
     }
 
-    /// The same host, with an address of another kind. Whoever does not know the host at all is not asked again.
+    /// The same host, with an address of another kind. A source that does not know the host at all is not asked again.
     pub(super) fn of_kind(&self, kind: Kind) -> Option<Self> {
         let Key::Host(name, _) = self.key else { return None };
         Some(Self { only_files: self.missing == Missing::Unknown, ..Self::new(Key::Host(name, kind)) })

@@ -39,7 +39,7 @@ pub(super) struct Question {
     kind: Kind,
 }
 
-/// What a message is to whoever asked.
+/// What a message is to the question.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reply {
     /// It does not answer this question.
