@@ -416,7 +416,7 @@ const OF_CONTENT: [(&str, &[u8]); 3] = [
 
 /// Mounts a file system that has every attribute: memory does from Linux 6.6 on, before that a disk.
 fn mount_with_attributes() -> Result<()> {
-    sh(&format!("mount -t tmpfs tmpfs {FOLDER}"))?;
+    sh(&format!("mount -t tmpfs -o mode=755 tmpfs {FOLDER}"))?;
     fs::write(RULES, OLD)?;
     if set(RULES, "user.try", b"x").is_err() {
         sh(&format!(
