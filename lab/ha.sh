@@ -8,6 +8,8 @@ own_files() { # HOST
     local files=$state/$1.files
     rm -rf "$files"
     mkdir -p "$files"/etc/{keepalived,ha.d}
+    # keepalived 2.3 does not start without what its package says about how it was built.
+    [[ ! -e /etc/keepalived/keepalived.config-opts ]] || cp /etc/keepalived/keepalived.config-opts "$files/etc/keepalived/"
     : >"$state/$1.mounts"
     # shellcheck disable=SC2016  # the inner shell's variables
     unshare --mount="$state/$1.mounts" sh -c '
