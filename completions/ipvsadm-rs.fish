@@ -141,6 +141,7 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l keep-weights -d '
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l keep-going -d 'With --replace, load every rule that is good; status 3 if one is not, and then nothing is deleted'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l force -d 'With --drain=SECONDS, delete even if connections are left then, rather than go back'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "diff" -d 'Print what differs between a file of rules and the table'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "where" -d 'Print which server a client has, and which one a new connection gets'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "top" -d 'Show services, servers and connections live'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "service" -d 'Load, save and clear the rules as a service does, at boot and by hand'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "doctor" -d 'Tell what is wrong with this director or real server, and how to fix it'
@@ -151,6 +152,18 @@ never\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -s j -l json -d 'Print JSON'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l pretty -d 'With --json, on indented lines'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -s t -l tcp-service -d 'The virtual service: TCP to this address and port' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -s u -l udp-service -d 'The virtual service: UDP to this address and port' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -l sctp-service -d 'The virtual service: SCTP to this address and port' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -s f -l fwmark-service -d 'The virtual service: packets with this firewall mark, 1 to 4294967295' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -l to -d 'With -f, the address that the client connects to' -r
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -l sh-tab-bits -d 'The kernel\'s CONFIG_IP_VS_SH_TAB_BITS, 4 to 20' -r
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -l mh-tab-index -d 'The kernel\'s CONFIG_IP_VS_MH_TAB_INDEX, 8 to 17' -r
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -s 6 -l ipv6 -d 'The firewall mark is one of IPv6 packets; follows -f'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -l digest -d 'Print a digest of each service with sh, mh or dh, equal on directors that choose alike'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -s j -l json -d 'Print JSON'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -l pretty -d 'With --json, on indented lines'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l interval -d 'Read the table every so many seconds, 1 to 3600' -r
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l count -d 'Print plain lines, so many times' -r
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l color -d 'When to colour what is printed' -r -f -a "auto\t''

@@ -69,6 +69,9 @@ fn wanted(words: &[&[u8]], current: &[u8]) -> Option<Completion> {
         return match option {
             b"--interface" => Some(Completion::Interfaces),
             b"--netns" => Some(Completion::Namespaces),
+            _ if words.first() == Some(&&b"where"[..]) => {
+                read(&[option]).waiting.map(|option| option.completion).filter(|kind| kind.is_live())
+            }
             _ => None,
         };
     }
@@ -234,6 +237,9 @@ mod tests {
         assert_eq!(at_the_end_of("top --netns b"), Some(Completion::Namespaces));
         assert_eq!(at_the_end_of("realserver start --interface e"), Some(Completion::Interfaces));
         assert_eq!(at_the_end_of("realserver start --interface=e"), Some(Completion::Interfaces));
+        assert_eq!(at_the_end_of("where 10.0.0.1 -t "), Some(Completion::Services(Some(Protocol::Tcp))));
+        assert_eq!(at_the_end_of("where --fwmark-service=1"), Some(Completion::Services(None)));
+        assert_eq!(at_the_end_of("where --to "), None);
         // The script knows these itself, or they are not known.
         for line in
             ["-A -t 20.20.20.20:80 -", "-e -t 20.20.20.20:80 -p ", "-a -w ", "--start-daemon m", "", "t", "top "]

@@ -4,12 +4,11 @@
 //! for SIGKILL, the servers are deleted (or have weight 0, as asked), or have the weights that they had.
 
 use std::io::{self, IsTerminal, Write, stderr};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use ipvs_client::{
-    Asked, Change, Client, Destination, DestinationEntry, DestinationKey, Error, Family, Refusal, ServiceKey,
+    Asked, Change, Client, Destination, DestinationEntry, DestinationKey, Error, Refusal, ServiceKey,
     connections::{self, Skipped},
     plan::drain::{Drain, Look},
 };
@@ -311,15 +310,11 @@ fn pause(signals: &Signals, time: Duration) -> Result<Option<Interrupted>> {
 
 /// Seconds for which persistence binds the last client to one of these servers, and what of the list was skipped.
 fn longest_template(service: &ServiceKey, servers: &[DestinationKey]) -> io::Result<(Option<u64>, Skipped)> {
-    let mark = match *service {
-        ServiceKey::Address { .. } => None,
-        // A template of a mark has it in the address's place.
-        ServiceKey::Mark { mark, family: Family::Ipv4 } => Some(IpAddr::V4(Ipv4Addr::from(mark))),
-        ServiceKey::Mark { mark, family: Family::Ipv6 } => Some(IpAddr::V6(Ipv6Addr::from(u128::from(mark)))),
-    };
+    let is_mark = matches!(service, ServiceKey::Mark { .. });
+    let template = connections::template_address(service);
     let mut last = None;
     let skipped = connections::read(connections::open()?, |connection| {
-        let of_mark = mark.is_none_or(|mark| connection.virtual_address.0 == mark);
+        let of_mark = !is_mark || connection.virtual_address.0 == template;
         if connection.is_template() && of_mark && connection.belongs_to(service, servers) {
             last = last.max(Some(connection.expires.into()));
         }

@@ -43,6 +43,7 @@ mod subcommands;
 mod terminal;
 mod told;
 mod top;
+mod where_client;
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};

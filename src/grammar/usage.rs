@@ -58,6 +58,15 @@ pub fn lock_wait_argument() -> Arg {
     of_the_table("lock-wait").value_parser(value_parser!(u32).range(..=i64::from(LOCK_WAIT_MAXIMUM)))
 }
 
+/// What names a service, for subcommands that are about one.
+#[must_use]
+pub fn service_arguments() -> [Arg; 5] {
+    ["tcp-service", "udp-service", "sctp-service", "fwmark-service", "ipv6"].map(|long| {
+        let letter = table::option(long).and_then(|spec| spec.short);
+        letter.into_iter().fold(of_the_table(long), |arg, letter| arg.short(char::from(letter)))
+    })
+}
+
 /// An option of the table, for a subcommand.
 fn of_the_table(long: &'static str) -> Arg {
     let arg = Arg::new(long).long(long);
@@ -84,7 +93,7 @@ fn with_value(arg: Arg, value: Value, completion: Completion) -> Arg {
 }
 
 /// The forms of a command line, after the program's name.
-const USAGE: [&str; 22] = [
+const USAGE: [&str; 23] = [
     "-A|-E -t|-u|--sctp-service|-f SERVICE [-s SCHEDULER] [-p [SECONDS]] [-M MASK] [--pe ENGINE] [-b FLAGS] [-o]",
     "-D -t|-u|--sctp-service|-f SERVICE [--drain[=SECONDS] [--force]]",
     "-C",
@@ -103,6 +112,7 @@ const USAGE: [&str; 22] = [
     "service start|stop|restart|reload|save|status|...",
     "realserver start|stop|status VIP...",
     "doctor [--probe] [--json] [VIP...]",
+    "where CLIENT[:PORT]|- -t|-u|--sctp-service|-f SERVICE [--to ADDRESS[:PORT]] [--json]",
     "top [--interval SECONDS] [--once | --count NUMBER]",
     "--netns NAME|PATH ...",
     "-h",

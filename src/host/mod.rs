@@ -24,6 +24,7 @@ pub mod stdio;
 pub mod sysconfig;
 pub mod sysctl;
 pub mod systemd;
+pub mod table_sizes;
 
 pub use listeners::listeners;
 pub use names::SystemNames;

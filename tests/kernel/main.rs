@@ -12,6 +12,7 @@ mod files;
 mod firewall;
 mod json;
 mod library;
+mod mapping;
 mod names;
 mod realserver;
 mod service;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         files::subject(),
         json::subject(),
         library::subject(),
+        mapping::subject(),
         names::subject(),
         realserver::subject(),
         tables::subject(),

@@ -26,6 +26,7 @@
 //! | make the table equal to another, all or nothing | [`transaction::Transaction`] |
 //! | read the connections | [`connections::read`] |
 //! | find out how full the kernel's tables are | [`hash_tables::read`] |
+//! | find out which server `sh`, `mh` and `dh` choose for a client | [`mapping::Mapping`] |
 //! | find out why the kernel refused | [`Error::Refused`], [`Refusal`] |
 //!
 //! Services and servers are called what [`ServiceKey`] and [`DestinationKey`] are as text, which can be read back:
@@ -98,6 +99,7 @@
 pub mod connections;
 pub mod hash_tables;
 mod kernel;
+pub mod mapping;
 mod model;
 pub mod plan;
 pub mod transaction;

@@ -22,9 +22,9 @@ mod line;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::model::{DestinationKey, Name, ServiceKey};
+use crate::model::{DestinationKey, Family, Name, ServiceKey};
 
 pub use choice::{BadNetwork, Choice, ConnectionKey, Count, Counted, Counter, Network};
 pub use engine::{EngineData, EngineTable};
@@ -107,6 +107,17 @@ impl Connection {
                     same_protocol && self.virtual_address.0 == address && same_port
                 }
             }
+    }
+}
+
+/// What a template of this service has in the place of the virtual address: of a service by mark the mark, which of IPv6 is
+/// the first word of four.
+#[must_use]
+pub fn template_address(service: &ServiceKey) -> IpAddr {
+    match *service {
+        ServiceKey::Address { address, .. } => address,
+        ServiceKey::Mark { mark, family: Family::Ipv4 } => Ipv4Addr::from(mark).into(),
+        ServiceKey::Mark { mark, family: Family::Ipv6 } => Ipv6Addr::from(u128::from(mark) << 96).into(),
     }
 }
 

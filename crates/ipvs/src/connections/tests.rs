@@ -179,3 +179,11 @@ fn a_list_that_fails_is_named() {
     let error = EngineTable::read(BufReader::new(Failing)).unwrap_err();
     assert_eq!(error.to_string(), format!("{ENGINE_PATH}: lost"));
 }
+
+#[test]
+fn a_template_of_a_mark_has_the_mark_for_an_address() {
+    let address = |family| template_address(&ServiceKey::mark(0x102, family));
+    assert_eq!(address(Family::Ipv4), IpAddr::from([0, 0, 1, 2]));
+    assert_eq!(address(Family::Ipv6), "0:102::".parse::<IpAddr>().unwrap());
+    assert_eq!(template_address(&ServiceKey::tcp([192, 0, 2, 1], 80)), IpAddr::from([192, 0, 2, 1]));
+}
