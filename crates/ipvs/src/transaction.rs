@@ -319,7 +319,7 @@ pub fn read_state(client: &mut Client, like: &State, mut watch: impl FnMut(usize
         watch(total);
         services.extend(read_service(client, service)?);
     }
-    services.sort_by_cached_key(|service: &RuleService| service.service.rule.key.rank());
+    services.sort_unstable_by_key(|service: &RuleService| service.service.rule.key);
     Ok(State { services, ..read_rest(client, like)? })
 }
 

@@ -26,7 +26,7 @@ pub(super) fn for_services<D: Detail>(
 ) -> Result<()> {
     let few_at_once = listing.numeric && entries.len() <= SERVICES_AT_MOST;
     if listing.sorted && few_at_once {
-        entries.sort_by_cached_key(|entry| entry.service.key.rank());
+        entries.sort_unstable_by_key(|entry| entry.service.key);
     }
     let at_once = if few_at_once { SERVICES_AT_ONCE } else { entries.len().max(1) };
     for entries in entries.chunks(at_once) {
@@ -48,7 +48,7 @@ pub(super) fn for_services<D: Detail>(
             services.push(TableService { entry, destinations });
         }
         if listing.sorted && !few_at_once {
-            services.sort_by_cached_key(|service| service.entry.service.key.rank());
+            services.sort_unstable_by_key(|service| service.entry.service.key);
         }
         labels.look_up(services.iter().flat_map(addresses));
         services.iter().try_for_each(|service| each(labels, service))?;

@@ -49,6 +49,8 @@ fn service_parts(payload: &[u8]) -> Result<(Service, StatisticsReader<'_>), Wire
 
 /// Take attributes if they come in just this order and with payloads of just these sizes: then there is no need to find out which
 /// is which, nor how long. If they come otherwise, none of them is gone.
+///
+/// It saves 6 % of the instructions of `-Sn` over netlink, kernel included, and 3 % of those of `-Ln --stats`.
 macro_rules! take_usual {
     ($parts:ident, $attributes:ident: $($kind:expr, $size:literal;)*) => {{
         const LENGTH: usize = 0 $(+ Attributes::room($size))*;
