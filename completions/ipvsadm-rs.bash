@@ -535,7 +535,7 @@ _ipvsadm__rs() {
             return 0
             ;;
         ipvsadm__rs__subcmd__realserver__subcmd__stop)
-            opts="--method --interface --persist --netns"
+            opts="--method --interface --persist --force --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

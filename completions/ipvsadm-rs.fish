@@ -228,9 +228,10 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l method -d 'How to keep ARP quiet (IPv4)' -r -f -a "arp-sysctl\t''
 arptables\t''
 nftables\t''"
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l interface -d 'Where the VIPs are to be' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l interface -d 'With --force: where the VIPs are that are in no record' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l persist -d 'Do not start them at boot any more, either'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l force -d 'Also remove what is there without a record, made by hand or by a start whose record is lost: the address, the host route and rules on ARP packets'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l method -d 'How to keep ARP quiet (IPv4)' -r -f -a "arp-sysctl\t''
 arptables\t''
 nftables\t''"

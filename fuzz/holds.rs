@@ -8,12 +8,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use ipvs_client::{
-    Change, Daemon, DaemonRole, Family, InterfaceName, Name, Netmask, Persistence, Protocol, SchedulerName, Service,
-    ServiceEntry, ServiceKey, Statistics, TableService,
-    connections::{EngineTable, Row, rows},
+    Change, Daemon, DaemonRole, Destination, DestinationEntry, Family, InterfaceName, Name, Netmask, Persistence,
+    Protocol, SchedulerName, Service, ServiceEntry, ServiceKey, Statistics, TableService,
+    connections::{ConnectionKey, Counter, EngineTable, Row, rows},
     decode,
 };
-use ipvsadm_rs::doctor::{CHECKS, Finding, Fix, Judgement, State};
+use ipvsadm_rs::doctor::readiness::{self, Readiness};
+use ipvsadm_rs::doctor::{CHECKS, Finding, Fix, Judgement, State, quiet};
 use ipvsadm_rs::escape::{escaped, escaped_bytes};
 use ipvsadm_rs::grammar::{self, Columns, Listing, Names, Request};
 use ipvsadm_rs::host::names;
@@ -188,6 +189,19 @@ pub fn connections(bytes: &[u8]) {
             view::boxed::connections(&mut boxed, labels, &all, true, canvas).expect("memory takes all");
             assert_eq!(as_text(&boxed).lines().count(), expected.len() + if expected.is_empty() { 3 } else { 4 });
         }
+        for key in [ConnectionKey::State, ConnectionKey::Server, ConnectionKey::Client] {
+            let mut counter = Counter::by(key);
+            all.iter().for_each(|(connection, _)| counter.add(connection));
+            let counts = counter.counts();
+            assert_eq!(counts.iter().map(|count| count.connections).sum::<u64>(), expected.len() as u64);
+            let mut out = Vec::new();
+            connections::list_counts(&counts, &mut out, labels).expect("memory takes all");
+            assert_eq!(as_text(&out).lines().count(), counts.len());
+            out.clear();
+            let canvas = Canvas { width: Some(100), color: false, unicode: false };
+            view::boxed::counts(&mut out, labels, key, &counts, canvas).expect("memory takes all");
+            assert_eq!(as_text(&out).lines().count(), counts.len() + if counts.is_empty() { 3 } else { 4 });
+        }
         let mut json = Vec::new();
         let documents: Vec<_> =
             all.iter().map(|(connection, engine)| ConnectionDocument::new(connection, *engine)).collect();
@@ -207,6 +221,8 @@ pub fn forms(bytes: &[u8]) {
     let fact = String::from_utf8_lossy(fact);
     services(scheduler, engine);
     daemon(interface);
+    names_of_hosts(&String::from_utf8_lossy(program), &fact);
+    real_server(&fact, &String::from_utf8_lossy(command));
     report(&fact, &String::from_utf8_lossy(command));
     one_line(&view::drain::bar(&escaped(fact.as_ref()), &view::drain::Status::default(), 200));
     // What is wrong with words and with rules is said in a line, and perhaps in one more with what may have been meant.
@@ -246,6 +262,73 @@ fn services(scheduler: SchedulerName, engine: SchedulerName) {
         }
     }
     rule(&Change::AddService(service));
+}
+
+/// Whatever the name service says, a listing has no lines but its own, and what is saved is read back.
+fn names_of_hosts(host: &str, port: &str) {
+    let addresses = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
+    let named = || {
+        let mut labels = Labels::with_names([((80, Protocol::Tcp), port.to_owned())].into());
+        labels.add_hosts(addresses.map(|address| (address, host.to_owned())));
+        labels
+    };
+    let all = addresses.map(|address| {
+        let service =
+            Service::new(ServiceKey::Address { protocol: Protocol::Tcp, address, port: 80 }, Name::cut(b"wlc"));
+        let entry = DestinationEntry::new(Destination::new(address, 80), Statistics::default());
+        let destinations = vec![entry];
+        TableService { entry: ServiceEntry::new(service, Statistics::default()), destinations }
+    });
+    let labels = &mut named();
+    let listing = Listing::DEFAULT;
+    let mut out = Vec::new();
+    for service in &all {
+        view::text::service(&mut out, labels, &listing, &service.entry).expect("memory takes all");
+        for server in &service.destinations {
+            view::text::destination(&mut out, labels, &listing, &service.entry.service.key, server)
+                .expect("memory takes all");
+        }
+    }
+    assert_eq!(as_text(&out).lines().count(), 4);
+    out.clear();
+    view::wide::services(&mut out, labels, &listing, None, &all, false).expect("memory takes all");
+    assert_eq!(as_text(&out).lines().count(), 6);
+    out.clear();
+    let canvas = Canvas { width: Some(100), color: false, unicode: true };
+    view::boxed::services(&mut out, labels, &listing, None, &all, canvas).expect("memory takes all");
+    as_text(&out);
+    let labels = &mut named().restorable();
+    for service in &all {
+        out.clear();
+        let rules = service.destinations.iter().map(|entry| &entry.destination);
+        view::rules::service(&mut out, labels, &service.entry.service, rules).expect("memory takes all");
+        assert_eq!(as_text(&out).lines().count(), 2);
+    }
+}
+
+/// What is found of a real server stands in lines of its own.
+fn real_server(interface: &str, error: &str) {
+    let findings = vec![
+        readiness::Finding::Address(readiness::Standing::NoInterface),
+        readiness::Finding::Elsewhere(Some(interface.to_owned())),
+        readiness::Finding::Delivered(Err(error.to_owned())),
+        readiness::Finding::HostRoute(false),
+        readiness::Finding::Setting(quiet::IGNORE, readiness::Silence::Value(interface.to_owned(), 0)),
+        readiness::Finding::Rules(readiness::Rules::Unreadable(error.to_owned())),
+        readiness::Finding::Rules(readiness::Rules::MissingOn(interface.to_owned())),
+    ];
+    let lines = findings.len() + 2;
+    let readiness = Readiness {
+        vip: [192, 0, 2, 1].into(),
+        started: false,
+        method: quiet::Method::ArpSysctl,
+        interface: interface.to_owned(),
+        findings,
+        without_record: vec![readiness::Remain::Address],
+    };
+    let mut out = Vec::new();
+    view::realserver::text(&mut out, &readiness, false).expect("memory takes all");
+    assert_eq!(as_text(&out).lines().count(), lines);
 }
 
 fn daemon(interface: InterfaceName) {

@@ -1,5 +1,6 @@
 //! Whether a real server is ready for a VIP, finding by finding: what `realserver status` reports.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use super::quiet::{ANNOUNCE, Fault, IGNORE, Method, Network, Wanted, faults, speakers};
@@ -18,6 +19,41 @@ pub struct Readiness {
     pub interface: String,
     /// What was found.
     pub findings: Vec<Finding>,
+    /// What is there of it without being started: made by hand, or by a start whose record is lost.
+    pub without_record: Vec<Remain>,
+}
+
+/// A part of what `realserver start` makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remain {
+    /// The VIP on its interface.
+    Address,
+    /// The host route.
+    HostRoute,
+    /// Rules on ARP packets.
+    Rules,
+}
+
+impl Remain {
+    /// Its name in documents.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::HostRoute => "host_route",
+            Self::Rules => "arp_rules",
+        }
+    }
+}
+
+impl fmt::Display for Remain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Address => "the address",
+            Self::HostRoute => "the host route",
+            Self::Rules => "rules on ARP packets",
+        })
+    }
 }
 
 impl Readiness {

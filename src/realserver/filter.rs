@@ -2,7 +2,7 @@
 //! source that becomes the real server's own address (RIP). By nft(8), in a table of our own for each VIP, or by
 //! arptables(8).
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -39,7 +39,7 @@ impl Filter {
     /// What a VIP needs, by one of the means that this machine has.
     pub(super) fn plan(method: Method, vip: Ipv4Addr, machine: &Machine) -> Result<Self> {
         let sources = sources(vip, machine)?;
-        let nftables = |sources| Self::Nftables { table: format!("ipvsadm-rs-{vip}"), sources };
+        let nftables = |sources| Self::Nftables { table: table_of(vip), sources };
         match method {
             Method::Nftables => usable_nft().map(|()| nftables(sources)),
             _ => {
@@ -92,6 +92,29 @@ impl Filter {
         }
     }
 
+    /// What is laid for a VIP, as far as it can be seen, whether a record tells of it or not.
+    pub(super) fn find(vip: Ipv4Addr) -> Vec<Self> {
+        let mut found = Vec::new();
+        let table = table_of(vip);
+        if let Some(nft) = find("nft") {
+            let output = command(&nft).args(["list", "table", "arp", &table]).output();
+            if output.is_ok_and(|output| output.status.success()) {
+                found.push(Self::Nftables { table, sources: Vec::new() });
+            }
+        }
+        // Listing them would load the kernel's module.
+        let has_tables = fs::read_to_string(ARP_TABLES).is_ok_and(|names| names.lines().any(|name| name == "filter"));
+        if let Some(program) = legacy_arptables().filter(|_| has_tables)
+            && let Ok(listing) = listing(&program)
+        {
+            let rules = rules_in(&listing, vip);
+            if !rules.is_empty() {
+                found.push(Self::Arptables { program, rules });
+            }
+        }
+        found
+    }
+
     /// Whether all of it is there. Err: it cannot be seen.
     pub(super) fn is_laid(&self) -> Result<bool> {
         match self {
@@ -127,6 +150,14 @@ impl Filter {
             }
         }
     }
+}
+
+/// The tables that arptables has in this network namespace, a name a line; there once its module is loaded.
+const ARP_TABLES: &str = "/proc/net/arp_tables_names";
+
+/// The name of a VIP's table.
+fn table_of(vip: Ipv4Addr) -> String {
+    format!("ipvsadm-rs-{vip}")
 }
 
 /// The address that each link is to ask with in place of the VIP.
@@ -170,6 +201,32 @@ fn rules(vip: Ipv4Addr, sources: &[(String, Ipv4Addr)]) -> Vec<Vec<String>> {
         rules.push(words(format!("OUTPUT -o {name} -s {vip} -j mangle --mangle-ip-s {rip}")));
     }
     rules
+}
+
+/// The rules of a listing that are as [`rules`] makes them for a VIP, whatever interfaces and addresses they name.
+fn rules_in(listing: &str, vip: Ipv4Addr) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    let vip_text = vip.to_string();
+    for line in listing.lines() {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let value = |option: &str| words.windows(2).find(|pair| pair[0] == option).map(|pair| pair[1]);
+        let source = match (value("-d"), value("-s")) {
+            (Some(address), None) if address == vip_text => None,
+            (None, Some(address)) if address == vip_text => {
+                let (Some(link), Some(Ok(rip))) = (value("-o"), value("--mangle-ip-s").map(str::parse)) else {
+                    continue;
+                };
+                Some((link.to_owned(), rip))
+            }
+            _ => continue,
+        };
+        for rule in rules(vip, source.as_slice()) {
+            if is_listed(listing, &rule) && !found.contains(&rule) {
+                found.push(rule);
+            }
+        }
+    }
+    found
 }
 
 /// Whether arptables lists a rule: the words of it, in any order, in one line under its chain.
@@ -267,6 +324,21 @@ mod tests {
         }
         let swapped = listing.replace("INPUT", "FORWARD");
         assert!(!is_listed(&swapped, &ours[0]));
+    }
+
+    #[test]
+    fn rules_for_a_vip_are_known_by_its_address() {
+        let listing = "Chain INPUT (policy ACCEPT)\n-j DROP -d 192.0.2.1 --opcode 1 \n-j DROP -d 192.0.2.11 --opcode 1 \n\
+                       -j ACCEPT -d 192.0.2.1 \n\nChain OUTPUT (policy ACCEPT)\n\
+                       -j mangle -o eth0 -s 192.0.2.1 --mangle-ip-s 10.0.0.1 \n\
+                       -j mangle -o eth1 -s 192.0.2.11 --mangle-ip-s 10.0.0.1 \n-j DROP -o eth1 -s 192.0.2.1 \n";
+        let vip = Ipv4Addr::new(192, 0, 2, 1);
+        assert_eq!(rules_in(listing, vip), rules(vip, &[("eth0".into(), Ipv4Addr::new(10, 0, 0, 1))]));
+        let other = Ipv4Addr::new(192, 0, 2, 2);
+        assert!(rules_in(listing, other).is_empty());
+        // Only what is there.
+        let output = listing.split_at(listing.find("Chain OUTPUT").unwrap()).1;
+        assert_eq!(rules_in(output, vip).len(), 1);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::machine::Machine;
 use super::persist;
 use super::real_server::{Options, RealServer};
 use super::record::{Entry, Setting};
+use super::remains::{Remains, in_words, stop_command};
 use crate::doctor::quiet::{ANNOUNCE, IGNORE, Method, Wanted, is_quiet};
 use crate::doctor::readiness::host_route;
 use crate::host::sysctl;
@@ -54,10 +55,15 @@ impl RealServer {
         let (mut wanted, mut told) = (Vec::new(), Vec::new());
         for &vip in vips {
             self.check(vip, options, link, &machine)?;
-            match self.plan(vip, options, link, &machine)?.is_empty() {
-                true => told.push(format!("{vip} is started already")),
-                false => wanted.push(vip),
+            if self.book.record.vips.contains_key(&vip) {
+                if self.plan(vip, options, link, &machine)?.is_empty() {
+                    told.push(format!("{vip} is started already"));
+                    continue;
+                }
+            } else {
+                told.extend(taken_over(vip, &link.name, &machine));
             }
+            wanted.push(vip);
         }
         // Some may be: an earlier start was stopped between two VIPs.
         if wanted.is_empty() {
@@ -248,9 +254,18 @@ impl RealServer {
     }
 }
 
+/// What there is to be told of a VIP that another program or a lost record left here: it is started, and stop leaves it.
+fn taken_over(vip: IpAddr, interface: &str, machine: &Machine) -> Option<String> {
+    let parts = Remains::on(vip, interface, machine).parts();
+    (!parts.is_empty()).then(|| {
+        let (parts, command) = (in_words(&parts), stop_command(vip, interface));
+        format!("{vip}: found {parts} without a record, which `stop' leaves; to remove: {command}")
+    })
+}
+
 /// The settings that a VIP on this interface needs, with their keys. On the interface itself they do nothing; they are set
 /// there for those who look there.
-fn settings(interface: &str) -> Vec<(String, Wanted)> {
+pub(super) fn settings(interface: &str) -> Vec<(String, Wanted)> {
     // `all` first: it is the one that counts.
     let interfaces: BTreeSet<&str> = ["all", interface].into();
     interfaces.into_iter().flat_map(|on| [IGNORE, ANNOUNCE].map(|wanted| (wanted.key(on), wanted))).collect()

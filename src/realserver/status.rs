@@ -10,11 +10,12 @@ use super::machine::Machine;
 use super::persist;
 use super::real_server::Options;
 use super::record::Book;
+use super::remains::Remains;
 use crate::doctor::quiet::Method;
 use crate::doctor::readiness::{self, Finding, Readiness, Rules};
 use crate::host::route::Client;
 use crate::host::sysctl;
-use crate::machine::RouteQuery;
+use crate::machine::{Address, RouteQuery};
 
 /// How things stand with these VIPs, or without any with those that are started. The options count for VIPs that are not
 /// started.
@@ -28,6 +29,23 @@ pub fn status(vips: &[IpAddr], options: &Options) -> Result<Vec<Readiness>> {
     let started: Vec<IpAddr> = book.record.vips.keys().copied().collect();
     let vips = if vips.is_empty() { &started } else { vips };
     vips.iter().map(|&vip| one(vip, options, &book, &machine, &mut client)).collect()
+}
+
+/// The addresses on this interface that could be VIPs, but are not started.
+///
+/// # Errors
+/// Something cannot be read.
+pub fn unrecorded(interface: &str) -> Result<Vec<IpAddr>> {
+    let book = Book::look()?;
+    let machine = Machine::read(&mut Client::connect()?)?;
+    let Some(link) = machine.link(interface) else { return Ok(Vec::new()) };
+    let could_be = |address: &&Address| {
+        address.index == link.index
+            && address.prefix == Address::host(link.index, address.address).prefix
+            && !address.address.is_loopback()
+            && !book.record.vips.contains_key(&address.address)
+    };
+    Ok(machine.addresses.iter().filter(could_be).map(|address| address.address).collect())
 }
 
 fn one(vip: IpAddr, options: &Options, book: &Book, machine: &Machine, client: &mut Client) -> Result<Readiness> {
@@ -54,7 +72,8 @@ fn one(vip: IpAddr, options: &Options, book: &Book, machine: &Machine, client: &
     if options.persist {
         findings.push(Finding::AtBoot(persist::is_written(vip)));
     }
-    Ok(Readiness { vip, started: entry.is_some(), method, interface: interface.clone(), findings })
+    let without_record = if entry.is_some() { Vec::new() } else { Remains::find(vip, interface, machine).parts() };
+    Ok(Readiness { vip, started: entry.is_some(), method, interface: interface.clone(), findings, without_record })
 }
 
 fn rules<'m>(filter: &'m Filter, machine: &'m Machine) -> impl Iterator<Item = Rules> + 'm {

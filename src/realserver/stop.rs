@@ -8,28 +8,83 @@ use netlink_exchange::Errno;
 use super::error::state;
 use super::machine::Machine;
 use super::persist;
-use super::real_server::RealServer;
-use crate::doctor::readiness::host_route;
+use super::real_server::{Options, RealServer};
+use super::remains::{Remains, in_words, stop_command};
+use super::start::settings;
+use crate::doctor::readiness::{Remain, host_route};
 use crate::host::{route, sysctl};
 
 impl RealServer {
-    /// Stop these VIPs, and with `persist` also take back that they are there after a reboot. Returns what there is to be told:
-    /// what was left as it is, and why.
+    /// Stop these VIPs, and with `options.persist` also take back that they are there after a reboot. With `force` also
+    /// remove what is there of them without a record, as a start with these options would have made it. Returns what there
+    /// is to be told: what was left as it is, and why.
     ///
     /// # Errors
     /// None of them is started. Or a change fails: then stopping again goes on with it.
-    pub fn stop(&mut self, vips: &[IpAddr], persist: bool) -> Result<Vec<String>> {
-        let is_started = |vip: &IpAddr| self.book.record.vips.contains_key(vip) || (persist && persist::is_there(*vip));
-        let (started, others): (Vec<IpAddr>, Vec<IpAddr>) = vips.iter().partition(|vip| is_started(vip));
-        let mut told: Vec<String> = others.iter().map(|vip| format!("{vip} is not started")).collect();
+    pub fn stop(&mut self, vips: &[IpAddr], options: &Options, force: bool) -> Result<Vec<String>> {
+        let machine = Machine::read(&mut self.client)?;
+        let (mut wanted, mut told) = (Vec::new(), Vec::new());
+        for &vip in vips {
+            let interface = self.interface_of(vip, options);
+            let is_started = self.book.record.vips.contains_key(&vip) || (options.persist && persist::is_there(vip));
+            let parts = if is_started { Vec::new() } else { Remains::find(vip, &interface, &machine).parts() };
+            if is_started || (force && !parts.is_empty()) {
+                wanted.push((vip, interface));
+            } else {
+                told.push(not_started(vip, &interface, &parts, &machine));
+            }
+        }
         // Some may not be: an earlier stop was stopped between two VIPs.
-        if started.is_empty() {
+        if wanted.is_empty() {
             return Err(state(told.join("; ")));
         }
-        for vip in started {
-            told.extend(self.stop_one(vip, persist)?);
+        for (vip, interface) in wanted {
+            told.extend(self.stop_one(vip, options.persist)?);
+            let machine = Machine::read(&mut self.client)?;
+            if force {
+                told.extend(self.remove(vip, &interface, &machine)?);
+            } else {
+                told.extend(left(vip, &interface, &machine));
+            }
         }
         Ok(told)
+    }
+
+    /// Where a VIP is by the record, or was to be put.
+    fn interface_of(&self, vip: IpAddr, options: &Options) -> String {
+        self.book.record.vips.get(&vip).map_or(&options.interface, |entry| &entry.interface).clone()
+    }
+
+    /// Remove what there still is of a VIP. What the settings were before is in no record; there they stay.
+    fn remove(&mut self, vip: IpAddr, interface: &str, machine: &Machine) -> Result<Option<String>> {
+        let remains = Remains::find(vip, interface, machine);
+        if let Some(route) = &remains.route {
+            gone(self.client.delete_route(route))?;
+        }
+        if let Some(address) = &remains.address {
+            gone(self.client.delete_address(address))?;
+        }
+        for filter in &remains.filters {
+            filter.lift(&|| self.book.lock_for_child())?;
+        }
+        if vip.is_ipv6() || remains.parts().is_empty() {
+            return Ok(None);
+        }
+        let mut set = Vec::new();
+        for (key, wanted) in settings(interface) {
+            // Those that a VIP needs which is started are that one's.
+            if self.book.record.vips.values().any(|entry| entry.settings.contains(&key)) {
+                continue;
+            }
+            match sysctl::read_number(&key) {
+                Ok(value) if value == wanted.value => set.push(format!("{key} is {value}")),
+                Ok(_) => {}
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok((!set.is_empty())
+            .then(|| format!("{}: left as it is, because there is no record of what it was before", set.join(", "))))
     }
 
     pub(super) fn stop_one(&mut self, vip: IpAddr, persist: bool) -> Result<Vec<String>> {
@@ -92,6 +147,26 @@ impl RealServer {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// What is said of a VIP that is not started: how what there is of it can be removed.
+fn not_started(vip: IpAddr, interface: &str, parts: &[Remain], machine: &Machine) -> String {
+    if !parts.is_empty() {
+        let (parts, command) = (in_words(parts), stop_command(vip, interface));
+        return format!("{vip} is not started; there is {parts} without a record; to remove: {command}");
+    }
+    let elsewhere = machine.network().places(vip).find(|place| place.link.name != interface);
+    let elsewhere = elsewhere.map(|place| format!("; {vip} is on {}", place.link.name)).unwrap_or_default();
+    format!("{vip} is not started{elsewhere}")
+}
+
+/// What was there before a start, and so is still there after the stop.
+fn left(vip: IpAddr, interface: &str, machine: &Machine) -> Option<String> {
+    let parts = Remains::on(vip, interface, machine).parts();
+    (!parts.is_empty()).then(|| {
+        let (parts, command) = (in_words(&parts), stop_command(vip, interface));
+        format!("{vip}: left {parts}, found before start; to remove: {command}")
+    })
 }
 
 /// That it is gone already is as good.

@@ -19,6 +19,8 @@ pub struct VipDocument<'r> {
     method: String,
     interface: &'r str,
     facts: Vec<FactDocument>,
+    /// What is there without being started.
+    without_record: Vec<&'static str>,
 }
 
 /// One finding.
@@ -45,6 +47,7 @@ impl<'r> VipDocument<'r> {
             method: readiness.method.to_string(),
             interface: &readiness.interface,
             facts: readiness.findings.iter().map(fact).collect(),
+            without_record: readiness.without_record.iter().map(|part| part.name()).collect(),
         }
     }
 }
@@ -67,6 +70,13 @@ pub fn text(output: &mut impl Write, readiness: &Readiness, colored: bool) -> io
     for finding in &readiness.findings {
         let (color, verdict) = if finding.passes() { (green, "pass") } else { (red, "fail") };
         writeln!(output, "  {color}{verdict}{off}  {:<12}  {}", name(finding), escaped(&found(readiness, finding)))?;
+    }
+    for part in &readiness.without_record {
+        writeln!(
+            output,
+            "  note  {:<12}  there without a record: `start' keeps it, `stop --force' removes it",
+            part.name()
+        )?;
     }
     Ok(())
 }

@@ -38,6 +38,8 @@ fn trials() -> Result<Vec<Trial>> {
         ("stricter values", stricter_values_are_left_alone),
         ("other programs' changes", changes_of_others_are_left_and_told),
         ("a namespace that is gone", a_record_of_a_namespace_that_is_gone),
+        ("a record that is lost", a_record_that_is_lost),
+        ("made by hand", start_and_stop_agree_about_a_vip_made_by_hand),
         ("rules on ARP packets", rules_on_arp_packets),
         ("--persist", persistence_there_and_back),
     ];
@@ -317,7 +319,7 @@ fn any_order_killed_at_any_time() -> Result<()> {
                 for vip in VIPS {
                     let outcome = realserver(&format!("stop {vip}"))?;
                     let well = match outcome.status {
-                        Some(0) => outcome.stderr.is_empty(),
+                        Some(0) => outcome.stderr.lines().all(|line| by_hand && line.contains(", found before start; ")),
                         Some(1) => outcome.stderr.contains("is not started"),
                         _ => false,
                     };
@@ -662,6 +664,129 @@ fn a_record_of_a_namespace_that_is_gone() -> Result<()> {
         ensure!(fs::read_to_string(&record)? == "{}", "the record was overwritten");
         ensure_same(&before, &machine()?)?;
         Ok(fs::remove_file(&record)?)
+    })
+}
+
+/// The status of a VIP, as the document has it, and the exit status.
+fn status_of(vip: &str) -> Result<(serde_json::Value, Option<i32>)> {
+    let outcome = realserver(&format!("status --json {vip}"))?;
+    let document: serde_json::Value = serde_json::from_str(&outcome.stdout)?;
+    Ok((document["realserver_status"]["vips"][0].clone(), outcome.status))
+}
+
+/// The command that a message says to type, which is run then.
+fn typed(message: &str, expected: &str) -> Result<Outcome> {
+    let (_, command) =
+        message.trim_end().rsplit_once("to remove: ipvsadm-rs realserver ").with_context(|| message.to_owned())?;
+    ensure!(command == expected, "{message}");
+    ensure_status(command, 0)
+}
+
+fn a_record_that_is_lost() -> Result<()> {
+    let all_methods = [&["arp-sysctl"][..], methods()?].concat();
+    for method in all_methods {
+        on_a_network(|| {
+            let before = machine()?;
+            let start = format!("start --method {method} 192.0.2.1");
+            let expected = match method {
+                "arp-sysctl" => serde_json::json!(["address", "host_route"]),
+                _ => serde_json::json!(["address", "host_route", "arp_rules"]),
+            };
+            ensure_status("start 192.0.2.2", 0)?;
+            let with_other = machine()?;
+            let with_other_record = fs::read(record()?)?;
+            ensure_status(&start, 0)?;
+            ensure!(status_of("192.0.2.1")?.0["without_record"] == serde_json::json!([]), "it has a record");
+            let started = machine()?;
+            fs::write(record()?, &with_other_record)?;
+            // What is there is said, and stop changes nothing.
+            let (status, _) = status_of("192.0.2.1")?;
+            ensure!(status["without_record"] == expected && status["started"] == false, "{status}");
+            let outcome = realserver("status 192.0.2.1")?;
+            ensure!(outcome.stdout.contains("note  host_route    there without a record"), "{}", outcome.stdout);
+            let outcome = ensure_status("stop 192.0.2.1", 1)?;
+            ensure!(outcome.stderr.contains("the host route"), "{}", outcome.stderr);
+            ensure_same(&started, &machine()?)?;
+            let removed = typed(&outcome.stderr, "stop --force 192.0.2.1")?;
+            // The settings are the other one's.
+            ensure!(removed.stderr.is_empty(), "{}", removed.stderr);
+            ensure_same(&with_other, &machine()?)?;
+            ensure!(fs::read(record()?)? == with_other_record, "the other's record has changed");
+            ensure_status("stop --force 192.0.2.1", 1)?;
+            ensure_status("stop 192.0.2.2", 0)?;
+            ensure_same(&before, &machine()?)?;
+            // start takes it over, and stop leaves what start did not make.
+            ensure_status(&start, 0)?;
+            fs::remove_file(record()?)?;
+            let outcome = ensure_status("status", 3)?;
+            ensure!(outcome.stdout == "no VIP is started\n192.0.2.1 is on lo without a record\n", "{}", outcome.stdout);
+            let outcome = ensure_status(&start, 0)?;
+            ensure!(
+                outcome.stderr.contains("to remove: ipvsadm-rs realserver stop --force 192.0.2.1"),
+                "{}",
+                outcome.stderr
+            );
+            let (status, code) = status_of("192.0.2.1")?;
+            ensure!(status["started"] == true && status["method"] == method && code == Some(0), "{status}");
+            ensure!(ensure_status(&start, 1)?.stderr.contains("192.0.2.1 is started already"), "started twice");
+            let outcome = ensure_status("stop 192.0.2.1", 0)?;
+            ensure!(sh("ip addr show lo")?.contains("192.0.2.1/32"), "{}", outcome.stderr);
+            let removed = typed(&outcome.stderr, "stop --force 192.0.2.1")?;
+            if method == "arp-sysctl" {
+                ensure!(removed.stderr.contains("net/ipv4/conf/all/arp_ignore is 1"), "{}", removed.stderr);
+                sh("cd /proc/sys/net/ipv4/conf; for name in all lo; do for key in arp_ignore arp_announce; do
+                        echo 0 >$name/$key; done; done")?;
+            } else {
+                ensure!(removed.stderr.is_empty(), "{}", removed.stderr);
+            }
+            ensure_same(&before, &machine()?)?;
+            ensure!(!record()?.exists(), "a record is left");
+            Ok(())
+        })
+        .with_context(|| format!("--method {method}"))?;
+    }
+    Ok(())
+}
+
+fn start_and_stop_agree_about_a_vip_made_by_hand() -> Result<()> {
+    on_a_network(|| {
+        sh("ip link add quiet0 type dummy; ip link set quiet0 addrgenmode none; ip link set quiet0 up
+            ip addr add 192.0.2.1/32 dev lo; ip route add 192.0.2.1 dev lo
+            ip addr add 192.0.2.2/32 dev quiet0; ip addr add 198.51.100.3/24 dev lo; ip addr add 2001:db8::1/128 dev lo
+            for name in all lo; do echo 1 >/proc/sys/net/ipv4/conf/$name/arp_ignore; done
+            for name in all lo; do echo 2 >/proc/sys/net/ipv4/conf/$name/arp_announce; done")?;
+        let before = machine()?;
+        for vip in ["192.0.2.1", "2001:db8::1"] {
+            // All of it was there. Started is started: stop takes that back, and nothing else.
+            let outcome = ensure_status(&format!("start {vip}"), 0)?;
+            ensure!(outcome.stderr.contains("without a record, which `stop' leaves"), "{}", outcome.stderr);
+            ensure!(status_of(vip)?.0["started"] == true, "{vip} is not started");
+            ensure_same(&before, &machine()?)?;
+            let outcome = ensure_status(&format!("stop {vip}"), 0)?;
+            ensure!(outcome.stderr.contains("found before start"), "{}", outcome.stderr);
+            ensure_same(&before, &machine()?)?;
+            ensure!(!record()?.exists(), "a record is left");
+        }
+        // What start would not have made so is not removed, and where it is is said.
+        for (words, says) in [
+            ("stop --force 198.51.100.3", "198.51.100.3 is not started\n"),
+            ("stop --force 192.0.2.2", "192.0.2.2 is on quiet0"),
+            ("stop --force 10.0.0.5", "10.0.0.5 is on eth0"),
+            ("stop --force --interface eth0 10.0.0.5", "10.0.0.5 is not started"),
+            ("stop --force 192.0.2.9", "192.0.2.9 is not started\n"),
+        ] {
+            let outcome = ensure_status(words, 1)?;
+            ensure!(outcome.stderr.contains(says), "{words}: {}", outcome.stderr);
+            ensure_same(&before, &machine()?)?;
+        }
+        ensure_status("stop --force --interface quiet0 192.0.2.2", 0)?;
+        ensure_status("stop --force 192.0.2.1 2001:db8::1", 0)?;
+        let left = sh("ip addr; ip route show table all")?;
+        for gone in ["192.0.2.1", "192.0.2.2", "2001:db8::1"] {
+            ensure!(!left.contains(gone), "{left}");
+        }
+        ensure!(left.contains("198.51.100.3/24"), "{left}");
+        Ok(())
     })
 }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{Output, color, document, plain, status};
 use crate::doctor::quiet::Method;
 use crate::doctor::readiness::Readiness;
+use crate::escape::escaped;
 use crate::realserver::{self, Options, RealServer, Refusal, is_not_permitted, is_read_only};
 use crate::view::json;
 use crate::view::realserver::{VipDocument, text};
@@ -48,8 +49,9 @@ pub(crate) fn command() -> Command {
                 .about("Put back what was there before start")
                 // What was started is known; this is for those who say everything twice.
                 .arg(method().hide(true))
-                .arg(interface().hide(true))
+                .arg(interface().help("With --force: where the VIPs are that are in no record"))
                 .arg(persist("Do not start them at boot any more, either"))
+                .arg(force())
                 .arg(vips(true)),
         )
         .subcommand(
@@ -79,6 +81,13 @@ fn interface() -> Arg {
 
 fn persist(help: &'static str) -> Arg {
     Arg::new("persist").long("persist").action(ArgAction::SetTrue).help(help)
+}
+
+fn force() -> Arg {
+    Arg::new("force").long("force").action(ArgAction::SetTrue).help(
+        "Also remove what is there without a record, made by hand or by a start whose record is lost: the address, the host \
+         route and rules on ARP packets",
+    )
 }
 
 /// An address that a VIP can be.
@@ -135,14 +144,15 @@ fn start(matches: &ArgMatches) -> Result<u8> {
 }
 
 fn stop(matches: &ArgMatches) -> Result<u8> {
-    for told in RealServer::open()?.stop(&vips(matches), matches.get_flag("persist"))? {
+    for told in RealServer::open()?.stop(&vips(matches), &options(matches), matches.get_flag("force"))? {
         say!("ipvsadm-rs realserver stop: {told}");
     }
     Ok(status::OK)
 }
 
 fn show(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
-    let vips = realserver::status(&vips(matches), &options(matches))?;
+    let options = options(matches);
+    let vips = realserver::status(&vips(matches), &options)?;
     let ready = !vips.is_empty() && vips.iter().all(Readiness::is_ready);
     if let Some(pretty) = document::wanted(matches) {
         #[derive(Serialize)]
@@ -154,6 +164,9 @@ fn show(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
         json::write(&mut *output, "realserver_status", &Body { ready, vips }, pretty)?;
     } else if vips.is_empty() {
         writeln!(output, "no VIP is started")?;
+        for address in realserver::unrecorded(&options.interface)? {
+            writeln!(output, "{address} is on {} without a record", escaped(&options.interface))?;
+        }
     } else {
         let colored = color::wanted(color::when(matches));
         for vip in &vips {

@@ -82,6 +82,7 @@ fn a_vip_is_ready_if_all_findings_pass() {
         method: Method::ArpSysctl,
         interface: "lo".to_owned(),
         findings: findings(&facts),
+        without_record: Vec::new(),
     };
     assert_eq!(ready.findings.len(), 4);
     assert!(ready.is_ready());
