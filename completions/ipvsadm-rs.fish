@@ -53,7 +53,7 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s u -l udp-service 
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l sctp-service -d 'The virtual service: SCTP to this address and port' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s f -l fwmark-service -d 'The virtual service: packets with this firewall mark, 1 to 4294967295' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s s -l scheduler -d 'The scheduling method; wlc if not given' -x -a "(__fish_ipvsadm_rs_live)"
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s p -l persistent -d 'A client stays with its real server until idle for so long, 1 to 2678400; 360 if no number follows'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s p -l persistent -d 'A client stays with its real server until idle for this many seconds, 1 to 2678400; 360 if no number follows'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s M -l netmask -d 'Clients under one mask are one client to -p: an IPv4 mask or an IPv6 prefix length' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l pe -d 'The persistence engine, such as sip' -r -f -a "sip\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s b -l sched-flags -d 'Flags of the scheduler, with commas between: sh-fallback, sh-port, mh-fallback, mh-port, flag-1 to flag-3' -r -f -a "sh-fallback\t''
@@ -65,8 +65,8 @@ flag-2\t''
 flag-3\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s r -l real-server -d 'The real server; the service\'s port if none is given, and another one only with -m' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s w -l weight -d 'The real server\'s share, 0 to 2147483647; 1 if not given, 0 for no new connections' -r -f
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s x -l u-threshold -d 'No new connections for the real server while it has so many; 0 is no limit' -r -f
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s y -l l-threshold -d 'After -x was reached, new connections again below so many; 0 is three quarters of -x' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s x -l u-threshold -d 'No new connections for the real server while it has this many; 0: no limit' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s y -l l-threshold -d 'After -x was reached, new connections again below this many; 0: three quarters of -x' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l tun-type -d 'The kind of tunnel for -i; ipip if not given' -r -f -a "ipip\t''
 gue\t''
 gre\t''"
@@ -90,10 +90,10 @@ server\t''
 client\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l file -d 'With -R, read this file; with -S, write it, as a whole or not at all' -r -F
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l max-removals -d 'With --replace, change nothing if more services and servers would be deleted, or more percent of them' -r -f
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l confirm -d 'With --replace, go back unless you say yes at the terminal within so many seconds' -r -f
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l drain -d 'With -d, -D and -e -w 0, take weight 0 and wait until connections are gone, so many seconds at most'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l lock-wait -d 'If another ipvsadm-rs is changing the table, wait so long for it, 0 to 2678400; 60 if not given' -r -f
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l resolve-timeout -d 'Without -n, wait so long for all names together, 1 to 3600; 2 if not given' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l confirm -d 'With --replace, roll back unless you answer yes at the terminal within this many seconds' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l drain -d 'With -d, -D and -e -w 0, take weight 0 and wait until connections are gone, this many seconds at most'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l lock-wait -d 'If another ipvsadm-rs is changing the table, wait this many seconds for it, 0 to 2678400; 60 if not given' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l resolve-timeout -d 'Without -n, wait this many seconds for all names together, 1 to 3600; 2 if not given' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s A -l add-service -d 'Add a virtual service'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s E -l edit-service -d 'Edit a virtual service: what is not given gets its default'
@@ -139,12 +139,12 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l replace -d 'With 
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l dry-run -d 'With --replace, print the changes instead of making them; status 1 if there are any'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l keep-weights -d 'With --replace, leave the weights of the real servers that are there'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l keep-going -d 'With --replace, load every rule that is good; status 3 if one is not, and then nothing is deleted'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l force -d 'With --drain=SECONDS, delete even if connections are left then, rather than go back'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l force -d 'With --drain=SECONDS, delete even if connections are left then, rather than roll back'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "diff" -d 'Print what differs between a file of rules and the table'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "where" -d 'Print which server a client has, and which one a new connection gets'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "top" -d 'Show services, servers and connections live'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "service" -d 'Load, save and clear the rules as a service does, at boot and by hand'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "doctor" -d 'Tell what is wrong with this director or real server, and how to fix it'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "doctor" -d 'Report what is wrong with this director or real server, and how to fix it'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "realserver" -d 'Make this host a real server for a VIP with direct routing, and take that back'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l color -d 'When to colour what is printed' -r -f -a "auto\t''
 always\t''
@@ -164,8 +164,8 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -s 6 -l ipv
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -l digest -d 'Print a digest of each service with sh, mh or dh, equal on directors that choose alike'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -s j -l json -d 'Print JSON'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -l pretty -d 'With --json, on indented lines'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l interval -d 'Read the table every so many seconds, 1 to 3600' -r
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l count -d 'Print plain lines, so many times' -r
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l interval -d 'Seconds between two readings of the table, 1 to 3600' -r
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l count -d 'Print plain lines, this many times' -r
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l color -d 'When to colour what is printed' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -182,25 +182,25 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not _
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -f -a "panic" -d 'Clear the table, whatever the settings'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -f -a "load" -d 'Make the table what the file of rules says, even if set not to'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and not __fish_seen_subcommand_from start stop restart reload force-reload save status panic load rate" -f -a "rate" -d 'Print the table with its rates'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from start" -l lock-wait -d 'If another ipvsadm-rs is changing the table, wait so long for it, 0 to 2678400; 60 if not given' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from start" -l lock-wait -d 'If another ipvsadm-rs is changing the table, wait this many seconds for it, 0 to 2678400; 60 if not given' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from start" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from stop" -l unit -d 'The systemd unit that this stop belongs to: if systemd is restarting it, everything is left to the start that follows, which then is a restart' -r
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from stop" -l lock-wait -d 'If another ipvsadm-rs is changing the table, wait so long for it, 0 to 2678400; 60 if not given' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from stop" -l lock-wait -d 'If another ipvsadm-rs is changing the table, wait this many seconds for it, 0 to 2678400; 60 if not given' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from stop" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from restart" -l lock-wait -d 'If another ipvsadm-rs is changing the table, wait so long for it, 0 to 2678400; 60 if not given' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from restart" -l lock-wait -d 'If another ipvsadm-rs is changing the table, wait this many seconds for it, 0 to 2678400; 60 if not given' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from restart" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from reload" -l lock-wait -d 'If another ipvsadm-rs is changing the table, wait so long for it, 0 to 2678400; 60 if not given' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from reload" -l lock-wait -d 'If another ipvsadm-rs is changing the table, wait this many seconds for it, 0 to 2678400; 60 if not given' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from reload" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from force-reload" -l lock-wait -d 'If another ipvsadm-rs is changing the table, wait so long for it, 0 to 2678400; 60 if not given' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from force-reload" -l lock-wait -d 'If another ipvsadm-rs is changing the table, wait this many seconds for it, 0 to 2678400; 60 if not given' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from force-reload" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from save" -l lock-wait -d 'If another ipvsadm-rs is changing the table, wait so long for it, 0 to 2678400; 60 if not given' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from save" -l lock-wait -d 'If another ipvsadm-rs is changing the table, wait this many seconds for it, 0 to 2678400; 60 if not given' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from save" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from save" -l force -d 'Even if that empties a file that has rules'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from status" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from status" -s j -l json -d 'Print JSON'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from status" -l pretty -d 'With --json, on indented lines'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from panic" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from load" -l lock-wait -d 'If another ipvsadm-rs is changing the table, wait so long for it, 0 to 2678400; 60 if not given' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from load" -l lock-wait -d 'If another ipvsadm-rs is changing the table, wait this many seconds for it, 0 to 2678400; 60 if not given' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from load" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from rate" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l role -d 'What this machine is; it can be both, and auto finds out' -r -f -a "director\t''

@@ -372,7 +372,8 @@ fn report(fact: &str, command: &str) {
             let findings = [Finding { check: &CHECKS[0], judgement }];
             let mut out = Vec::new();
             let style = Style { all: true, colored: false };
-            view::doctor::write(&mut out, &Report::new(&[], &[], &findings), style).expect("memory takes all");
+            view::doctor::write(&mut out, &Report::new("ipvsadm-rs", &[], &[], &findings), style)
+                .expect("memory takes all");
             as_text(&out).lines().count()
         };
         let plain = |fix: &Fix| match fix {

@@ -17,7 +17,7 @@ pub(super) fn run(change: &Change, lock_wait: u32) -> Result<u8> {
         let hold = Hold::default();
         let copy = clear(&mut client, &State::default(), &hold)?;
         hold.release()?;
-        journal::tell_people(copy.as_deref());
+        journal::report_to_people(copy.as_deref());
     } else {
         client.change(change)?;
     }

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::source::Source;
 use super::state::read_state;
-use super::{Output, Told, color, document, status, tell};
+use super::{Output, Reported, color, document, report, status};
 use crate::escape::escaped;
 use crate::host::module;
 use crate::rules::Desired;
@@ -25,9 +25,8 @@ pub(crate) fn command() -> Command {
     Command::new("diff")
         .about("Print what differs between a file of rules and the table")
         .long_about(
-            "Print what differs between a file of rules and the table, as rules: after - what the table has and the \
-             file has not, after + what the file has and the table has not. Status 0 if nothing differs, 1 if \
-             something does, 2 on trouble.",
+            "Print what differs between a file of rules and the table, as rules: after - what only the table has, \
+             after + what only the file has. Status 0 if nothing differs, 1 if something does, 2 on trouble.",
         )
         .arg(color::argument())
         .args(document::arguments())
@@ -39,7 +38,7 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
         Ok(true) => Ok(status::FAILED),
         Ok(false) => Ok(status::OK),
         // Trouble is 2 here, as with diff(1): 1 means that there are differences.
-        Err(error) => Ok(match tell(&error) {
+        Err(error) => Ok(match report(&error) {
             status::OK => status::OK,
             _ => status::USAGE,
         }),
@@ -51,7 +50,7 @@ fn differing(matches: &ArgMatches, output: &mut Output) -> Result<bool> {
     let Desired { state: want, refused, .. } = source.desired()?;
     if !refused.is_empty() {
         source.report(refused.into_iter().map(|(line, finding)| (line, finding.message())));
-        return Err(Told(status::USAGE).into());
+        return Err(Reported(status::USAGE).into());
     }
     let have = read_state(&mut module::connect()?, &want)?;
     let steps = plan::difference(&have, &want, Options::default());
@@ -129,9 +128,9 @@ struct ChangeDocument {
     action: &'static str,
     service: Option<KeyDocument>,
     server: Option<ServerKeyDocument>,
-    /// Rules of the table that the file has not.
+    /// Rules of the table that only it has.
     removed: Vec<String>,
-    /// Rules of the file that the table has not.
+    /// Rules of the file that only it has.
     added: Vec<String>,
 }
 

@@ -27,10 +27,10 @@ use crate::view::drain::{Status, bar, counted, line};
 const INTERVAL: Duration = Duration::from_millis(250);
 /// Between two lines where there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
-/// Between two readings of the kernel's list of connections; of a list that takes long, so many times as long.
+/// Between two readings of the kernel's list of connections; of a list that takes long, this many times as long.
 const LIST_INTERVAL: Duration = Duration::from_secs(5);
 const LIST_SHARE: u32 = 20;
-/// The width of a terminal that does not tell its own.
+/// The width of a terminal that does not report its own.
 const WIDTH: usize = 80;
 
 /// Whether templates of servers with weight 0 are passed over (`Documentation/networking/ipvs-sysctl.rst`).
@@ -278,7 +278,7 @@ impl Waiting<'_> {
         Err(signal.into())
     }
 
-    /// Give the servers back what they had, after waiting so many seconds at most for the lock.
+    /// Give the servers back what they had, after waiting this many seconds at most for the lock.
     fn back(&self, client: &mut Client, signals: &Signals, lock_wait: u32) {
         let _locked = lock::take_to_go_back(lock_wait, Some(signals));
         let now = match client.destinations_with(&self.request.service) {
@@ -299,7 +299,7 @@ impl Waiting<'_> {
     }
 }
 
-/// Wait for so long, or for a signal.
+/// Wait for this long, or for a signal.
 fn pause(signals: &Signals, time: Duration) -> Result<Option<Interrupted>> {
     let timeout = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
     match poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], timeout) {

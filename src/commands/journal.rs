@@ -10,8 +10,8 @@ use ipvs_client::{
 
 use super::called;
 use super::lock::this_process;
+use super::report::plain;
 use super::state::read_state;
-use super::told::plain;
 use crate::host::journal::{FOLDER, Journal, others};
 use crate::view::{Labels, rules};
 
@@ -106,26 +106,26 @@ fn text(state: &State) -> std::io::Result<Vec<u8>> {
 
 /// The command that brings the table back from a copy.
 pub(super) fn command(path: &Path) -> String {
-    format!("{} -R --replace --file {}", called::again(), path.display())
+    format!("{} -R --replace --file {}", called::command_line(), path.display())
 }
 
 /// Say where the table from before is.
-pub(super) fn tell(copy: Option<&Path>) {
+pub(super) fn report(copy: Option<&Path>) {
     if let Some(path) = copy {
         say!("to restore the table from before: {}", command(path));
     }
 }
 
 /// Say to people where the table from before is. Scripts do not ask for it.
-pub(super) fn tell_people(copy: Option<&Path>) {
+pub(super) fn report_to_people(copy: Option<&Path>) {
     if stderr().is_terminal() {
-        tell(copy);
+        report(copy);
     }
 }
 
-/// Say what another process has left behind: a change that it did not finish, and how to go back. `source` is the file of
+/// Say what another process has left behind: a change that it did not finish, and how to roll back. `source` is the file of
 /// rules that is to be restored: of that one nothing has to be said.
-pub(super) fn tell_of_unfinished(source: Option<&Path>) {
+pub(super) fn report_unfinished(source: Option<&Path>) {
     for other in others().into_iter().filter(|other| !other.is_alive && Some(other.path.as_path()) != source) {
         say!(
             "{} did not finish its change of the table; to restore the table from before: {}",
@@ -137,7 +137,7 @@ pub(super) fn tell_of_unfinished(source: Option<&Path>) {
 
 /// Say that another process waits for the confirmation of its change. To be called with the lock on the table: who has a copy
 /// then is not changing it.
-pub(super) fn tell_of_pending() {
+pub(super) fn report_pending() {
     for other in others().into_iter().filter(|other| other.is_alive) {
         say!("{} still waits for the confirmation of its change of the table", other.by);
     }

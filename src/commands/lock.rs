@@ -20,11 +20,11 @@ use crate::host::lock::{Share, TABLE_LOCK, TableLock};
 /// Between two tries: the first time, and at most.
 const PAUSE_FIRST: Duration = Duration::from_millis(1);
 const PAUSE_LONGEST: Duration = Duration::from_millis(50);
-/// Waiting longer than this is told.
+/// Waiting longer than this is reported.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Seconds that a screen may stand still: less than that.
 const BRIEFLY: u32 = 1;
-/// Of the holder's command line, so many bytes are shown.
+/// Of the holder's command line, this many bytes are shown.
 const COMMAND_SHOWN: usize = 64;
 
 /// The table is ours to change until this is dropped; or there can be no lock here.
@@ -42,7 +42,7 @@ enum Outcome {
     Held(Holder),
 }
 
-/// Lock the table. If another process of ours is changing it, wait so many seconds for that, and say so on standard error
+/// Lock the table. If another process of ours is changing it, wait this many seconds for that, and say so on standard error
 /// if it takes long.
 pub(super) fn take(seconds: u32) -> Result<Locked> {
     alone_or_shared(Share::Alone, seconds)
@@ -112,7 +112,7 @@ fn sleep(time: Duration) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// Wait for so long, or until one of these signals comes.
+/// Wait for this long, or until one of these signals comes.
 fn sleep_unless(time: Duration, signals: &Signals) -> ControlFlow<()> {
     let timeout = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
     match poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], timeout) {
@@ -135,7 +135,7 @@ fn wait(share: Share, seconds: u32, mut pause: impl FnMut(Duration) -> ControlFl
         Err(error) => return without(&error),
     };
     let limit = Duration::from_secs(seconds.into());
-    let (mut started, mut next, mut told) = (None, PAUSE_FIRST, false);
+    let (mut started, mut next, mut reported) = (None, PAUSE_FIRST, false);
     loop {
         match lock.try_take(share) {
             Ok(true) => return Outcome::Locked(Locked { _lock: Some(lock) }),
@@ -147,9 +147,9 @@ fn wait(share: Share, seconds: u32, mut pause: impl FnMut(Duration) -> ControlFl
         if waited >= limit {
             return Outcome::Held(Holder(lock.holder()));
         }
-        if waited >= PATIENCE && !told {
+        if waited >= PATIENCE && !reported {
             say!("waiting for {}, which is changing the table", Holder(lock.holder()));
-            told = true;
+            reported = true;
         }
         if pause(next.min(limit - waited)).is_break() {
             return Outcome::Interrupted;
@@ -158,7 +158,7 @@ fn wait(share: Share, seconds: u32, mut pause: impl FnMut(Duration) -> ControlFl
     }
 }
 
-/// There can be no lock: that is told unless it is a matter of what we may.
+/// There can be no lock: that is reported unless permission is missing.
 fn without(error: &io::Error) -> Outcome {
     match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::NotFound => {}

@@ -27,10 +27,12 @@ mod journal;
 mod labels;
 mod list;
 mod lock;
+mod names;
 mod output;
 mod priority;
 mod progress;
 mod realserver;
+mod report;
 mod restore;
 mod save;
 mod scripts;
@@ -41,7 +43,6 @@ mod state;
 mod status;
 mod subcommands;
 mod terminal;
-mod told;
 mod top;
 mod where_client;
 
@@ -57,10 +58,11 @@ use crate::escape::escaped;
 use crate::grammar::{self, LOCK_WAIT_DEFAULT, Request};
 use crate::host::{SystemNames, namespace};
 
+use called::OWN_NAME;
 use output::Output;
+use report::{Reported, message, plain, report};
 pub use subcommands::command_line;
 use subcommands::{SUBCOMMANDS, Subcommand};
-use told::{Told, message, plain, tell};
 
 /// Print lines that are safe to print, on standard error.
 fn print_error(lines: &str) {
@@ -83,10 +85,11 @@ pub fn replace_over(client: &mut ipvs_client::Client, file: &Path, say: &dyn Fn(
 pub fn run(arguments: &[OsString]) -> u8 {
     let (program, arguments) = match arguments.split_first() {
         Some((program, rest)) => (program.as_os_str(), rest),
-        None => (OsStr::new("ipvsadm-rs"), arguments),
+        None => (OsStr::new(OWN_NAME), arguments),
     };
     let name = escaped(Path::new(program).file_name().unwrap_or(program));
-    let arguments = match enter_namespace(arguments) {
+    let is_script = matches!(name.as_ref(), "ipvsadm-save" | "ipvsadm-restore");
+    let arguments = match enter_namespace(if is_script { OWN_NAME } else { &name }, arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
             say_lines!("{}", message(&*error));
@@ -95,8 +98,8 @@ pub fn run(arguments: &[OsString]) -> u8 {
     };
     let arguments = arguments.as_ref();
     let mut output = Output::new();
-    if matches!(name.as_ref(), "ipvsadm-save" | "ipvsadm-restore") {
-        journal::tell_of_unfinished(None);
+    if is_script {
+        journal::report_unfinished(None);
     }
     let outcome = match name.as_ref() {
         "ipvsadm-save" => scripts::save(program, arguments, &mut output),
@@ -107,16 +110,17 @@ pub fn run(arguments: &[OsString]) -> u8 {
         Ok(()) => outcome,
         Err(error) => outcome.and(Err(error.into())),
     };
-    outcome.unwrap_or_else(|error| tell(&error))
+    outcome.unwrap_or_else(|error| report(&error))
 }
 
-/// Enter the network namespace that `--netns` names, before anything is opened or looked up. Returns the other words.
-fn enter_namespace(arguments: &[OsString]) -> Result<Cow<'_, [OsString]>> {
+/// Enter the network namespace that `--netns` names, before anything is opened or looked up; commands for it begin with this
+/// program. Returns the other words.
+fn enter_namespace<'a>(program: &str, arguments: &'a [OsString]) -> Result<Cow<'a, [OsString]>> {
     let (name, arguments) = grammar::take_namespace(arguments)?;
-    if let Some(name) = name {
-        namespace::enter(&name)?;
-        called::in_namespace(name);
+    if let Some(name) = &name {
+        namespace::enter(name)?;
     }
+    called::by(program, name);
     Ok(arguments)
 }
 
@@ -137,7 +141,7 @@ fn as_ipvsadm(program: &OsStr, name: &str, arguments: &[OsString], output: &mut 
         Ok(parsed) => request_of(parsed.request, name, parsed.lock_wait.unwrap_or(LOCK_WAIT_DEFAULT), output),
         Err(error) => {
             say_lines!("{}", error.message(&escaped(program)));
-            Err(Told(error.status()).into())
+            Err(Reported(error.status()).into())
         }
     }
 }
@@ -153,7 +157,7 @@ fn as_subcommand(subcommand: &Subcommand, program: &str, arguments: &[OsString],
             let safe = arguments.iter().map(|word| OsString::from(escaped(word).into_owned()));
             let error = command.try_get_matches_from(safe).err().unwrap_or(error);
             say_lines!("{}", error.to_string().trim_end());
-            Err(Told(status::USAGE).into())
+            Err(Reported(status::USAGE).into())
         }
         Err(help) => {
             output.write_all(help.to_string().as_bytes())?;
@@ -162,12 +166,12 @@ fn as_subcommand(subcommand: &Subcommand, program: &str, arguments: &[OsString],
     }
 }
 
-/// Do it, after waiting so many seconds at most for the lock on the table, if it is something that changes the table.
+/// Do it, after waiting this many seconds at most for the lock on the table, if it is something that changes the table.
 fn request_of(request: Request, program: &str, lock_wait: u32, output: &mut Output) -> Result<u8> {
     match &request {
         Request::Help | Request::Version(_) => {}
-        Request::Restore(restore) => journal::tell_of_unfinished(restore.file.as_deref()),
-        _ => journal::tell_of_unfinished(None),
+        Request::Restore(restore) => journal::report_unfinished(restore.file.as_deref()),
+        _ => journal::report_unfinished(None),
     }
     match request {
         Request::Help => help::help(program, output),

@@ -36,7 +36,7 @@ impl Output {
         if stdio::was_closed(&self.stdout) { Err(failed(Errno::EBADF)) } else { Ok(()) }
     }
 
-    /// Write what is left, when nothing more will come. Some file systems, NFS above all, tell only at closing that there
+    /// Write what is left, when nothing more will come. Some file systems, NFS above all, report only at closing that there
     /// was no room.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         self.flush()?;

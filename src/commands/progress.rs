@@ -1,4 +1,4 @@
-//! A line on standard error that tells how far long work is, for people.
+//! A line on standard error that shows how far long work is, for people.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// Steps between two looks at the clock.
 const STRIDE: usize = 256;
 
-/// Progress of so many steps. Says something only to a terminal, and only if it takes long.
+/// Progress of this many steps. Says something only to a terminal, and only if it takes long.
 pub(super) struct Progress {
     what: &'static str,
     done: usize,
@@ -34,7 +34,7 @@ impl Progress {
         }
     }
 
-    /// So many steps are done, which is not said of every one.
+    /// This many steps are done, which is not said of every one.
     pub(super) fn reach(&mut self, done: usize) {
         self.done = done;
         self.show();

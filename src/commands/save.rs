@@ -76,7 +76,7 @@ impl Saved {
             let servers = service.destinations.iter().map(|destination| destination.rule.key.address);
             service.service.rule.key.address().into_iter().chain(servers)
         }));
-        labels.tell_services_apart(services.iter().filter_map(|service| match service.service.rule.key {
+        labels.distinguish_services(services.iter().filter_map(|service| match service.service.rule.key {
             ServiceKey::Address { protocol, address, port } => Some((address, port, protocol)),
             ServiceKey::Mark { .. } => None,
         }));

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Output, restore, save, status};
+use super::{Output, called, restore, save, status};
 use crate::escape::escaped;
 use crate::grammar::{self, Faults, LOCK_WAIT_DEFAULT, RESOLVE_TIMEOUT_DEFAULT, Replace, Restore, RestoreMode, Save};
 
@@ -43,9 +43,10 @@ pub(super) fn restore(program: &OsStr, arguments: &[OsString], output: &mut Outp
         words.iter().find_map(|word| Some((word, grammar::long_option_like(word.as_bytes())?)))
     {
         say!(
-            "{}: {}: nothing was changed: this program takes no options; ipvsadm-rs -R --replace may take --{option}",
+            "{}: {}: nothing was changed: this program takes no options; {} -R --replace may take --{option}",
             name_of(program),
-            escaped(*word)
+            escaped(*word),
+            called::command_line()
         );
         return Ok(status::FAILED);
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::priority;
-use super::{Told, status};
+use super::{Reported, status};
 use crate::escape::escaped;
 use crate::host::{SystemNames, input, stdio};
 use crate::rules::{self, BadLine, CUT_OFF, Collector, Desired, Line, ReadError};
@@ -55,7 +55,7 @@ impl<'p> Source<'p> {
         });
         match outcome {
             Ok(()) if bad.is_empty() => Ok(()),
-            Ok(()) => Err(Told(status::USAGE).into()),
+            Ok(()) => Err(Reported(status::USAGE).into()),
             Err(error) => Err(self.failure(error)),
         }
     }
@@ -67,7 +67,7 @@ impl<'p> Source<'p> {
             ReadError::CutOff => say!("{self}: {CUT_OFF}"),
             ReadError::Bad(_) => {}
         }
-        Told(status::USAGE).into()
+        Reported(status::USAGE).into()
     }
 
     fn each(&self, take: impl FnMut(Result<Line, BadLine>)) -> Result<(), ReadError> {

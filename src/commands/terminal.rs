@@ -13,11 +13,11 @@ pub(super) fn canvas(when: ColorWhen) -> Canvas {
     Canvas { width: width(), color: color::wanted(when), unicode: has_unicode(|name| env::var(name).ok()) }
 }
 
-/// The width that the environment tells (watch(1) does), or that of the terminal. In a file or a pipe lines may be as long
+/// The width that the environment has (watch(1) does), or that of the terminal. In a file or a pipe lines may be as long
 /// as they need be.
 fn width() -> Option<usize> {
-    let told = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|&columns| columns > 0);
-    told.or_else(|| terminal_size_of(std::io::stdout()).map(|(Width(columns), _)| columns.into()))
+    let set = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|&columns| columns > 0);
+    set.or_else(|| terminal_size_of(std::io::stdout()).map(|(Width(columns), _)| columns.into()))
 }
 
 /// Whether the locale's characters are those of Unicode: the first of these variables that is set decides, locale(7).

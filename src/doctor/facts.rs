@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use ipvs_client::{
     Daemon, DestinationEntry, DestinationKey, Info, SchedulerName, ServiceKey, Table, TableService, Timeouts,
@@ -71,6 +72,15 @@ pub struct Vip {
     pub address: IpAddr,
     /// The port, if one was named.
     pub port: Option<u16>,
+}
+
+impl fmt::Display for Vip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => SocketAddr::new(self.address, port).fmt(f),
+            None => self.address.fmt(f),
+        }
+    }
 }
 
 /// Whether the kernel has IPVS.
@@ -243,6 +253,8 @@ pub struct ArpPassage {
 /// All that was read.
 #[derive(Clone, Debug)]
 pub struct Facts {
+    /// This program as a command line begins with it, for commands that fix something.
+    pub program: String,
     /// The virtual addresses that it is about.
     pub vips: Vec<Vip>,
     /// The kernel's version: 6.1 is (6, 1).
@@ -253,7 +265,7 @@ pub struct Facts {
     pub table: Fact<Table>,
     /// What IPVS says of itself.
     pub info: Fact<Info>,
-    /// How full the kernel's hash tables are; None if it does not tell.
+    /// How full the kernel's hash tables are; None if it does not show that.
     pub hash_tables: Fact<Option<HashTables>>,
     /// The timeouts.
     pub timeouts: Fact<Timeouts>,

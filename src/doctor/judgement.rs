@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ipvs_client::Change;
+use ipvs_client::{Change, ServiceKey};
 
 /// What a check comes to: a judgement for everything that is wrong, or one that all is well; or it could not be made.
 pub type Judged = Result<Vec<Judgement>, Skip>;
@@ -51,6 +51,8 @@ pub enum Fix {
     Command(String),
     /// Changes to the table.
     Changes(Vec<Change>),
+    /// A server for this service, which has none; which one, the administrator has to say.
+    AddServer(ServiceKey),
     /// A shell command, on another machine.
     Elsewhere {
         /// On which.
@@ -104,6 +106,11 @@ impl Judgement {
 
     pub(super) fn changes(mut self, changes: impl IntoIterator<Item = Change>) -> Self {
         self.fix = Some(Fix::Changes(changes.into_iter().collect()));
+        self
+    }
+
+    pub(super) fn add_server(mut self, service: ServiceKey) -> Self {
+        self.fix = Some(Fix::AddServer(service));
         self
     }
 

@@ -95,7 +95,7 @@ pub const CHECKS: &[Check] = &{
         "D12" Director d::sync::backup_only: "a backup that is also a real server does not direct",
             "Otherwise two directors that are each other's servers send packets in a circle.";
         "D13" Director d::packets::forwarding: "masquerading can forward",
-            "Replies of masqueraded real servers are routed through this machine, and must not be told a shorter way.";
+            "Replies of masqueraded real servers are routed through this machine, and must not be redirected to a shorter way.";
         "D14" Director d::packets::firewall: "the firewall lets clients in",
             "IPVS gets a packet only after the firewall's rules for incoming packets; half of a connection (all that direct routing sees) can be \"invalid\" to it.";
         "D15" Director d::packets::receive_offload: "large receive offload is off",
@@ -132,7 +132,7 @@ pub const CHECKS: &[Check] = &{
         "R6" RealServer r::way_back: "replies go to the router, not to the director",
             "A director of direct routing drops packets that come from its own VIP.";
         "R7" RealServer r::reverse_path: "reverse path filtering lets clients in (rp_filter)",
-            "Strict filtering drops packets that come by another interface than answers leave by, without a word.";
+            "Strict filtering drops packets that come by another interface than answers leave by, and log nothing.";
         "R8" RealServer r::listeners: "a program listens on the VIP",
             "One that is bound to the RIP refuses clients, though health checks of the RIP succeed.";
         "R9" RealServer r::firewall: "the firewall lets clients in",
@@ -142,7 +142,7 @@ pub const CHECKS: &[Check] = &{
         "R11" RealServer r::tunnel: "the tunnel is up",
             "Packets in packets need a device that unpacks them, and room for the outer header.";
         "R12" RealServer r::announcement: "network scripts do not announce the VIP",
-            "On the way up they tell the whole segment that the VIP is here.";
+            "On the way up they announce to the whole segment that the VIP is here.";
         "R13" RealServer r::spoofing: "the network lets replies out with the VIP as their source",
             "Hypervisors and clouds drop packets from addresses that they did not give.";
     }

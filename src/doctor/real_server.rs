@@ -79,9 +79,10 @@ fn start(facts: &Facts, vip: IpAddr) -> String {
         let mut others = network.quiet(vip).filter(|place| !place.link.flags.is_loopback());
         others.next().map(|place| place.link.name.clone())
     };
+    let program = &facts.program;
     match facts.network().ok().and_then(other) {
-        Some(name) => format!("ipvsadm-rs realserver start --interface {name} {vip}"),
-        None => format!("ipvsadm-rs realserver start {vip}"),
+        Some(name) => format!("{program} realserver start --interface {name} {vip}"),
+        None => format!("{program} realserver start {vip}"),
     }
 }
 
@@ -151,7 +152,10 @@ pub(super) fn vip_elsewhere(facts: &Facts) -> Judged {
                 silent.push(format!("{vip} on {name}, whose rules for ARP stop questions"));
                 continue;
             }
-            let start = if is_hidden { String::new() } else { format!(" && ipvsadm-rs realserver start {vip}") };
+            let start = match is_hidden {
+                true => String::new(),
+                false => format!(" && {} realserver start {vip}", facts.program),
+            };
             bad.push(
                 Judgement::fail(format!("{vip}/{prefix} is on {name}"), from)
                     .command(format!("ip addr del {vip}/{prefix} dev {name}{start}")),

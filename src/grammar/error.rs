@@ -10,7 +10,7 @@ use crate::escape::escaped_bytes;
 pub enum Error {
     /// It does not begin with a command.
     NoCommand,
-    /// A word that is no option, or a value missing or too much: what popt(3) finds.
+    /// A word that is not an option, or a value missing or too much: what popt(3) finds.
     BadOption {
         /// The word as typed.
         word: String,

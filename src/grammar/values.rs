@@ -132,7 +132,7 @@ fn aton_part(part: &[u8]) -> Option<u32> {
     })
 }
 
-/// The text as a name to look up, if it can be one: what holds blanks or controls is no host, and what consists of digits
+/// The text as a name to look up, if it can be one: what holds blanks or controls is not a host, and what consists of digits
 /// and dots would be an address.
 fn name(text: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(text).ok()?;

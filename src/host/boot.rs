@@ -72,7 +72,7 @@ fn parse_settings(text: &str, file: &str) -> Vec<SettingLine> {
         }
         let (key, value) = line.split_once('=')?;
         let key = key.trim().trim_start_matches('-').trim();
-        // The first separator tells how the key is written: with slashes, dots are part of names.
+        // The first separator decides how the key is written: with slashes, dots are part of names.
         let slashes = key.find(['.', '/']).is_some_and(|at| key[at..].starts_with('/'));
         let key = match slashes {
             true => key.to_owned(),
@@ -196,7 +196,7 @@ fn is_quiet(text: &str) -> bool {
     text.lines().filter_map(value).next_back().is_some_and(|value| value == "no")
 }
 
-/// The programs of these names that run in our network namespace. Each is told once.
+/// The programs of these names that run in our network namespace. Each is named once.
 ///
 /// # Errors
 /// `/proc` cannot be read.

@@ -29,7 +29,7 @@ const NEW_MODE: u32 = 0o600;
 
 /// Why a file was not replaced, or not for good.
 ///
-/// The error of the system call is told, but is not a source: a pipe that is no longer read is no failure where
+/// The error of the system call is in the text, but is not a source: a pipe that is no longer read is not a failure where
 /// output goes to, and must not be taken for that here.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -152,7 +152,7 @@ impl KeptBack {
 
 impl Drop for KeptBack {
     fn drop(&mut self) {
-        // That a file would be too large the failing call has told.
+        // That a file would be too large the failing call has reported.
         let too_large = SigSet::from(Signal::SIGXFSZ);
         let _ = SignalFd::with_flags(&too_large, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
             .and_then(|queue| queue.read_signal());

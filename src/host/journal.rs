@@ -164,7 +164,7 @@ fn other(path: PathBuf, identity: &str) -> Option<Other> {
     is_ours.then(|| Other { path, by: by.to_owned(), is_alive })
 }
 
-/// The line that tells a namespace from others.
+/// The line that identifies a namespace.
 fn identity(namespace: &Namespace) -> String {
     let Namespace { inode, cookie, boot } = namespace;
     let cookie = cookie.map_or_else(|| "unknown".to_owned(), |cookie| cookie.to_string());

@@ -78,7 +78,7 @@ pub enum Share {
 }
 
 /// The lock on the IPVS table of the network namespace that we are in: one byte of a file that only root can open, by whose
-/// offset the namespace is told from others.
+/// offset a namespace is distinguished from others.
 #[derive(Debug)]
 pub struct TableLock {
     record: Record,

@@ -52,7 +52,7 @@ impl fmt::Display for Error {
             Self::Open(path, error) => {
                 write!(f, "--netns: {}: {}", escaped(path), system_message(error))
             }
-            Self::NoNamespace(path) => write!(f, "--netns: {} is no network namespace", escaped(path)),
+            Self::NoNamespace(path) => write!(f, "--netns: {} is not a network namespace", escaped(path)),
             Self::NotPermitted(path) => {
                 write!(f, "--netns: {}: Permission denied (you must be root to enter it)", escaped(path))
             }

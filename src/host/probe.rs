@@ -21,7 +21,7 @@ const QUESTIONS: u32 = 3;
 const ARP_FRAME: usize = 42;
 /// Bytes of an Ethernet frame with a neighbour solicitation and its one option.
 const SOLICITATION_FRAME: usize = 14 + 40 + 32;
-/// The group and the port that sync daemons use unless told otherwise.
+/// The group and the port that sync daemons use by default.
 const SYNC_GROUP: [u8; 4] = [224, 0, 0, 81];
 const SYNC_PORT: u16 = 8848;
 
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_message_tells_its_id() {
+    fn a_sync_message_has_its_id() {
         let mut frame = [0; 14 + 20 + 8 + 8];
         frame[6..12].copy_from_slice(&OTHER);
         frame[12..14].copy_from_slice(&[0x08, 0x00]);

@@ -67,13 +67,13 @@ pub fn read(key: &str) -> Result<String, Error> {
 /// The value of a setting that is a whole number.
 ///
 /// # Errors
-/// There is no such setting, it cannot be read, or it is no number.
+/// There is no such setting, it cannot be read, or it is not a number.
 pub fn read_number(key: &str) -> Result<i64, Error> {
     let text = read(key)?;
     text.parse().map_err(|_| Error {
         path: Path::new(ROOT).join(key),
         doing: "read",
-        source: io::Error::new(io::ErrorKind::InvalidData, format!("`{text}' is no number")),
+        source: io::Error::new(io::ErrorKind::InvalidData, format!("`{text}' is not a number")),
     })
 }
 
@@ -104,7 +104,7 @@ mod tests {
         let error = read("kernel/no_such_setting").unwrap_err();
         assert!(error.is_missing());
         assert_eq!(error.to_string(), "/proc/sys/kernel/no_such_setting cannot be read");
-        assert!(read_number("kernel/osrelease").unwrap_err().source.to_string().ends_with("is no number"));
+        assert!(read_number("kernel/osrelease").unwrap_err().source.to_string().ends_with("is not a number"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::program;
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 
 /// Whether systemd is restarting this unit: then its stop is only the first half, though the unit's own commands are not
-/// told so. Without systemd nothing restarts.
+/// reported so. Without systemd nothing restarts.
 #[must_use]
 pub fn is_restarting(unit: &str) -> bool {
     let mut command = program::command(SYSTEMCTL);

@@ -2,11 +2,12 @@
 
 mod boot;
 mod network;
+mod numbers;
 mod sockets;
 
 pub use boot::SettingLine;
-pub use network::{
-    Address, AddressFlags, HardwareAddress, Link, LinkFlags, Neighbour, NeighbourState, NextHop, OperationalState,
-    Prefix, Route, RouteKind, RouteProtocol, RouteQuery, Rule, RuleAction, Scope,
+pub use network::{Address, HardwareAddress, Link, Neighbour, NextHop, Prefix, Route, RouteQuery, Rule};
+pub use numbers::{
+    AddressFlags, LinkFlags, NeighbourState, OperationalState, RouteKind, RouteProtocol, RuleAction, Scope,
 };
 pub use sockets::Listener;

@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_makes_the_table_anew() {
+    fn a_script_replaces_the_table() {
         let script = script("t", Ipv4Addr::new(192, 0, 2, 1), &[("eth0".into(), Ipv4Addr::new(10, 0, 0, 1))]);
         assert!(script.starts_with("add table arp t\ndelete table arp t\ntable arp t {\n"));
         assert!(script.contains("oifname \"eth0\" arp saddr ip 192.0.2.1 arp saddr ip set 10.0.0.1\n"));

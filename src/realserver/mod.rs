@@ -1,4 +1,4 @@
-//! A real server of a cluster with direct routing: the VIP is here and ARP does not tell, and all of it can be taken back.
+//! A real server of a cluster with direct routing: the VIP is here and ARP is silent about it, and all of it can be undone.
 //!
 //! [`RealServer`] starts and stops VIPs, [`status`] looks. What keeps a VIP quiet, and whether it is, is for
 //! [`crate::doctor::quiet`] to say. What was changed is in the record (`record.rs`), on disk before the change is made.

@@ -20,7 +20,7 @@
 //! VIP are those it needs, whether they had to be changed or not; the changed ones are in `settings` above, put back
 //! when no VIP needs them any longer. `filter` is what drops and fixes ARP packets, see [`super::filter`].
 //!
-//! The record is on disk before the first change that it tells of, and forgets what was undone only after that. So whatever
+//! The record is on disk before the first change that it describes, and forgets what was undone only after that. So whatever
 //! happened in between, `stop` finds all of it in the record.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,7 +101,7 @@ pub(super) struct Record {
     pub vips: BTreeMap<IpAddr, Entry>,
 }
 
-/// The record, and the lock that makes us the only one to change it and what it tells of.
+/// The record, and the lock that makes us the only one to change it and what it describes.
 pub(super) struct Book {
     path: PathBuf,
     /// Held for writing; None for those who only look.
@@ -174,13 +174,13 @@ impl Book {
     }
 }
 
-/// The record in a file. One of a namespace that is gone is as good as none: what it tells of went with it.
+/// The record in a file. One of a namespace that is gone is as good as none: what it describes went with it.
 fn parse(text: &[u8], empty: Record) -> Result<Record> {
     #[derive(Deserialize)]
     struct Head {
         schema: u32,
     }
-    let unreadable = "this is no record of ours; if nothing was started here, delete it";
+    let unreadable = "this is not a record of ours; if nothing was started here, delete it";
     let head: Head = serde_json::from_slice(text).context(unreadable)?;
     anyhow::ensure!(head.schema == SCHEMA, "this record is of another version of the program; stop its VIPs with that");
     let record: Record = serde_json::from_slice(text).context(unreadable)?;

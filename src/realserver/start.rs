@@ -41,7 +41,7 @@ impl Plan {
 }
 
 impl RealServer {
-    /// Start these VIPs: all of them, or none. What an earlier start left undone is done. Returns what there is to be told.
+    /// Start these VIPs: all of them, or none. What an earlier start left undone is done. Returns warnings.
     ///
     /// # Errors
     /// All of them are started already, something is in the way, or a change fails; what was changed for these VIPs is taken
@@ -52,22 +52,22 @@ impl RealServer {
             .link(&options.interface)
             .ok_or_else(|| wrong(format!("there is no interface {}; `ip link' lists them", options.interface)))?;
         // Everything is looked at before anything is changed.
-        let (mut wanted, mut told) = (Vec::new(), Vec::new());
+        let (mut wanted, mut warnings) = (Vec::new(), Vec::new());
         for &vip in vips {
             self.check(vip, options, link, &machine)?;
             if self.book.record.vips.contains_key(&vip) {
                 if self.plan(vip, options, link, &machine)?.is_empty() {
-                    told.push(format!("{vip} is started already"));
+                    warnings.push(format!("{vip} is started already"));
                     continue;
                 }
             } else {
-                told.extend(taken_over(vip, &link.name, &machine));
+                warnings.extend(taken_over(vip, &link.name, &machine));
             }
             wanted.push(vip);
         }
         // Some may be: an earlier start was stopped between two VIPs.
         if wanted.is_empty() {
-            return Err(state(told.join("; ")));
+            return Err(state(warnings.join("; ")));
         }
         let mut new = Vec::new();
         for vip in wanted {
@@ -82,7 +82,7 @@ impl RealServer {
                 return Err(error);
             }
         }
-        Ok(told)
+        Ok(warnings)
     }
 
     fn start_one(&mut self, vip: IpAddr, options: &Options) -> Result<()> {
@@ -254,7 +254,7 @@ impl RealServer {
     }
 }
 
-/// What there is to be told of a VIP that another program or a lost record left here: it is started, and stop leaves it.
+/// What there is to be warnings of a VIP that another program or a lost record left here: it is started, and stop leaves it.
 fn taken_over(vip: IpAddr, interface: &str, machine: &Machine) -> Option<String> {
     let parts = Remains::on(vip, interface, machine).parts();
     (!parts.is_empty()).then(|| {

@@ -15,15 +15,15 @@ use crate::doctor::readiness::{Remain, host_route};
 use crate::host::{route, sysctl};
 
 impl RealServer {
-    /// Stop these VIPs, and with `options.persist` also take back that they are there after a reboot. With `force` also
-    /// remove what is there of them without a record, as a start with these options would have made it. Returns what there
-    /// is to be told: what was left as it is, and why.
+    /// Stop these VIPs, and with `options.persist` also undo that they are there after a reboot. With `force` also
+    /// remove what is there of them without a record, as a start with these options would have made it. Returns
+    /// warnings: what was left as it is, and why.
     ///
     /// # Errors
     /// None of them is started. Or a change fails: then stopping again goes on with it.
     pub fn stop(&mut self, vips: &[IpAddr], options: &Options, force: bool) -> Result<Vec<String>> {
         let machine = Machine::read(&mut self.client)?;
-        let (mut wanted, mut told) = (Vec::new(), Vec::new());
+        let (mut wanted, mut warnings) = (Vec::new(), Vec::new());
         for &vip in vips {
             let interface = self.interface_of(vip, options);
             let is_started = self.book.record.vips.contains_key(&vip) || (options.persist && persist::is_there(vip));
@@ -31,23 +31,23 @@ impl RealServer {
             if is_started || (force && !parts.is_empty()) {
                 wanted.push((vip, interface));
             } else {
-                told.push(not_started(vip, &interface, &parts, &machine));
+                warnings.push(not_started(vip, &interface, &parts, &machine));
             }
         }
         // Some may not be: an earlier stop was stopped between two VIPs.
         if wanted.is_empty() {
-            return Err(state(told.join("; ")));
+            return Err(state(warnings.join("; ")));
         }
         for (vip, interface) in wanted {
-            told.extend(self.stop_one(vip, options.persist)?);
+            warnings.extend(self.stop_one(vip, options.persist)?);
             let machine = Machine::read(&mut self.client)?;
             if force {
-                told.extend(self.remove(vip, &interface, &machine)?);
+                warnings.extend(self.remove(vip, &interface, &machine)?);
             } else {
-                told.extend(left(vip, &interface, &machine));
+                warnings.extend(left(vip, &interface, &machine));
             }
         }
-        Ok(told)
+        Ok(warnings)
     }
 
     /// Where a VIP is by the record, or was to be put.
@@ -123,7 +123,7 @@ impl RealServer {
             self.book.record.vips.remove(&vip);
             self.book.save()?;
         }
-        // Last: what is in these files may be all that tells what was there before.
+        // Last: what is in these files may be all that has what was there before.
         if persist {
             persist::remove(vip)?;
         }
@@ -140,7 +140,7 @@ impl RealServer {
             }
             Ok(value) if value == setting.before => Ok(None),
             Ok(value) => Ok(Some(format!(
-                "{key} is {value} now, which is not our doing: left as it is (it was {} before)",
+                "{key} is {value} now, set by another program: left as it is (it was {} before)",
                 setting.before
             ))),
             Err(error) if error.is_missing() => Ok(None),

@@ -26,7 +26,7 @@ pub struct Desired {
     pub orphans: Vec<(u32, ServiceKey)>,
     /// Rules that are there twice: the line, and the line of the same rule before it.
     pub repeated: Vec<(u32, u32)>,
-    /// What the kernel would change without a word, or might not know, by line.
+    /// What the kernel would change silently, or might not know, by line.
     pub doubtful: Vec<(u32, String)>,
     /// What they ask for apart from rules.
     pub rest: Vec<Line>,

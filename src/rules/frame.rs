@@ -12,7 +12,7 @@ pub fn first() -> String {
     format!("{FIRST}the last line counts the rules")
 }
 
-/// The last line of saved rules, after so many others that are rules.
+/// The last line of saved rules, after this many others that are rules.
 #[must_use]
 pub fn last(lines: usize) -> String {
     format!("{LAST}{lines} lines")

@@ -85,7 +85,7 @@ pub fn read(source: impl BufRead, names: &impl Names, mut take: impl FnMut(Line)
     if bad.is_empty() { Ok(()) } else { Err(ReadError::Bad(bad)) }
 }
 
-/// Give each line that asks for something, or is not right. At a line that is too long reading ends, as such a source is no file
+/// Give each line that asks for something, or is not right. At a line that is too long reading ends, as such a source is not a file
 /// of rules, and need not have an end.
 ///
 /// # Errors
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_line_is_told() {
+    fn every_bad_line_is_reported() {
         let text = b"-A -t x\n-C\n-Q\nwhat\n-A -t 1.2.3.4:80 -w\n-R\n-S --file /x\n-\0C\n-d -t 1.2.3.4:80 -r 1.2.3.5 --drain\n-C --lock-wait 5\n";
         assert_eq!(
             bad(text),

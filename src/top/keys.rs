@@ -79,7 +79,7 @@ fn first(bytes: &[u8]) -> Option<(usize, Option<Key>)> {
                 _ => 1,
             };
             let letter = std::str::from_utf8(bytes.get(..length)?).ok().and_then(|text| text.chars().next());
-            // What is no letter is passed over byte by byte.
+            // What is not a letter is passed over byte by byte.
             (if letter.is_some() { length } else { 1 }, letter.map(Key::Char))
         }
     })

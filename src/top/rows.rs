@@ -43,7 +43,7 @@ impl Column {
         Self::OutgoingBytes,
     ];
 
-    /// The column so many further on, without end.
+    /// The column this many further on, without end.
     pub(crate) fn step(self, by: isize) -> Self {
         let here = Self::ALL.iter().position(|column| *column == self).unwrap_or(0);
         Self::ALL[(here as isize + by).rem_euclid(Self::ALL.len() as isize) as usize]

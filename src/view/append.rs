@@ -68,12 +68,12 @@ impl Field {
         self.length = self.length.max(width).min(Self::ROOM);
     }
 
-    /// A blank, and a word that fills so many places.
+    /// A blank, and a word that fills this many places.
     pub(super) fn word(&mut self, word: &str, width: usize) {
         self.column(width, |field| field.text(word));
     }
 
-    /// A blank, and a number that fills so many places, from the left.
+    /// A blank, and a number that fills this many places, from the left.
     pub(super) fn number(&mut self, number: u32, width: usize) {
         self.column(width, |field| field.push_number(number));
     }
@@ -203,7 +203,7 @@ impl Draft {
         }
     }
 
-    /// Take away what goes beyond so many letters from `start` on.
+    /// Take away what goes beyond this many letters from `start` on.
     pub(super) fn cut(&mut self, start: usize, letters: usize) {
         let mut ends = self.0[start..].iter().enumerate().filter(|&(_, &byte)| begins_letter(byte)).skip(letters);
         if let Some((end, _)) = ends.next() {
@@ -211,7 +211,7 @@ impl Draft {
         }
     }
 
-    /// Take away what goes beyond so many bytes, between letters.
+    /// Take away what goes beyond this many bytes, between letters.
     pub(super) fn truncate(&mut self, length: usize) {
         self.0.truncate(length);
     }

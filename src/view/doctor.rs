@@ -40,7 +40,7 @@ struct Line<'f> {
     /// The machine on which that command is to be typed, if not this one.
     machine: Option<&'f str>,
     /// What to do, where no command can do it.
-    advice: Option<&'f str>,
+    advice: Option<Cow<'f, str>>,
 }
 
 /// How to write a report for people.
@@ -53,21 +53,15 @@ pub struct Style {
 }
 
 impl<'f> Report<'f> {
-    /// The report of these findings, about these addresses.
+    /// The report of these findings, about these addresses; `program` begins the commands that it suggests.
     #[must_use]
-    pub fn new(roles: &[Role], vips: &[Vip], findings: &'f [Finding]) -> Self {
+    pub fn new(program: &str, roles: &[Role], vips: &[Vip], findings: &'f [Finding]) -> Self {
         let worst = findings.iter().map(|finding| finding.judgement.state).filter(|state| *state != State::Skip).max();
         Self {
             roles: roles.iter().map(|role| role.name()).collect(),
-            vips: vips
-                .iter()
-                .map(|vip| match vip.port {
-                    Some(port) => std::net::SocketAddr::new(vip.address, port).to_string(),
-                    None => vip.address.to_string(),
-                })
-                .collect(),
+            vips: vips.iter().map(Vip::to_string).collect(),
             state: worst.unwrap_or(State::Ok).name(),
-            findings: findings.iter().map(Line::of).collect(),
+            findings: findings.iter().map(|finding| Line::of(program, finding)).collect(),
         }
     }
 
@@ -77,7 +71,7 @@ impl<'f> Report<'f> {
 }
 
 impl<'f> Line<'f> {
-    fn of(finding: &'f Finding) -> Self {
+    fn of(program: &str, finding: &'f Finding) -> Self {
         let judgement = &finding.judgement;
         let mut line = Self {
             id: finding.check.id,
@@ -94,20 +88,24 @@ impl<'f> Line<'f> {
         match &judgement.fix {
             None => {}
             Some(Fix::Command(command)) => line.fix = Some(Cow::Borrowed(command)),
-            Some(Fix::Changes(changes)) => line.fix = Some(Cow::Owned(command(changes))),
+            Some(Fix::Changes(changes)) => line.fix = Some(Cow::Owned(command(program, changes))),
             Some(Fix::Elsewhere { machine, command }) => {
                 line.fix = Some(Cow::Borrowed(command));
                 line.machine = Some(machine);
             }
-            Some(Fix::Advice(words)) => line.advice = Some(words),
+            Some(Fix::Advice(words)) => line.advice = Some(Cow::Borrowed(words)),
+            Some(Fix::AddServer(service)) => {
+                let service = rules::service_option(service);
+                line.advice = Some(Cow::Owned(format!("Add one: {program} -a {service} -r RIP -g")));
+            }
         }
         line
     }
 }
 
 /// Changes as they are typed.
-fn command(changes: &[Change]) -> String {
-    changes.iter().map(|change| format!("ipvsadm-rs {}", rules::text(change))).collect::<Vec<_>>().join(" && ")
+fn command(program: &str, changes: &[Change]) -> String {
+    changes.iter().map(|change| format!("{program} {}", rules::text(change))).collect::<Vec<_>>().join(" && ")
 }
 
 /// Write a report: failures first, then warnings; of the rest only the names, unless all is wanted.
@@ -143,7 +141,7 @@ pub fn write(out: &mut impl Write, report: &Report<'_>, style: Style) -> io::Res
     let hint = if style.all || report.of_state(State::Skip).next().is_none() {
         ""
     } else {
-        "; --all tells why checks were skipped"
+        "; --all shows why checks were skipped"
     };
     writeln!(out, "\n{}{hint}", counts.join(", "))
 }
@@ -175,12 +173,12 @@ fn text(line: &Line<'_>) -> String {
     if line.state == State::Fail.name() || line.state == State::Warn.name() {
         text.push_str(&format!("\n{}", line.why));
     }
-    match (&line.fix, line.machine, line.advice) {
+    match (&line.fix, line.machine, &line.advice) {
         (Some(fix), None, _) => text.push_str(&format!("\nfix:\n    {}", escaped(fix.as_ref()))),
         (Some(fix), Some(machine), _) => {
             text.push_str(&format!("\nfix, on {}:\n    {}", escaped(machine), escaped(fix.as_ref())));
         }
-        (None, _, Some(advice)) => text.push_str(&format!("\nfix: {}", escaped(advice))),
+        (None, _, Some(advice)) => text.push_str(&format!("\nfix: {}", escaped(advice.as_ref()))),
         (None, _, None) => {}
     }
     text
@@ -211,7 +209,7 @@ mod tests {
     fn text(style: Style) -> String {
         let findings = findings();
         let mut out = Vec::new();
-        write(&mut out, &Report::new(&[Role::Director], &[], &findings), style).unwrap();
+        write(&mut out, &Report::new("ipvsadm-rs", &[Role::Director], &[], &findings), style).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -224,7 +222,7 @@ mod tests {
         assert_eq!(at("fix, on rs1:") + 1, at("x"));
         assert!(at("x") < at("ipvsadm-rs --set 7300 0 0") && at("ipvsadm-rs --set 7300 0 0") < at("fix: Do that."));
         assert!(text.contains("\nok         D1\nskip       D20\n"), "{text}");
-        assert!(text.ends_with("1 fail, 2 warn, 1 ok, 1 skip; --all tells why checks were skipped\n"), "{text}");
+        assert!(text.ends_with("1 fail, 2 warn, 1 ok, 1 skip; --all shows why checks were skipped\n"), "{text}");
         assert!(!text.contains(" \n") && !text.contains('\x1b'), "{text}");
     }
 
@@ -237,7 +235,7 @@ mod tests {
     #[test]
     fn programs_get_every_field() {
         let findings = findings();
-        let json = serde_json::to_value(Report::new(&[Role::Director], &[], &findings)).unwrap();
+        let json = serde_json::to_value(Report::new("ipvsadm-rs", &[Role::Director], &[], &findings)).unwrap();
         assert_eq!(json["state"], "fail");
         assert_eq!(json["findings"][1]["fix"], "ipvsadm-rs --set 7300 0 0");
         assert_eq!((&json["findings"][3]["fix"], &json["findings"][3]["machine"]), (&"x".into(), &"rs1".into()));

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use ipvs_client::plan::drain::Left;
 
-/// The narrowest bar that tells anything.
+/// The narrowest bar that shows anything.
 const NARROWEST_BAR: usize = 5;
 /// The widest bar that is pleasant to look at.
 const WIDEST_BAR: usize = 30;

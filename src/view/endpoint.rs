@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipvs_client::Protocol;
+use ipvs_client::{Protocol, ServiceKey};
 
 use super::append::{Draft, Field};
 use crate::escape::escaped;
@@ -69,7 +69,7 @@ impl Labels {
 
     /// Write those of these services as numbers that would be written alike. Two addresses can have one name, and rules with
     /// that name would be the same rule twice.
-    pub fn tell_services_apart(&mut self, services: impl Iterator<Item = (IpAddr, u16, Protocol)>) {
+    pub fn distinguish_services(&mut self, services: impl Iterator<Item = (IpAddr, u16, Protocol)>) {
         if self.are_numeric() {
             return;
         }
@@ -77,7 +77,7 @@ impl Labels {
     }
 
     /// The same for the servers of the service that is written next.
-    pub(super) fn tell_servers_apart(&mut self, servers: impl Iterator<Item = Endpoint>) {
+    pub(super) fn distinguish_servers(&mut self, servers: impl Iterator<Item = Endpoint>) {
         if self.are_numeric() {
             return;
         }
@@ -141,6 +141,30 @@ impl Labels {
         text.into_string()
     }
 
+    /// The name of a service, whose first word has room for `width` characters: `TCP  www:http`, `FWM  5 IPv6`.
+    pub(super) fn service_name(&mut self, key: &ServiceKey, width: usize) -> String {
+        let mut text = Draft::new();
+        self.write_service_name(&mut text, key, width, |text, labels, address, port| {
+            labels.write(text, address, port, key.protocol());
+        });
+        text.into_string()
+    }
+
+    /// Append the name of a service with its address and port as `endpoint` writes them.
+    pub(super) fn write_service_name(
+        &mut self,
+        text: &mut Draft,
+        key: &ServiceKey,
+        width: usize,
+        endpoint: impl FnOnce(&mut Draft, &mut Self, IpAddr, u16),
+    ) {
+        // There is always room in a draft.
+        let _ = key.write_name(text, width, |text, address, port, _| {
+            endpoint(text, self, address, port);
+            Ok(())
+        });
+    }
+
     /// Append what [`Labels::text`] gives.
     pub(super) fn write(&mut self, text: &mut Draft, address: IpAddr, port: u16, protocol: Option<Protocol>) {
         if let (None, IpAddr::V4(address)) = (&self.names, address) {
@@ -152,7 +176,7 @@ impl Labels {
         self.write_with_names(text, (address, port, protocol));
     }
 
-    /// The same for the service of a rule, as numbers if need be, see [`Labels::tell_services_apart`].
+    /// The same for the service of a rule, as numbers if need be, see [`Labels::distinguish_services`].
     pub(super) fn write_service(&mut self, text: &mut Draft, address: IpAddr, port: u16, protocol: Protocol) {
         self.write_apart(|labels| &labels.services_alike, text, (address, port, Some(protocol)));
     }

@@ -36,7 +36,7 @@ pub fn write(mut out: impl Write, kind: &str, body: &impl Serialize, pretty: boo
 }
 
 /// A document whose last part is a list that is written element by element: none of it is held. If it is not ended, what
-/// was written is no JSON, so that half a list is not taken for a whole one.
+/// was written is not JSON, so that half a list is not taken for a whole one.
 #[derive(Debug)]
 pub struct Stream<W: Write> {
     out: W,

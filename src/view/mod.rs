@@ -17,6 +17,7 @@
 
 mod append;
 pub mod boxed;
+mod canvas;
 mod columns;
 pub mod connections;
 pub mod doctor;

@@ -32,7 +32,7 @@ pub fn service<'d>(
     destinations: impl IntoIterator<Item = &'d Destination> + Clone,
 ) -> io::Result<()> {
     let protocol = service.key.protocol();
-    labels.tell_servers_apart(
+    labels.distinguish_servers(
         destinations.clone().into_iter().map(|server| (server.key.address, server.key.port, protocol)),
     );
     change(out, labels, &Change::AddService(*service))?;
@@ -211,7 +211,15 @@ fn write_tunnel(line: &mut Draft, tunnel: Tunnel) {
     }
 }
 
-/// The option that names a service.
+/// The option that names a service, with numbers.
+#[must_use]
+pub fn service_option(key: &ServiceKey) -> String {
+    let mut line = Draft::new();
+    write_key(&mut line, &mut Labels::numeric(), key);
+    line.into_string()
+}
+
+/// Append the option that names a service.
 fn write_key(line: &mut Draft, labels: &mut Labels, key: &ServiceKey) {
     match *key {
         ServiceKey::Mark { mark, family } => {

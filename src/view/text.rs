@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipvs_client::{
-    Checksum, Daemon, DestinationEntry, Detail, Family, Forwarding, Info, Service, ServiceEntry, ServiceKey,
-    Statistics, Timeouts, Tunnel,
+    Checksum, Daemon, DestinationEntry, Detail, Forwarding, Info, Service, ServiceEntry, ServiceKey, Statistics,
+    Timeouts, Tunnel,
 };
 
 use super::append::{Draft, Field};
@@ -14,6 +14,8 @@ use super::{Labels, rules};
 use crate::escape::escaped_bytes;
 use crate::grammar::{Columns, Listing};
 
+/// The room for a service's first word: its protocol, or what a mark has in its place.
+pub(super) const KIND: usize = 4;
 /// The room for a name: IPv4 names are cut to it, IPv6 names only by [`IPV6_NAME`].
 const IPV4_NAME: usize = 28;
 /// How far the name of a destination is indented, by an arrow.
@@ -82,21 +84,11 @@ pub fn service<D: Detail>(
     labels.line(out, |line, labels| write_service(line, labels, listing, entry))
 }
 
-/// What a mark's service is called.
-pub(super) fn mark(mark: u32, family: Family) -> String {
-    format!("FWM  {mark}{}", if family == Family::Ipv6 { " IPv6" } else { "" })
-}
-
 fn write_service<D: Detail>(line: &mut Draft, labels: &mut Labels, listing: &Listing, entry: &ServiceEntry<D>) {
     let service = &entry.service;
-    match service.key {
-        ServiceKey::Mark { mark, family } => line.push_str(&self::mark(mark, family)),
-        ServiceKey::Address { protocol, address, port } => {
-            line.push_str(protocol.name());
-            line.pad(0, 5);
-            write_name(line, labels, address, port, &service.key);
-        }
-    }
+    labels.write_service_name(line, &service.key, KIND, |line, labels, address, port| {
+        write_name(line, labels, address, port, &service.key);
+    });
     if has_numbers(listing.columns) {
         line.pad(0, 33);
         let numbers = entry.statistics.statistics().map(|statistics| numbers(listing.columns, statistics));
@@ -311,7 +303,7 @@ pub(super) fn tunnel_info(forwarding: Forwarding) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ipvs_client::Destination;
+    use ipvs_client::{Destination, Family};
 
     #[test]
     fn the_longest_line_of_a_server_is_whole() {

@@ -100,21 +100,11 @@ fn columns(columns: Columns) -> Vec<Column> {
 }
 
 fn service_row(labels: &mut Labels, listing: &Listing, entry: &ServiceEntry) -> Vec<Text> {
-    let mut row = vec![Text::plain(service_name(labels, &entry.service.key))];
+    let mut row = vec![Text::plain(labels.service_name(&entry.service.key, text::KIND))];
     if has_numbers(listing.columns) {
         row.extend(text::numbers(listing.columns, &entry.statistics).map(|number| Text::plain(number.to_string())));
     }
     row
-}
-
-/// `TCP  20.20.20.20:80`, whole.
-pub(super) fn service_name(labels: &mut Labels, key: &ServiceKey) -> String {
-    match *key {
-        ServiceKey::Mark { mark, family } => text::mark(mark, family),
-        ServiceKey::Address { protocol, address, port } => {
-            format!("{:<4} {}", protocol.name(), labels.text(address, port, Some(protocol)))
-        }
-    }
 }
 
 fn scheduling(listing: &Listing, entry: &ServiceEntry) -> String {

@@ -41,7 +41,7 @@ pub(crate) enum Preparation {
     Dummy(String),
     /// An address of an interface.
     Address(String, IpAddr, u8),
-    /// Somebody listens (TCP).
+    /// A program listens (TCP).
     Listen(SocketAddr),
     /// A connection is opened from … to …
     Tcp(SocketAddr, SocketAddr),

@@ -47,13 +47,13 @@ fn lines_are_understood_alike() -> Result<()> {
             Err(error) => {
                 refused += 1;
                 let words: Vec<&str> = line.split(' ').collect();
-                let told = in_fresh_namespace(|| Invocation::of(&words).run(&original))?;
+                let printed = in_fresh_namespace(|| Invocation::of(&words).run(&original))?;
                 let ours = (error.message("ipvsadm"), error.status().to_string());
                 // What may have been meant instead is said by ours only.
                 let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
                 ensure!(
-                    (first(&told.stderr), &told.status) == (first(&ours.0), &ours.1),
-                    "{line}\nthe original says: {told:?}\nours: {ours:?}"
+                    (first(&printed.stderr), &printed.status) == (first(&ours.0), &ours.1),
+                    "{line}\nthe original says: {printed:?}\nours: {ours:?}"
                 );
             }
         }
@@ -64,11 +64,11 @@ fn lines_are_understood_alike() -> Result<()> {
         }
     }
     println!("{taken} lines taken by both, to the same tables; {refused} refused by both");
-    ensure!(taken > lines / 2 && refused > lines / 50, "that is no test of both");
+    ensure!(taken > lines / 2 && refused > lines / 50, "that is not a test of both");
     Ok(())
 }
 
-/// Both programs make the same table of these lines; if not, the first line that makes a difference is told.
+/// Both programs make the same table of these lines; if not, the first line that makes a difference is reported.
 fn compare(original: &Path, ours: &Path, lines: &[&str]) -> Result<()> {
     if same(original, ours, lines)? {
         return Ok(());

@@ -35,7 +35,7 @@ pub fn subject() -> Subject {
     Subject { prepare: crate::tables::find_schedulers, trials, ..Subject::named("changes") }
 }
 
-/// Pairs in each of so many trials.
+/// Pairs in each of this many trials.
 const PAIRS: u64 = 52;
 const TRIALS: u64 = 6;
 
@@ -178,7 +178,7 @@ struct Seen {
     changes: usize,
     /// How many had been when the signal came and the part that it came with was through.
     at_signal: Option<usize>,
-    /// What was wrong with a connection meanwhile.
+    /// What was wrong with a connection in that time.
     broken: Option<String>,
 }
 

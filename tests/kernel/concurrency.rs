@@ -35,13 +35,13 @@ fn trials() -> Result<Vec<Trial>> {
     let trials: [(&str, Run); _] = [
         ("lock: what changes the table does not without it", nothing_is_changed_without_the_lock),
         ("lock: it is waited for", it_is_waited_for),
-        ("lock: readers and others are not held up", the_lock_holds_up_nobody_else),
+        ("lock: readers and others are not held up", the_lock_holds_up_no_other_program),
         ("lock: it ends with its process", it_ends_with_its_process),
         ("lock: a drain has it for its changes only", a_drain_does_not_hold_it),
         ("replace: two at once", two_replacements_at_once),
         ("restore: two at once", two_restorations_at_once),
         ("list: a dump in parts", a_dump_in_parts_is_of_one_moment),
-        ("list: a service that is deleted in between", a_service_deleted_meanwhile_is_not_listed),
+        ("list: a service that is deleted in between", a_service_deleted_in_between_is_not_listed),
         ("list: a storm of edits", a_storm_of_edits),
     ];
     Ok(trials.into_iter().map(|(name, run)| trial(name, move || in_fresh_namespace(run))).collect())
@@ -145,7 +145,7 @@ fn nothing_is_changed_without_the_lock() -> Result<()> {
     ensure!(output.status == "1" && output.stderr == expected, "{output:?}");
     ensure_table(&before)?;
     ensure!(succeed(&["-L", "--timeout"], b"")? == timeouts, "the timeouts were changed");
-    // What is wrong with a command line, or with rules, is told at once.
+    // What is wrong with a command line, or with rules, is reported at once.
     let wrong = run(&["-R", "--replace", "--lock-wait", "60"], b"-A -f 0\n")?;
     ensure!(wrong.status == "2" && wrong.stderr.starts_with("<stdin>:1: "), "{wrong:?}");
     // Nor has a refusal to wait.
@@ -155,7 +155,7 @@ fn nothing_is_changed_without_the_lock() -> Result<()> {
     Ok(())
 }
 
-/// Who waits for long is told whom for, and can be stopped.
+/// A long wait names the process waited for, and can be stopped.
 fn it_is_waited_for() -> Result<()> {
     let holder = Holder::start()?;
     let expected = format!("waiting for {}, which is changing the table\n", holder.name());
@@ -177,7 +177,7 @@ fn it_is_waited_for() -> Result<()> {
     ensure_table("-A -f 1 -s rr\n")
 }
 
-fn the_lock_holds_up_nobody_else() -> Result<()> {
+fn the_lock_holds_up_no_other_program() -> Result<()> {
     add(&mut Client::connect()?, 1, [1])?;
     let rules = succeed(&["-S", "-n"], b"")?;
     let holder = Holder::start()?;
@@ -237,7 +237,7 @@ fn the_lock_holds_up_nobody_else() -> Result<()> {
     let output = Invocation::of(&words).run(Path::new("setpriv"))?;
     ensure!(output.status == "0" && output.stderr.is_empty(), "{output:?}");
     ensure_table(&format!("{rules}-A -f 2 -s rr\n"))?;
-    // Clearing everything at once waits for nobody.
+    // Clearing everything at once waits for no process.
     let output = run(&["service", "panic"], b"")?;
     ensure!(output.status == "0" && output.stdout.is_empty(), "{output:?}");
     ensure_table("")?;
@@ -249,16 +249,16 @@ fn the_lock_holds_up_nobody_else() -> Result<()> {
 
 fn it_ends_with_its_process() -> Result<()> {
     let holder = Holder::start()?;
-    ensure!(run(&["-A", "-f", "1", "--lock-wait", "0"], b"")?.status == "1", "nobody holds the lock");
+    ensure!(run(&["-A", "-f", "1", "--lock-wait", "0"], b"")?.status == "1", "no process holds the lock");
     holder.kill()?;
     succeed(&["-A", "-f", "1", "-s", "rr", "--lock-wait", "0"], b"")?;
     ensure_table("-A -f 1 -s rr\n")?;
-    // The file stays: whoever opened it before it was taken away would hold another lock of the same name.
+    // The file stays: a process that opened it before it was removed would hold another lock of the same name.
     ensure!(File::open(TABLE_LOCK)?.metadata()?.len() == 0, "something was written to {TABLE_LOCK}");
     Ok(())
 }
 
-/// A drain may take hours: others work meanwhile, and it needs the lock again only when it ends.
+/// A drain may take hours: others work in that time, and it needs the lock again only when it ends.
 fn a_drain_does_not_hold_it() -> Result<()> {
     let mut client = Client::connect()?;
     let service = "-A -t 127.0.0.1:9080 -s rr\n";
@@ -276,14 +276,14 @@ fn a_drain_does_not_hold_it() -> Result<()> {
     // Going back is not given up for a lock.
     let holder = Holder::start()?;
     kill(Pid::from_raw(i32::try_from(draining.id())?), Signal::SIGTERM)?;
-    let mut told = String::new();
-    stderr.read_to_string(&mut told)?;
+    let mut printed = String::new();
+    stderr.read_to_string(&mut printed)?;
     draining.wait()?;
-    ensure!(told.contains(&format!("{} is changing the table: rolling back anyway\n", holder.name())), "{told}");
-    ensure!(told.contains("the weight is 3 again"), "{told}");
+    ensure!(printed.contains(&format!("{} is changing the table: rolling back anyway\n", holder.name())), "{printed}");
+    ensure!(printed.contains("the weight is 3 again"), "{printed}");
     drop(holder);
 
-    // All connections have gone, but not the one who holds the lock. To wait no longer is to go back.
+    // All connections have gone, but not the holder of the lock. To wait no longer is to roll back.
     let mut draining = start(&drain[..drain.len() - 2])?;
     let (line, mut stderr) = line_of(&mut draining)?;
     ensure!(line.contains("1 connection"), "{line}");
@@ -296,11 +296,11 @@ fn a_drain_does_not_hold_it() -> Result<()> {
     }
     ensure!(line == format!("waiting for {}, which is changing the table\n", holder.name()), "{line}");
     kill(Pid::from_raw(i32::try_from(draining.id())?), Signal::SIGINT)?;
-    let mut told = String::new();
-    stderr.read_to_string(&mut told)?;
+    let mut printed = String::new();
+    stderr.read_to_string(&mut printed)?;
     let status = draining.wait()?;
-    ensure!(status.signal() == Some(Signal::SIGINT as i32), "{status}: {told}");
-    ensure!(told.contains("interrupted: rolling back\n") && told.contains("the weight is 3 again"), "{told}");
+    ensure!(status.signal() == Some(Signal::SIGINT as i32), "{status}: {printed}");
+    ensure!(printed.contains("interrupted: rolling back\n") && printed.contains("the weight is 3 again"), "{printed}");
     drop(holder);
     let weights: Vec<u32> = client
         .table()?
@@ -312,7 +312,7 @@ fn a_drain_does_not_hold_it() -> Result<()> {
     Ok(())
 }
 
-/// Starts two programs at once, so many times. Each time both succeed, and the table is what one of them makes it; over all
+/// Starts two programs at once, this many times. Each time both succeed, and the table is what one of them makes it; over all
 /// the rounds it is at times the one's and at times the other's.
 fn two_at_once(rounds: u32, words: [&[&str]; 2], tables: [&str; 2]) -> Result<()> {
     let ended = |child: Child| -> Result<(ExitStatus, String)> {
@@ -339,7 +339,7 @@ fn two_at_once(rounds: u32, words: [&[&str]; 2], tables: [&str; 2]) -> Result<()
     Ok(())
 }
 
-/// Rules of so many services by marks from the first on, each with two servers of this weight.
+/// Rules of this many services by marks from the first on, each with two servers of this weight.
 fn marks(first: u32, count: u32, weight: u32) -> String {
     let service = |mark| {
         format!(
@@ -415,10 +415,10 @@ fn meddled(read: u32, changes: Vec<Change>) -> Result<Client> {
 
 /// More than fit into one part of a dump by far.
 const MANY: u8 = 120;
-/// Reads that a dump of so many takes at most, with those of connecting.
+/// Reads that a dump of this many takes at most, with those of connecting.
 const READS: u32 = 12;
 
-/// Between two parts of a dump the kernel only remembers how many entries it has told of.
+/// Between two parts of a dump the kernel only remembers how many entries it has sent.
 fn a_dump_in_parts_is_of_one_moment() -> Result<()> {
     let mut client = Client::connect()?;
     let all: BTreeSet<u8> = (1..=MANY).collect();
@@ -467,7 +467,7 @@ fn a_dump_in_parts_is_of_one_moment() -> Result<()> {
 }
 
 /// A service that is deleted between the dump of services and that of its servers was never without servers.
-fn a_service_deleted_meanwhile_is_not_listed() -> Result<()> {
+fn a_service_deleted_in_between_is_not_listed() -> Result<()> {
     let mut client = Client::connect()?;
     for read in 2..READS {
         client.change(&Change::Flush)?;
@@ -548,8 +548,8 @@ fn listed(text: &str) -> Result<Vec<(u32, Vec<u8>)>> {
     Ok(services)
 }
 
-/// While somebody changes services and servers all the time, whatever is listed was there: no service is without the
-/// servers that it never was without, none is missing or there twice. Or it is said that nothing can be told.
+/// While another program changes services and servers all the time, whatever is listed was there: no service is without the
+/// servers that it never was without, none is missing or there twice. Or it is reported that the list cannot be read.
 fn a_storm_of_edits() -> Result<()> {
     const ROUNDS: u32 = 12;
     const STEADY: std::ops::Range<u32> = 10..50;
@@ -615,7 +615,7 @@ fn a_storm_of_edits() -> Result<()> {
                     ensure!(right, "{words:?}: {mark} never was with {hosts:?}");
                 }
             }
-            ensure!(well > 0, "{words:?} never told anything");
+            ensure!(well > 0, "{words:?} never printed anything");
         }
         Ok(())
     };

@@ -104,7 +104,7 @@ fn send(sent: &[Sent<'_>]) -> Result<()> {
         let size = (8 + body.len() as u16).to_be_bytes();
         let head = [0, 0, size[0], size[1], some.len() as u8, 1, 0, 0];
         socket.send_to(&[&head[..], &body].concat(), "224.0.0.81:8848")?;
-        // So many fit into the daemon's socket.
+        // This many fit into the daemon's socket.
         if some.len() == 20 {
             thread::sleep(Duration::from_millis(2));
         }

@@ -82,7 +82,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Runs these words, which fail with a message of so many lines that shows [`HOSTILE`].
+/// Runs these words, which fail with a message of this many lines that shows [`HOSTILE`].
 fn fails(words: &[OsString], lines: usize) -> Result<()> {
     let output = run(words)?;
     let stderr = text(&output.stderr);

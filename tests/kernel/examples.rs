@@ -48,12 +48,12 @@ fn services_are_added_listed_and_watched() -> Result<()> {
     let watched = printed(&output)?;
     ensure!(watched.contains("20.20.20.20") && watched.contains(": 0 connections/s, 0 bytes/s in"), "{watched}");
 
-    // What the kernel refuses is told.
+    // What the kernel refuses is reported.
     let output = example("add_service", &words)?;
-    let told = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.code() == Some(1) && told.contains("the kernel refuses the service"), "{output:?}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(1) && printed.contains("the kernel refuses the service"), "{output:?}");
     let output = example("add_service", &["20.20.20.20:81", "30.30.30.30", "30.30.30.30"])?;
-    let told = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.code() == Some(1) && told.contains("30.30.30.30: "), "{output:?}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(1) && printed.contains("30.30.30.30: "), "{output:?}");
     Ok(())
 }

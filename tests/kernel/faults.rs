@@ -1,4 +1,4 @@
-//! What comes of a netlink socket that fails: an error that tells, or none where trying again helps; and never a table
+//! What comes of a netlink socket that fails: an error that says so, or none where trying again helps; and never a table
 //! that is not what it is said to be. The kernel behind it is a real one.
 
 use std::io;
@@ -26,15 +26,15 @@ fn trials() -> Result<Vec<Trial>> {
     let trials: [(&str, Run); _] = [
         ("interrupted system calls are made again", interrupted),
         ("a dump that changes is read again", a_dump_that_changes),
-        ("a dump that never settles is told", a_dump_that_never_settles),
+        ("a dump that never settles is reported", a_dump_that_never_settles),
         ("a list that shifts between its parts is read again", a_list_that_shifts),
-        ("a failing receive is told, and the client goes on", a_failing_receive),
-        ("a failing send is told, and nothing was changed", a_failing_send),
-        ("a send of half the bytes is told", half_a_send),
-        ("cut and spoilt replies are told", cut_replies),
+        ("a failing receive is reported, and the client goes on", a_failing_receive),
+        ("a failing send is reported, and nothing was changed", a_failing_send),
+        ("a send of half the bytes is reported", half_a_send),
+        ("cut and spoilt replies are reported", cut_replies),
         ("answers to other questions are passed over", answers_to_others),
-        ("answers that go missing are told", missing_answers),
-        ("a module that goes away is told", a_module_that_goes_away),
+        ("answers that go missing are reported", missing_answers),
+        ("a module that goes away is reported", a_module_that_goes_away),
     ];
     Ok(trials
         .into_iter()
@@ -143,7 +143,7 @@ fn interrupted() -> Result<()> {
     ensure_marks(20)
 }
 
-/// Sets the flag by which the kernel says that the table changed meanwhile, so often.
+/// Sets the flag by which the kernel says that the table changed, this many times.
 fn changing(times: u32) -> Result<Client> {
     let mut left = times;
     client(sent, move |number, buffer, receive| {
@@ -199,7 +199,7 @@ fn a_list_that_shifts() -> Result<()> {
         read.sort_unstable();
         there.sort_unstable();
         ensure!(read == there, "{} services were read, {} are there", read.len(), there.len());
-        ensure!(there.contains(&first) == comes_back, "nothing was changed meanwhile");
+        ensure!(there.contains(&first) == comes_back, "nothing was changed in that time");
     }
     Ok(())
 }

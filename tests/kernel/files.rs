@@ -1,5 +1,5 @@
 //! What comes of files that cannot be written, on a real kernel: every system call of a save fails, or is the last one
-//! before the program is killed. An error tells, and the file is the old one or the new one, whole.
+//! before the program is killed. The error is reported, and the file is the old one or the new one, whole.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -37,7 +37,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("save: links and files that others laid", what_others_laid),
         ("save: a full file system", a_full_file_system),
         ("save: read-only, forbidden, too large", places_that_take_no_file),
-        ("save: standard output that tells late", standard_output_that_tells_late),
+        ("save: standard output that fails late", standard_output_that_fails_late),
     ];
     Ok(trials.into_iter().map(|(name, run)| trial(name, move || alone(run))).collect())
 }
@@ -129,7 +129,7 @@ impl Saving {
         Ok(Outcome { status, stderr: String::from_utf8_lossy(&output.stderr).into_owned() })
     }
 
-    /// Saves while something becomes of the so manyth of these calls.
+    /// Saves while something becomes of the call of this number among these.
     fn inject(&self, call: &str, number: usize, what: &str) -> Result<Outcome> {
         let inject = format!("inject={call}:{what}:when={number}");
         self.run(&["-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject])
@@ -203,15 +203,15 @@ impl Saving {
         Ok(new)
     }
 
-    /// A call failed: either an error told it, with the file as it was and nothing beside it, or it did not matter.
-    fn ensure_told(&self, call: &Call, errno: &str, reason: &str) -> Result<Verdict> {
+    /// A call failed: either an error reported it, with the file as it was and nothing beside it, or it did not matter.
+    fn ensure_reported(&self, call: &Call, errno: &str, reason: &str) -> Result<Verdict> {
         let outcome = self.inject(&call.name, call.number, &format!("error={errno}"))?;
         let context = || format!("{call} = {errno}: {outcome:?}");
         let new = self.is_new().with_context(context)?;
         ensure!(self.leftovers()?.is_empty(), "{}: {:?} is left", context(), self.leftovers()?);
         match outcome.status {
             Some(0) => {
-                ensure!(new && outcome.stderr.is_empty(), "{}: not saved, and nothing told", context());
+                ensure!(new && outcome.stderr.is_empty(), "{}: not saved, and nothing reported", context());
                 Ok(Verdict::Saved)
             }
             Some(1) => {
@@ -276,7 +276,7 @@ fn killed_at_every_call() -> Result<()> {
         let new = SAVE.ensure_killed_well(call)?;
         ensure!(new == (at > rename), "{call}: the file is new: {new}");
     }
-    // And nobody takes the leftovers for rules, or stumbles over them.
+    // And no program takes the leftovers for rules, or stumbles over them.
     let fsync = calls.iter().find(|call| call.name == "fsync").context("nothing is synced")?;
     let outcome = SAVE.inject("fsync", fsync.number, "signal=KILL")?;
     ensure!(outcome.status.is_none() && SAVE.leftovers()?.len() == 1, "nothing is left: {outcome:?}");
@@ -308,33 +308,33 @@ fn every_call_fails() -> Result<()> {
         // Of calls that as a rule do not matter, every error is like the other.
         let errors = if HARMLESS.contains(&call.name.as_str()) { &ERRORS[..2] } else { &ERRORS[..] };
         for (errno, reason) in errors {
-            let verdict = SAVE.ensure_told(call, errno, reason)?;
+            let verdict = SAVE.ensure_reported(call, errno, reason)?;
             let before = verdicts.insert((&call.name, call.number), verdict);
             ensure!(before.is_none_or(|before| before == verdict), "{call}: {before:?}, and with {errno} {verdict:?}");
         }
         // A signal came in between; who can just goes on.
-        SAVE.ensure_told(call, "EINTR", "Interrupted system call")?;
+        SAVE.ensure_reported(call, "EINTR", "Interrupted system call")?;
     }
-    // What matters is told, and the folder alone comes too late for the old file.
-    let told = |name: &str, verdict: Verdict| {
+    // What matters is reported, and the folder alone comes too late for the old file.
+    let printed = |name: &str, verdict: Verdict| {
         verdicts.iter().filter(|((call, _), of_call)| *call == name && **of_call == verdict).count()
     };
     for name in ["write", "fchown", "fchmod", "close"] {
-        ensure!(told(name, Verdict::Refused) == 1, "{name}: {verdicts:?}");
+        ensure!(printed(name, Verdict::Refused) == 1, "{name}: {verdicts:?}");
     }
     let opens = calls.iter().filter(|call| call.name == "openat").count();
-    ensure!(told("openat", Verdict::Refused) == opens, "an open that failed: {verdicts:?}");
+    ensure!(printed("openat", Verdict::Refused) == opens, "an open that failed: {verdicts:?}");
     for name in ["listxattr", "fremovexattr"] {
-        ensure!(told(name, Verdict::Refused) == 1, "{name}: {verdicts:?}");
+        ensure!(printed(name, Verdict::Refused) == 1, "{name}: {verdicts:?}");
     }
     ensure!(verdicts.iter().any(|((call, _), of_call)| call.starts_with("rename") && *of_call == Verdict::Refused));
-    ensure!((told("fsync", Verdict::Refused), told("fsync", Verdict::NotDurable)) == (1, 1), "{verdicts:?}");
+    ensure!((printed("fsync", Verdict::Refused), printed("fsync", Verdict::NotDurable)) == (1, 1), "{verdicts:?}");
     let saved: Vec<_> = verdicts.iter().filter(|(_, verdict)| **verdict == Verdict::Saved).collect();
     let harmless = saved.iter().all(|((call, _), _)| HARMLESS.contains(call));
     ensure!(harmless, "failing calls that did not matter: {saved:?}");
     // Not every file system can put a folder on disk.
     let folder = calls.iter().rfind(|call| call.name == "fsync").context("the folder is not synced")?;
-    ensure!(SAVE.ensure_told(folder, "EINVAL", "")? == Verdict::Saved, "EINVAL of the folder is told");
+    ensure!(SAVE.ensure_reported(folder, "EINVAL", "")? == Verdict::Saved, "EINVAL of the folder is reported");
     Ok(())
 }
 
@@ -346,11 +346,11 @@ fn the_service_saves() -> Result<()> {
         if NEVER_FAIL.contains(&call.name.as_str()) {
             continue;
         }
-        let verdict = SERVICE.ensure_told(call, errno, reason)?;
+        let verdict = SERVICE.ensure_reported(call, errno, reason)?;
         not_durable += u32::from(verdict == Verdict::NotDurable);
         ensure!(verdict != Verdict::Saved || !["write", "fsync"].contains(&call.name.as_str()), "{call}: {errno}");
     }
-    ensure!(not_durable == 1, "the folder's error was told {not_durable} times");
+    ensure!(not_durable == 1, "the folder's error was reported {not_durable} times");
     // What a killed save left is not loaded.
     let fsync = calls.iter().find(|call| call.name == "fsync").context("nothing is synced")?;
     let outcome = SERVICE.inject("fsync", fsync.number, "signal=KILL")?;
@@ -374,7 +374,7 @@ fn short_writes() -> Result<()> {
     sh(&format!("{script} {} -S -n >/run/files/out", ours().display()))?;
     let out = fs::read_to_string("/run/files/out")?;
     ensure!(out == NEW[1..], "the rest of a short write to standard output: {out}");
-    // Nothing at all is written, and no error told: that is one, too, and not to be tried for ever.
+    // Nothing at all is written, and no error: that is one, too, and is not retried for ever.
     let outcome = SAVE.inject("write", write.number, "retval=0")?;
     let expected = format!("{RULES}: failed to write whole buffer\n");
     ensure!((outcome.status, &outcome.stderr) == (Some(1), &expected) && !SAVE.is_new()?, "{outcome:?}");
@@ -387,8 +387,8 @@ fn short_writes() -> Result<()> {
     fs::write(RULES, OLD)?;
     let trace = "/run/trace";
     let outcome = SAVE.run_over_what_is_there(&["-o", trace, "-e", "trace=write"])?;
-    let told = format!("{RULES}: No space left on device\n");
-    ensure!((outcome.status, outcome.stderr.as_str()) == (Some(1), told.as_str()), "{outcome:?}");
+    let printed = format!("{RULES}: No space left on device\n");
+    ensure!((outcome.status, outcome.stderr.as_str()) == (Some(1), printed.as_str()), "{outcome:?}");
     let writes = fs::read_to_string(trace)?;
     let short = writes.lines().next().and_then(|line| line.rsplit_once(" = ")?.1.parse::<usize>().ok());
     ensure!(short.is_some_and(|written| written > 0 && written < lines.len()), "no short write: {writes}");
@@ -671,9 +671,9 @@ fn a_full_file_system() -> Result<()> {
         // Onto standard output, into a file that the shell has made.
         let script = format!("{} -S -n >{folder}/out", ours().display());
         let output = Command::new("sh").args(["-c", &script]).output()?;
-        let told = String::from_utf8_lossy(&output.stderr);
+        let printed = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.code() == Some(1), "{output:?}");
-        ensure!(told == "standard output: No space left on device\n", "{told}");
+        ensure!(printed == "standard output: No space left on device\n", "{printed}");
         // With room again, all is well.
         fs::remove_file(saving.folder().join("big"))?;
         fs::remove_file(saving.folder().join("out"))?;
@@ -723,7 +723,7 @@ fn places_that_take_no_file() -> Result<()> {
 }
 
 /// As NFS does, which says only at closing that there was no room.
-fn standard_output_that_tells_late() -> Result<()> {
+fn standard_output_that_fails_late() -> Result<()> {
     let script = |inject: &str| {
         format!("strace -o /run/trace -e trace=dup,fcntl,close -e {inject} {} -S -n >/run/out", ours().display())
     };
@@ -743,9 +743,9 @@ fn standard_output_that_tells_late() -> Result<()> {
         .with_context(|| format!("the copy is not closed: {trace}"))?;
     for (errno, reason) in [("EDQUOT", "Disk quota exceeded"), ("ENOSPC", "No space left on device")] {
         let output = run(&format!("inject=close:error={errno}:when={number}"))?;
-        let told = String::from_utf8_lossy(&output.stderr);
+        let printed = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.code() == Some(1), "{output:?}");
-        ensure!(told == format!("standard output: {reason}\n"), "{told}");
+        ensure!(printed == format!("standard output: {reason}\n"), "{printed}");
     }
     Ok(())
 }

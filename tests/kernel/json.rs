@@ -61,7 +61,7 @@ fn document(kind: &str, words: &[&str]) -> Result<Value> {
     Ok(one)
 }
 
-/// The document of a subcommand, whatever its status says besides.
+/// The document of a subcommand, whatever its status says.
 fn of_subcommand(kind: &str, words: &[&str], status: &str) -> Result<Value> {
     let schema = Schema::new()?;
     let print = |options: &[&str]| -> Result<String> {
@@ -111,7 +111,7 @@ const RULES: &str = "\
 -a -f 4294967295 -6 -r 2001:db8::3 -w 2147483647
 ";
 
-/// Linux 7 tells how full its tables are, and limits connections; before that, it says nothing of it.
+/// Linux 7 reports how full its tables are, and limits connections; before that, it says nothing of it.
 fn hash_tables() -> Result<()> {
     in_fresh_namespace(|| {
         succeed(&["-R"], RULES)?;
@@ -121,8 +121,8 @@ fn hash_tables() -> Result<()> {
             let report: Value = serde_json::from_str(&output.stdout)?;
             let findings = report["doctor"]["findings"].as_array().context("no findings")?;
             let check = findings.iter().find(|finding| finding["id"] == "D16").context("no D16")?;
-            let told = check["fact"].as_str().is_some_and(|told| told.contains(fact));
-            ensure!(check["state"] == state && told, "not {state}, {fact:?}: {check}");
+            let printed = check["fact"].as_str().is_some_and(|printed| printed.contains(fact));
+            ensure!(check["state"] == state && printed, "not {state}, {fact:?}: {check}");
             Ok(())
         };
         if !Path::new("/proc/thread-self/net/ip_vs_status").exists() {
@@ -379,7 +379,7 @@ fn connections_for_people() -> Result<()> {
 fn colours_and_widths() -> Result<()> {
     in_fresh_namespace(|| {
         succeed(&["-R"], RULES)?;
-        // What is no terminal has no colours, unless they are asked for.
+        // What is not a terminal has no colours, unless they are asked for.
         for (words, colored) in [
             (&["-L", "-n", "--table"][..], false),
             (&["-L", "-n", "--table", "--color=auto"], false),
@@ -392,7 +392,7 @@ fn colours_and_widths() -> Result<()> {
             let text = succeed(words, "")?;
             ensure!(text.contains("10.0.0.3") && text.contains('\x1b') == colored, "{words:?}: {text}");
         }
-        // Neither has it a width, and then nothing is cut; unless the environment tells one.
+        // Neither has it a width, and then nothing is cut; unless the environment has one.
         for (columns, locale, corner) in [("", "C", '+'), ("70", "C", '+'), ("70", "C.UTF-8", '┌')] {
             let mut command = Command::new(support::ours());
             command.args(["-L", "-n", "--table"]).env("LC_ALL", locale).env("COLUMNS", columns);

@@ -681,6 +681,6 @@ fn names_do_no_harm() -> Result<()> {
         .replace("10.0.0.7:http ", r"\x1b[2Jbad:http ");
     let squeezed = |text: &str| text.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
     ensure!(squeezed(&listing) == squeezed(&plain), "{listing:?}");
-    ensure!(!server.asked().is_empty(), "nobody was asked");
+    ensure!(!server.asked().is_empty(), "no server was asked");
     Ok(())
 }

@@ -36,7 +36,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("on a dummy", a_vip_on_a_dummy),
         ("bad input", bad_input_leaves_the_machine_as_it_was),
         ("stricter values", stricter_values_are_left_alone),
-        ("other programs' changes", changes_of_others_are_left_and_told),
+        ("other programs' changes", changes_of_others_are_left_and_reported),
         ("a namespace that is gone", a_record_of_a_namespace_that_is_gone),
         ("a record that is lost", a_record_that_is_lost),
         ("made by hand", start_and_stop_agree_about_a_vip_made_by_hand),
@@ -228,7 +228,7 @@ struct Step {
     start: bool,
     vips: BTreeSet<usize>,
     method: &'static str,
-    /// Killed at the so manyth of these calls.
+    /// Killed at the call of this number among these.
     kill: Option<(&'static str, u32)>,
 }
 
@@ -344,7 +344,7 @@ fn any_order_killed_at_any_time() -> Result<()> {
     Ok(())
 }
 
-/// Runs `realserver` to be killed at the so manyth of these system calls. Returns whether it was.
+/// Runs `realserver` to be killed at the call of this number among these system calls. Returns whether it was.
 fn killed(calls: &str, number: u32, words: &str) -> Result<bool> {
     let mut command = Command::new("strace");
     command.args(["-o", "/dev/null", "-e", &format!("trace={calls}")]);
@@ -432,7 +432,7 @@ fn what_start_makes() -> Result<()> {
             "{status}"
         );
         ensure!(!status.contains("\"pass\": false") && status.contains("\"fact\": \"arp_ignore\""), "{status}");
-        // The settings stay as long as somebody needs them.
+        // The settings stay as long as another VIP needs them.
         ensure_status("stop 192.0.2.1", 0)?;
         ensure_status("status 192.0.2.2", 0)?;
         // Each fact by itself, of which the doctor says the same.
@@ -623,7 +623,7 @@ fn stricter_values_are_left_alone() -> Result<()> {
     })
 }
 
-fn changes_of_others_are_left_and_told() -> Result<()> {
+fn changes_of_others_are_left_and_reported() -> Result<()> {
     on_a_network(|| {
         ensure_status("start 192.0.2.1 192.0.2.2", 0)?;
         sh("echo 2 >/proc/sys/net/ipv4/conf/all/arp_ignore
@@ -631,8 +631,8 @@ fn changes_of_others_are_left_and_told() -> Result<()> {
         let outcome = ensure_status("stop 192.0.2.1", 0)?;
         ensure!(outcome.stderr.is_empty(), "the setting is still needed: {}", outcome.stderr);
         let outcome = ensure_status("stop 192.0.2.2", 0)?;
-        for told in ["net/ipv4/conf/all/arp_ignore is 2 now", "192.0.2.2 on lo has the label lo:mine now"] {
-            ensure!(outcome.stderr.contains(told), "{}", outcome.stderr);
+        for printed in ["net/ipv4/conf/all/arp_ignore is 2 now", "192.0.2.2 on lo has the label lo:mine now"] {
+            ensure!(outcome.stderr.contains(printed), "{}", outcome.stderr);
         }
         let values = sh("cd /proc/sys/net/ipv4/conf; cat all/arp_ignore lo/arp_ignore all/arp_announce")?;
         ensure!(values == "2\n0\n0\n", "{values}");
@@ -660,7 +660,7 @@ fn a_record_of_a_namespace_that_is_gone() -> Result<()> {
         // What cannot be read is not overwritten.
         fs::write(&record, "{}")?;
         let outcome = ensure_status("start 192.0.2.1", 1)?;
-        ensure!(outcome.stderr.contains("no record of ours"), "{}", outcome.stderr);
+        ensure!(outcome.stderr.contains("not a record of ours"), "{}", outcome.stderr);
         ensure!(fs::read_to_string(&record)? == "{}", "the record was overwritten");
         ensure_same(&before, &machine()?)?;
         Ok(fs::remove_file(&record)?)
@@ -828,8 +828,8 @@ fn rules_on_arp_packets() -> Result<()> {
 
 fn persistence_there_and_back() -> Result<()> {
     on_a_network(|| {
-        // Anything but the usual, of which a file has to tell.
-        let (options, told) = match methods()? {
+        // Anything but the usual, which a file has to contain.
+        let (options, printed) = match methods()? {
             [] => ("--interface quiet0", "--method arp-sysctl --interface quiet0"),
             _ => ("--method arptables", "--method arptables --interface lo"),
         };
@@ -873,7 +873,7 @@ fn persistence_there_and_back() -> Result<()> {
             "status 1",
             "sysctl.d/60-ipvsadm-rs-realserver-192.0.2.1.conf:# before: net/ipv4/conf/all/arp_ignore = 0",
             "sysctl.d/60-ipvsadm-rs-realserver-192.0.2.1.conf:net/ipv4/conf/all/arp_ignore = 1",
-            &format!("Environment=\"OPTIONS={told}\""),
+            &format!("Environment=\"OPTIONS={printed}\""),
             "/etc/systemd/system/ipvsadm-rs-realserver@.service",
             "systemd/system/multi-user.target.wants/ipvsadm-rs-realserver@192.0.2.1.service",
             "systemd/system/multi-user.target.wants/ipvsadm-rs-realserver@2001:db8::1.service",

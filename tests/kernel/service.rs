@@ -137,13 +137,13 @@ fn service(words: &[&str]) -> Result<Output> {
     run(&[&["service"], words].concat())
 }
 
-/// The service does this without a word.
+/// The service does this and prints nothing.
 fn done(words: &[&str]) -> Result<String> {
     succeed(&[&["service"], words].concat())
 }
 
 /// The service ends with this status, and says this.
-fn tells(words: &[&str], status: &str, stderr: &str) -> Result<()> {
+fn prints(words: &[&str], status: &str, stderr: &str) -> Result<()> {
     let output = service(words)?;
     ensure!(output.status == status, "{words:?}: not status {status}: {output:?}");
     ensure!(output.stderr.contains(stderr), "{words:?}: not {stderr:?}: {output:?}");
@@ -317,7 +317,7 @@ fn rules_added_by_hand_and_a_restart() -> Result<()> {
         ensure_file(EL_RULES, &saved(&format!("{both}{TIMEOUTS}")))?;
         fs::write(EL_RULES, FILED)?;
         fs::write(EL_SETTINGS, "IPVS_SAVE_ON_RESTART=\"no\"\n")?;
-        tells(&[verb], "0", "1 rule of the table was in no file")?;
+        prints(&[verb], "0", "1 rule of the table was in no file")?;
         ensure_table(FILED)?;
         ensure_file(EL_RULES, FILED)?;
     }
@@ -343,7 +343,7 @@ fn first_half() -> Result<()> {
     done(&["stop", "--unit", "ipvsadm-rs.service"]).map(drop)
 }
 
-/// systemd calls stop and start, and tells neither that together they are a restart.
+/// systemd calls stop and start, and neither call says that together they are a restart.
 fn a_restart_by_systemd() -> Result<()> {
     let both = changed_by_hand()?;
     systemctl("12 ipvsadm-rs.service restart running")?;
@@ -352,7 +352,7 @@ fn a_restart_by_systemd() -> Result<()> {
     first_half()?;
     ensure_table(&both)?;
     ensure_file(EL_RULES, FILED)?;
-    tells(&["start"], "0", "1 rule of the table was in no file")?;
+    prints(&["start"], "0", "1 rule of the table was in no file")?;
     ensure_table(FILED)?;
 
     add(BY_HAND)?;
@@ -363,7 +363,7 @@ fn a_restart_by_systemd() -> Result<()> {
     ensure_file(EL_RULES, &saved(&format!("{both}{TIMEOUTS}")))?;
     // Only the first start after it is a restart.
     fs::write(EL_RULES, FILED)?;
-    tells(&["start"], "0", "1 rule of the table was in no file")?;
+    prints(&["start"], "0", "1 rule of the table was in no file")?;
     ensure_table(FILED)?;
 
     // Another unit's restart, and a stop of this one.
@@ -387,14 +387,14 @@ fn a_mark_is_used_once() -> Result<()> {
     // Whatever the start fails for.
     fs::write(EL_SETTINGS, "IPVS_SAVE_ON_RESTART=maybe\n")?;
     first_half()?;
-    tells(&["start"], "1", "maybe")?;
+    prints(&["start"], "1", "maybe")?;
     ensure_table(&both)?;
     ensure!(!Path::new(MARK).exists(), "the mark of a restart that failed is there");
     fs::write(EL_SETTINGS, "IPVS_SAVE_ON_RESTART=yes\n")?;
     fs::write(EL_RULES, &edited)?;
     // An editor can keep the date.
     shell(&format!("touch -d '2001-01-01' {EL_RULES}"))?;
-    tells(&["start"], "0", "1 rule of the table was in no file")?;
+    prints(&["start"], "0", "1 rule of the table was in no file")?;
     ensure_file(EL_RULES, &edited)?;
     ensure_table(in_table)?;
 
@@ -418,7 +418,7 @@ fn a_mark_is_used_once() -> Result<()> {
     );
     ensure!(output.status == "0" && output.stderr.starts_with(&said), "{output:?}");
     // The copy that is named brings it back.
-    let (_, command) = output.stderr.split_once("ipvsadm-rs -R --replace --file ").context("no copy is named")?;
+    let (_, command) = output.stderr.split_once("ipvsadm -R --replace --file ").context("no copy is named")?;
     succeed(&["-R", "--replace", "--file", command.trim_end()])?;
     ensure_table(&both)?;
     ensure_file(EL_RULES, &edited)
@@ -427,11 +427,11 @@ fn a_mark_is_used_once() -> Result<()> {
 fn no_file_of_rules() -> Result<()> {
     add(BY_HAND)?;
     for verb in ["start", "reload", "restart", "force-reload", "load"] {
-        tells(&[verb], "0", "/etc/sysconfig/ipvsadm: there is no such file, so the table is left as it is")?;
+        prints(&[verb], "0", "/etc/sysconfig/ipvsadm: there is no such file, so the table is left as it is")?;
         ensure_table(BY_HAND)?;
     }
     fs::remove_dir("/etc/sysconfig")?;
-    tells(&["start"], "0", "/etc/ipvsadm.rules: there is no such file")?;
+    prints(&["start"], "0", "/etc/ipvsadm.rules: there is no such file")?;
     done(&["save"])?;
     ensure_file(RULES, &saved(&format!("{BY_HAND}{TIMEOUTS}")))
 }
@@ -446,7 +446,7 @@ fn a_bad_file_of_rules() -> Result<()> {
     ] {
         fs::write(EL_RULES, format!("{FILED}{bad}"))?;
         for verb in ["start", "reload", "restart", "force-reload", "load"] {
-            tells(&[verb], "1", &format!("{EL_RULES}{said}"))?;
+            prints(&[verb], "1", &format!("{EL_RULES}{said}"))?;
             ensure_table(BY_HAND)?;
         }
     }
@@ -456,7 +456,7 @@ fn a_bad_file_of_rules() -> Result<()> {
     fs::rename(EL_RULES, "/etc/folder")?;
     fs::write(EL_SETTINGS, "IPVSADM_CONFIG=/etc/folder")?;
     for verb in ["start", "save"] {
-        tells(&[verb], "1", "/etc/folder")?;
+        prints(&[verb], "1", "/etc/folder")?;
         ensure_table(BY_HAND)?;
     }
     Ok(())
@@ -510,23 +510,23 @@ fn every_good_line_onto_an_empty_table() -> Result<()> {
         ensure!(json.stdout.contains(&format!("\"not_loaded\":[\"{EL_RULES}:4: Destination")), "{json:?}");
         // Now there are rules in the table, and a change of it is all or nothing.
         for verb in ["start", "reload", "restart"] {
-            tells(&[verb], "1", &format!("{EL_RULES}:8: illegal virtual server address"))?;
+            prints(&[verb], "1", &format!("{EL_RULES}:8: illegal virtual server address"))?;
             ensure_table(&good)?;
         }
         // Once the file is right, nothing is left to say.
         fs::write(EL_RULES, &good)?;
         done(&["reload"])?;
-        ensure!(!service(&["status"])?.stdout.contains("Not loaded"), "what was not loaded is still told");
+        ensure!(!service(&["status"])?.stdout.contains("Not loaded"), "what was not loaded is still listed");
     }
     // A reload is asked for by someone who can see what comes of it.
     add("-C")?;
     fs::write(EL_RULES, &file)?;
-    tells(&["reload"], "1", &format!("{EL_RULES}:8: illegal virtual server address"))?;
+    prints(&["reload"], "1", &format!("{EL_RULES}:8: illegal virtual server address"))?;
     ensure_table("")?;
     // The lines that are not in the table are not lost when that is saved.
-    tells(&["start"], "3", "loaded without")?;
+    prints(&["start"], "3", "loaded without")?;
     let kept = format!("{EL_RULES}.not-loaded");
-    tells(
+    prints(
         &["stop"],
         "0",
         &format!("{EL_RULES}: some of its lines could not be loaded; the file from before is {kept}"),
@@ -551,7 +551,7 @@ fn every_good_line_onto_an_empty_table() -> Result<()> {
     let said: String = FAULTS.iter().map(|fault| format!("<3>{EL_RULES}{fault}\n")).collect();
     let log = fs::read_to_string("/run/log")?;
     ensure!(log.starts_with(&said), "{}", support::difference(&said, &log));
-    done(&["panic"]).map(drop).or_else(|_| tells(&["panic"], "0", ""))
+    done(&["panic"]).map(drop).or_else(|_| prints(&["panic"], "0", ""))
 }
 
 fn nothing_to_load() -> Result<()> {
@@ -562,8 +562,8 @@ fn nothing_to_load() -> Result<()> {
     ] {
         fs::write(EL_RULES, file)?;
         for verb in ["start", "restart", "load"] {
-            tells(&[verb], "1", &format!("{EL_RULES}{said}"))?;
-            tells(&[verb], "1", &format!("{EL_RULES}: nothing could be loaded\n"))?;
+            prints(&[verb], "1", &format!("{EL_RULES}{said}"))?;
+            prints(&[verb], "1", &format!("{EL_RULES}: nothing could be loaded\n"))?;
             ensure_table("")?;
         }
         ensure!(service(&["status"])?.status == "3", "the service runs");
@@ -594,7 +594,7 @@ fn a_reload_leaves_the_rest_alone() -> Result<()> {
         ensure!(counted()?, "{verb} made again what was there");
     }
     add(&format!("-C\n{kept}"))?;
-    ensure!(!counted()?, "the counter stays in any case, so this test tells nothing");
+    ensure!(!counted()?, "the counter stays in any case, so this test shows nothing");
     Ok(())
 }
 
@@ -604,8 +604,8 @@ fn from_rules_to_none() -> Result<()> {
         fs::write(EL_RULES, none)?;
         fs::write(EL_SETTINGS, "IPVS_ALLOW_EMPTY=no\n")?;
         for verb in ["reload", "start", "load", "restart", "force-reload"] {
-            tells(&[verb], "1", "/etc/sysconfig/ipvsadm: no virtual service is in it, and the table has 1")?;
-            tells(&[verb], "1", "IPVS_ALLOW_EMPTY=yes allows")?;
+            prints(&[verb], "1", "/etc/sysconfig/ipvsadm: no virtual service is in it, and the table has 1")?;
+            prints(&[verb], "1", "IPVS_ALLOW_EMPTY=yes allows")?;
             ensure_table(FILED)?;
         }
     }
@@ -632,7 +632,7 @@ fn more_removals_than_allowed() -> Result<()> {
                 "{EL_RULES}: it would delete 3 of the 4 rules in the table, more than the limit of {limit} \
                  (--max-removals, IPVS_MAX_REMOVALS): nothing was changed"
             );
-            tells(&[verb], "1", &said)?;
+            prints(&[verb], "1", &said)?;
             ensure_table(&four)?;
         }
     }
@@ -654,7 +654,7 @@ fn rules_that_are_cut_off() -> Result<()> {
     for length in [whole.find("-a").context("no server")?, whole.len() - 40, whole.len() - 10] {
         fs::write(EL_RULES, &whole[..length])?;
         for verb in ["reload", "start", "restart"] {
-            tells(&[verb], "1", "/etc/sysconfig/ipvsadm: it is cut off")?;
+            prints(&[verb], "1", "/etc/sysconfig/ipvsadm: it is cut off")?;
         }
         let check = run(&["-R", "--check", "--file", EL_RULES])?;
         ensure!(check.status == "2" && check.stderr.contains("it is cut off"), "{check:?}");
@@ -692,7 +692,7 @@ fn a_rule_that_is_there_twice() -> Result<()> {
     ensure_table(FILED)?;
     // Not the same: another weight.
     fs::write(EL_RULES, format!("{FILED}-a -t 10.0.0.1:80 -r 10.0.0.12 -w 4\n"))?;
-    tells(&["reload"], "1", "/etc/sysconfig/ipvsadm:4: Destination already exists")
+    prints(&["reload"], "1", "/etc/sysconfig/ipvsadm:4: Destination already exists")
 }
 
 // ---- settings -------------------------------------------------------------------------------------------------------
@@ -713,17 +713,17 @@ fn bad_settings() -> Result<()> {
                 "status" => "4",
                 _ => "1",
             };
-            tells(&[verb], status, &format!("{EL_SETTINGS}{said}"))?;
+            prints(&[verb], status, &format!("{EL_SETTINGS}{said}"))?;
         }
         ensure_table(&both)?;
         ensure_file(EL_RULES, FILED)?;
     }
     ensure!(!Path::new("/etc/executed").exists(), "a setting was executed");
     fs::write(EL_SETTINGS, "IPVS_SAVE_ON_STOPP=yes\n")?;
-    tells(&["start"], "0", "/etc/sysconfig/ipvsadm-config:1: IPVS_SAVE_ON_STOPP means nothing here")?;
+    prints(&["start"], "0", "/etc/sysconfig/ipvsadm-config:1: IPVS_SAVE_ON_STOPP means nothing here")?;
     fs::remove_file(EL_SETTINGS)?;
     fs::create_dir(EL_SETTINGS)?;
-    tells(&["start"], "1", &format!("{EL_SETTINGS}: Is a directory"))
+    prints(&["start"], "1", &format!("{EL_SETTINGS}: Is a directory"))
 }
 
 /// Tutorials save rules to the file of settings.
@@ -747,14 +747,14 @@ fn rules_in_place_of_settings() -> Result<()> {
     }
     // The settings beside them count.
     add(BY_HAND)?;
-    tells(&["stop"], "0", "looks like rules")?;
+    prints(&["stop"], "0", "looks like rules")?;
     ensure_file(EL_RULES, &saved(&format!("{FILED}{BY_HAND}{TIMEOUTS}")))?;
     // What is neither is still an error; and so are rules in SUSE's file of settings, which is EL's file of rules.
     fs::write(EL_SETTINGS, "rules\n")?;
-    tells(&["start"], "1", "only assignments like NAME=VALUE can stand here")?;
+    prints(&["start"], "1", "only assignments like NAME=VALUE can stand here")?;
     fs::write(EL_SETTINGS, "")?;
     fs::write(EL_RULES, format!("IPVSADM_CONFIG=/etc/rules\n{FILED}"))?;
-    tells(&["start"], "1", "/etc/sysconfig/ipvsadm:2: only assignments like NAME=VALUE can stand here")
+    prints(&["start"], "1", "/etc/sysconfig/ipvsadm:2: only assignments like NAME=VALUE can stand here")
 }
 
 fn which_file_is_which() -> Result<()> {
@@ -812,9 +812,9 @@ fn daemons_of_the_settings() -> Result<()> {
     fs::write(DEBIAN_SETTINGS, "AUTO=true\n")?;
     done(&["stop"])?;
     ensure!(daemons()?.is_empty(), "a daemon was not stopped");
-    // One that cannot be is told of, with its place; the rules are there.
+    // One that cannot be is reported, with its place; the rules are there.
     fs::write(DEBIAN_SETTINGS, "AUTO=true\nIFACE=none-such\nDAEMON=backup\n")?;
-    tells(&["start"], "1", "/etc/default/ipvsadm:3: ")?;
+    prints(&["start"], "1", "/etc/default/ipvsadm:3: ")?;
     ensure_table(FILED)
 }
 
@@ -838,20 +838,20 @@ fn timeouts_and_daemons_come_back() -> Result<()> {
 fn an_empty_table_over_rules() -> Result<()> {
     let file = format!("# mine\n{FILED}");
     fs::write(EL_RULES, &file)?;
-    tells(&["save"], "1", "/etc/sysconfig/ipvsadm: it has rules and the table has none")?;
+    prints(&["save"], "1", "/etc/sysconfig/ipvsadm: it has rules and the table has none")?;
     ensure_file(EL_RULES, &file)?;
     // A daemon is not worth the rules.
     add("--start-daemon backup --mcast-interface lo --syncid 3")?;
-    tells(&["save"], "1", "it has rules")?;
+    prints(&["save"], "1", "it has rules")?;
     fs::write(EL_SETTINGS, "IPVS_SAVE_ON_STOP=yes\nIPVS_SAVE_ON_RESTART=yes\n")?;
-    tells(&["stop"], "0", "it has rules")?;
+    prints(&["stop"], "0", "it has rules")?;
     ensure_file(EL_RULES, &file)?;
     // Without IPVS in the kernel there is nothing to look at.
-    tells(&["save"], "0", "IPVS is not loaded")?;
+    prints(&["save"], "0", "IPVS is not loaded")?;
     ensure!(!is_loaded(), "saving has loaded it");
     ensure_file(EL_RULES, &file)?;
     add("-C")?;
-    tells(&["restart"], "0", "it has rules")?;
+    prints(&["restart"], "0", "it has rules")?;
     ensure_table(FILED)?;
     add("-C")?;
     done(&["save", "--force"])?;
@@ -931,7 +931,7 @@ fn rules_in_no_file() -> Result<()> {
         }
         add(&format!("-C\n{FILED}{BY_HAND}"))?;
         let output = service(&["stop"])?;
-        let (said, copy) = match output.stderr.split_once("to restore the table from before: ipvsadm-rs ") {
+        let (said, copy) = match output.stderr.split_once("to restore the table from before: ipvsadm ") {
             Some((said, copy)) => (said, Some(copy.trim_end())),
             None => (output.stderr.as_str(), None),
         };
@@ -954,7 +954,7 @@ fn a_full_disk() -> Result<()> {
     let many: String = (0..200).map(|host| format!("-A -t 10.1.0.{host}:80 -s rr\n")).collect();
     add(&many)?;
     for verb in ["save", "stop", "restart", "force-reload"] {
-        tells(&[verb], "1", "/etc/sysconfig/ipvsadm: the rules are not saved: No space left on device")?;
+        prints(&[verb], "1", "/etc/sysconfig/ipvsadm: the rules are not saved: No space left on device")?;
         ensure_table(&many)?;
         ensure_file(EL_RULES, FILED)?;
         let names = fs::read_dir("/etc/sysconfig")?.count();
@@ -963,7 +963,7 @@ fn a_full_disk() -> Result<()> {
     // systemd starts again after a stop that failed or not: the rules that could not be saved must live.
     fs::create_dir_all("/run/ipvsadm-rs")?;
     fs::write(MARK, "")?;
-    tells(&["start"], "1", "the rules are not saved")?;
+    prints(&["start"], "1", "the rules are not saved")?;
     ensure_table(&many)
 }
 
@@ -988,7 +988,7 @@ fn modules_in_use() -> Result<()> {
     ensure_table("")?;
     fs::write(EL_SETTINGS, "IPVS_MODULES_UNLOAD=no")?;
     add(FILED)?;
-    tells(&["stop"], "0", "3 rules of the table were in no file")?;
+    prints(&["stop"], "0", "3 rules of the table were in no file")?;
     ensure!(is_loaded(), "it was unloaded");
     ensure_table("")
 }
@@ -998,7 +998,7 @@ fn status_without_ipvs() -> Result<()> {
     let output = service(&["status"])?;
     ensure!((output.status.as_str(), output.stdout.as_str()) == ("3", "IPVS is not loaded.\n"), "{output:?}");
     ensure!(!is_loaded(), "asking has loaded it");
-    // Stopping what is stopped is no failure, nor does it load anything.
+    // Stopping what is stopped is not a failure, nor does it load anything.
     done(&["stop"])?;
     done(&["panic"])?;
     ensure!(!is_loaded(), "stopping has loaded it");
@@ -1016,7 +1016,7 @@ fn status_as_json() -> Result<()> {
         output.stdout == format!("{{\"schema\":1,\"service_status\":{{\"running\":true,{body}}}}}\n"),
         "{output:?}"
     );
-    tells(&["stop"], "0", "3 rules of the table were in no file")?;
+    prints(&["stop"], "0", "3 rules of the table were in no file")?;
     let output = service(&["status", "--json"])?;
     ensure!(output.status == "3" && output.stdout.contains("\"running\":false,\"ipvs_loaded\":false"), "{output:?}");
     table().map(drop)
@@ -1024,24 +1024,27 @@ fn status_as_json() -> Result<()> {
 
 fn two_at_once() -> Result<()> {
     add(BY_HAND)?;
-    // The first one waits for its rules, and holds the lock meanwhile.
+    // The first one holds the lock while it waits for its rules.
     shell("mkfifo /etc/slow.rules")?;
     fs::write(EL_SETTINGS, "IPVSADM_CONFIG=/etc/slow.rules\n")?;
-    let mut first = Command::new(support::ours()).args(["service", "start"]).stderr(Stdio::piped()).spawn()?;
+    let first = Command::new(support::ours()).args(["service", "start"]).stderr(Stdio::piped()).spawn()?;
     // Opened once the other end is.
     let mut rules = File::options().write(true).open("/etc/slow.rules")?;
     fs::write(EL_SETTINGS, "")?;
     fs::write(EL_RULES, "")?;
     for verb in ["start", "stop", "restart", "reload", "force-reload", "save", "load"] {
-        tells(&[verb], "1", &format!("another ipvsadm-rs service is at work: process {} holds {LOCK}", first.id()))?;
+        prints(&[verb], "1", &format!("another ipvsadm-rs service is at work: process {} holds {LOCK}", first.id()))?;
         ensure_table(BY_HAND)?;
         ensure_file(EL_RULES, "")?;
     }
-    tells(&["status"], "0", "")?;
+    prints(&["status"], "0", "")?;
     rules.write_all(FILED.as_bytes())?;
     drop(rules);
-    let status = first.wait()?;
-    ensure!(status.success(), "{status}");
+    let output = first.wait_with_output()?;
+    ensure!(output.status.success(), "{output:?}");
+    // What comes by a pipe can be read once, and is both counted and loaded.
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(stderr.starts_with("1 rule of the table was in no file\n"), "{stderr}");
     ensure_table(FILED)?;
     done(&["save"])?;
     ensure_file(EL_RULES, &saved(&format!("{FILED}{TIMEOUTS}")))
@@ -1054,10 +1057,10 @@ fn the_tables_lock() -> Result<()> {
     fs::write(EL_RULES, FILED)?;
     let holder = support::Holder::start()?;
     for verb in ["start", "stop", "restart", "reload", "force-reload", "load", "save"] {
-        tells(&[verb, "--lock-wait", "0"], "1", &format!("{} is changing the table: not done", holder.name()))?;
+        prints(&[verb, "--lock-wait", "0"], "1", &format!("{} is changing the table: not done", holder.name()))?;
         ensure_file(EL_RULES, FILED)?;
     }
-    tells(&["start", "--lock-wait", "2678401"], "2", "2678401 is not in")?;
+    prints(&["start", "--lock-wait", "2678401"], "2", "2678401 is not in")?;
     drop(holder);
     ensure_table(BY_HAND)?;
     done(&["save", "--lock-wait", "0"])?;
@@ -1077,14 +1080,14 @@ fn panic_always_works() -> Result<()> {
     fs::write(LOCK, "999999\n")?;
     let holder = support::Holder::of(Path::new(LOCK))?;
     add(FILED)?;
-    tells(
+    prints(
         &["save"],
         "1",
         &format!("another ipvsadm-rs service is at work: process {} holds {LOCK}", holder.process()),
     )?;
     // It says where the table is now, and that file brings it back.
     let output = service(&["panic"])?;
-    let command = output.stderr.trim_end().strip_prefix("to restore the table from before: ipvsadm-rs ");
+    let command = output.stderr.trim_end().strip_prefix("to restore the table from before: ipvsadm ");
     let command: Vec<&str> = command.with_context(|| format!("{output:?}"))?.split(' ').collect();
     ensure!(output.status == "0" && output.stdout.is_empty(), "{output:?}");
     ensure_table("")?;

@@ -44,7 +44,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("rules: what is written is read back", what_is_written_is_read_back),
         ("rules: a table is read back", a_table_is_read_back),
         ("rules: services of any size", services_of_any_size),
-        ("rules: batch tells every refusal", a_batch_tells_every_refusal),
+        ("rules: batch reports every refusal", a_batch_reports_every_refusal),
         ("save: restored in another namespace", saved_is_restored),
         ("save: --all, restored in another namespace", all_saved_is_restored),
         ("save: --all, an interface that is not UTF-8", an_interface_that_is_not_utf8),
@@ -72,7 +72,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("program: words that the original scripts ignore", words_that_the_scripts_ignore),
         ("program: closed standard streams", closed_standard_streams),
         ("program: --netns", another_namespace),
-        ("doctor: JSON, statuses, and nothing changed", the_doctor_tells_and_changes_nothing),
+        ("doctor: JSON, statuses, and nothing changed", the_doctor_reports_and_changes_nothing),
         ("doctor: judges a rules file as diff does", the_doctor_agrees_with_diff),
     ];
     Ok(trials.into_iter().map(|(name, run)| trial(name, run)).collect())
@@ -102,7 +102,7 @@ pub fn find_schedulers() -> Result<()> {
 
 // ---- tools ----------------------------------------------------------------------------------------------------------
 
-/// Tries so many random values.
+/// Tries this many random values.
 fn property<S>(cases: u32, strategy: &S, holds: impl Fn(S::Value) -> Result<()>) -> Result<()>
 where
     S: Strategy,
@@ -285,7 +285,7 @@ fn a_table_is_read_back() -> Result<()> {
     })
 }
 
-fn a_batch_tells_every_refusal() -> Result<()> {
+fn a_batch_reports_every_refusal() -> Result<()> {
     in_fresh_namespace(|| {
         let mut client = Client::connect()?;
         let mut refused = Vec::new();
@@ -304,9 +304,13 @@ fn a_batch_tells_every_refusal() -> Result<()> {
         ensure!(expected.len() == 1666, "every third is refused, not {}", expected.len());
         ensure!(refused.iter().all(|(_, refusal)| refusal.errno == Errno::EEXIST), "{refused:?}");
         ensure!(refused.iter().all(|(_, refusal)| refusal.to_string() == "Service already exists"), "{refused:?}");
-        ensure!(refused.is_sorted_by(|one, other| one.0 < other.0), "not told in order, or twice");
-        let told: BTreeSet<usize> = refused.into_iter().map(|(tag, _)| tag).collect();
-        ensure!(told == expected, "told otherwise: {:?}", told.symmetric_difference(&expected).collect::<Vec<_>>());
+        ensure!(refused.is_sorted_by(|one, other| one.0 < other.0), "not reported in order, or twice");
+        let printed: BTreeSet<usize> = refused.into_iter().map(|(tag, _)| tag).collect();
+        ensure!(
+            printed == expected,
+            "reported otherwise: {:?}",
+            printed.symmetric_difference(&expected).collect::<Vec<_>>()
+        );
         let there: BTreeSet<ServiceKey> = client.services()?.iter().map(|entry| entry.service.key).collect();
         ensure!(there == added, "another table: {:?}", there.symmetric_difference(&added).collect::<Vec<_>>());
         Ok(())
@@ -437,7 +441,7 @@ fn the_original_reads_what_is_saved() -> Result<()> {
     })
 }
 
-/// Answers about so many servers of one service come in many parts. At first of one weight and in no order, then every
+/// Answers about this many servers of one service come in many parts. At first of one weight and in no order, then every
 /// hundredth is another.
 fn a_thousand_servers_of_one_service() -> Result<()> {
     const SERVERS: u32 = 1000;
@@ -455,7 +459,7 @@ fn a_thousand_servers_of_one_service() -> Result<()> {
     let after = table(changed.map(|server| (server.key, server)).collect());
     let (_folder, wanted) = rules_file(&file(&after))?;
     in_fresh_namespace(|| {
-        // Backwards but for the service, so that whoever saves them has something to sort.
+        // Backwards but for the service, so that saving has something to sort.
         let mut lines: Vec<String> = strategies::changes(&before).map(|change| line(&change)).collect();
         lines[1..].reverse();
         succeed(&["-R"], (lines.join("\n") + "\n").as_bytes())?;
@@ -578,9 +582,9 @@ fn replacing_makes_the_table_equal() -> Result<()> {
             let diff = run(&["diff", &wanted], b"")?;
             ensure!(diff.status == status && diff.stderr.is_empty(), "{diff:?}");
             let expected = lines_of_diff(&before, &after);
-            let mut told: Vec<&str> = diff.stdout.lines().collect();
-            told.sort_unstable();
-            ensure!(told == expected, "{}", support::difference(&expected.join("\n"), &told.join("\n")));
+            let mut printed: Vec<&str> = diff.stdout.lines().collect();
+            printed.sort_unstable();
+            ensure!(printed == expected, "{}", support::difference(&expected.join("\n"), &printed.join("\n")));
             ensure_table(&before).context("after only looking")?;
             let replace = ["-R", "--replace", "--file", &wanted];
             let empty = format!("{wanted}: no virtual service is in it: the table is empty now\n");
@@ -677,8 +681,8 @@ fn replacing_leaves_the_rest_alone() -> Result<()> {
         ensure!(servers(&mut client, 5002)?.iter().any(|(_, inactive, _)| *inactive == 2), "the connections are gone");
         // And what making again looks like.
         succeed(&["-R"], format!("-C\n{after}").as_bytes())?;
-        ensure!(connections(&mut client, 5001)? == 0, "counters stay in any case, so this test tells nothing");
-        ensure!(servers(&mut client, 5001)? != there, "servers look the same in any case, so this test tells nothing");
+        ensure!(connections(&mut client, 5001)? == 0, "counters stay in any case, so this test shows nothing");
+        ensure!(servers(&mut client, 5001)? != there, "servers look the same in any case, so this test shows nothing");
         Ok(())
     })
 }
@@ -726,7 +730,7 @@ fn a_refusal_changes_nothing() -> Result<()> {
             ensure!(output.stderr.lines().any(|said| said.starts_with(&expected)), "{expected} is not in {output:?}");
             let as_before = format!("{wanted}: the table is as it was before\n");
             ensure!(output.stderr.ends_with(&as_before), "{output:?}");
-            ensure!(output.stderr.lines().count() == 2, "more is told than the refusal: {output:?}");
+            ensure!(output.stderr.lines().count() == 2, "more is reported than the refusal: {output:?}");
             ensure!(output.status == "1" && output.stdout.is_empty(), "{output:?}");
             Ok(())
         })
@@ -747,8 +751,8 @@ fn weights_are_kept() -> Result<()> {
         in_fresh_namespace(|| {
             fill(&mut Client::connect()?, &before)?;
             let words = ["-R", "--replace", "--keep-weights", "--dry-run", "--file", &wanted];
-            let told = run(&words, b"")?.stdout.lines().count();
-            ensure!(told == distance(&before, &expected), "{told} lines, not {}", distance(&before, &expected));
+            let printed = run(&words, b"")?.stdout.lines().count();
+            ensure!(printed == distance(&before, &expected), "{printed} lines, not {}", distance(&before, &expected));
             let output = run(&["-R", "--replace", "--keep-weights", "--file", &wanted], b"")?;
             // That the table is empty now is printed.
             ensure!(output.status == "0" && (output.stderr.is_empty() || expected.is_empty()), "{output:?}");
@@ -779,7 +783,7 @@ fn timeouts_and_daemons_are_replaced() -> Result<()> {
         succeed(&["-R", "--replace"], b"-A -f 3\n")?;
         ensure!(client.timeouts()? == Timeouts::new(100, 200, 301), "{:?}", client.timeouts()?);
         ensure!(client.daemons()? == daemons, "{:?}", client.daemons()?);
-        // A refusal takes back everything that came before it: here nobody has the interface.
+        // A refusal takes back everything that came before it: here no machine has the interface.
         let text = "-A -f 4\n--set 7 7 7\n--start-daemon backup --mcast-interface nowhere\n";
         let output = run(&["-R", "--replace"], text.as_bytes())?;
         ensure!(output.status == "1" && output.stderr.starts_with("<stdin>:3: No such device\n"), "{output:?}");
@@ -1168,8 +1172,8 @@ fn ends_quietly(lines: &[&[&str]]) -> Result<()> {
         for words in lines {
             let quiet = |child: std::process::Child| -> Result<()> {
                 let output = child.wait_with_output()?;
-                let told = String::from_utf8_lossy(&output.stderr);
-                ensure!(output.status.success() && told.is_empty(), "{words:?}: {}: {told}", output.status);
+                let printed = String::from_utf8_lossy(&output.stderr);
+                ensure!(output.status.success() && printed.is_empty(), "{words:?}: {}: {printed}", output.status);
                 Ok(())
             };
             let start = |stdout: Stdio| {
@@ -1245,8 +1249,8 @@ fn the_other_names() -> Result<()> {
         fill(&mut Client::connect()?, &by_marks(30, 9))?;
         ensure!(restore(&[], &saved)? == well(""), "{saved}");
         ensure_table(&rules)?;
-        let (status, _, told) = restore(&[], "-A -f 1\nnonsense\n")?;
-        ensure!(status == Some(2) && told.starts_with("<stdin>:2: "), "{told}");
+        let (status, _, printed) = restore(&[], "-A -f 1\nnonsense\n")?;
+        ensure!(status == Some(2) && printed.starts_with("<stdin>:2: "), "{printed}");
         ensure_table(&rules).context("after a bad file")?;
         let empty = restore(&[], "# nothing\n")?;
         let said = "<stdin>: no virtual service is in it: the table is empty now\n";
@@ -1429,22 +1433,22 @@ fn another_namespace() -> Result<()> {
         ensure!(stdout(&["diff", "--netns", &name, file])?.is_empty(), "diff");
         ensure!(stdout(&["--netns", &name, "diff", file])?.is_empty(), "before a subcommand");
 
-        let told = |words: &[&str], uid: Option<u32>| -> Result<String> {
+        let printed = |words: &[&str], uid: Option<u32>| -> Result<String> {
             let output = Invocation { uid, ..Invocation::of(words) }.run(&ours)?;
             ensure!(output.status == "2" && output.stdout.is_empty(), "{words:?}: {output:?}");
             Ok(output.stderr)
         };
-        let missing = told(&["--netns", "none", "-L"], None)?;
+        let missing = printed(&["--netns", "none", "-L"], None)?;
         ensure!(missing.starts_with("--netns: there is no network namespace none; there are: "), "{missing}");
         ensure!(missing.contains(&name), "{missing}");
-        ensure!(told(&["--netns", "..", "-L"], None)?.contains("there is no network namespace .."), "..");
-        let file = told(&["--netns", "/proc/self/status", "-L"], None)?;
-        ensure!(file == "--netns: /proc/self/status is no network namespace\n", "{file}");
-        let nowhere = told(&["--netns", "./none", "-L"], None)?;
+        ensure!(printed(&["--netns", "..", "-L"], None)?.contains("there is no network namespace .."), "..");
+        let file = printed(&["--netns", "/proc/self/status", "-L"], None)?;
+        ensure!(file == "--netns: /proc/self/status is not a network namespace\n", "{file}");
+        let nowhere = printed(&["--netns", "./none", "-L"], None)?;
         ensure!(nowhere == "--netns: ./none: No such file or directory\n", "{nowhere}");
-        let denied = told(&["--netns", &name, "-L"], Some(65534))?;
+        let denied = printed(&["--netns", &name, "-L"], Some(65534))?;
         ensure!(denied == format!("--netns: {path}: Permission denied (you must be root to enter it)\n"), "{denied}");
-        ensure!(told(&["-L", "--netns"], None)? == "--netns: missing argument\n", "no name");
+        ensure!(printed(&["-L", "--netns"], None)? == "--netns: missing argument\n", "no name");
         Ok(())
     });
     ip("delete")?;
@@ -1453,7 +1457,7 @@ fn another_namespace() -> Result<()> {
 
 // ---- doctor ---------------------------------------------------------------------------------------------------------
 
-fn the_doctor_tells_and_changes_nothing() -> Result<()> {
+fn the_doctor_reports_and_changes_nothing() -> Result<()> {
     in_fresh_namespace(|| {
         let none = run(&["doctor"], b"")?;
         ensure!(none.status == "2" && none.stdout.is_empty() && none.stderr.contains("name the VIP"), "{none:?}");
@@ -1490,7 +1494,7 @@ fn the_doctor_tells_and_changes_nothing() -> Result<()> {
         ensure!(states == ["fail", "ok", "skip", "warn"].map(str::to_owned).into(), "{states:?}");
         let fix = of("D2")?["fix"].as_str().unwrap_or_default();
         ensure!(fix.starts_with("ip addr add 192.0.2.1/32 dev "), "{fix}");
-        ensure!(of("D7")?["state"] == "fail" && of("D19")?["fix"] == "ipvsadm-rs --set 7300 0 0", "{report}");
+        ensure!(of("D7")?["state"] == "fail" && of("D19")?["fix"] == "ipvsadm --set 7300 0 0", "{report}");
         ensure_table(&before)?;
         let text = run(&["doctor"], b"")?;
         let (first, last) = (text.stdout.find("FAIL  D2"), text.stdout.find("WARN  D19"));

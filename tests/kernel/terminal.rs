@@ -34,9 +34,9 @@ fn trials() -> Result<Vec<Trial>> {
     let trials: [(&str, Run); _] = [
         ("drain: the bar, and the end", the_bar_ends_with_the_last_connection),
         ("drain: lines where there is no terminal", lines_without_a_terminal),
-        ("drain: a time-out goes back", a_time_out_goes_back),
+        ("drain: a time-out rolls back", a_time_out_rolls_back),
         ("drain: --force deletes in the end", force_deletes),
-        ("drain: signals go back", signals_go_back),
+        ("drain: signals roll back", signals_roll_back),
         ("drain: others are noticed", others_are_noticed),
         ("drain: a whole service", a_whole_service),
         ("drain: an edit deletes nothing", an_edit_deletes_nothing),
@@ -161,7 +161,7 @@ fn lines_without_a_terminal(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-fn a_time_out_goes_back(cluster: &Cluster) -> Result<()> {
+fn a_time_out_rolls_back(cluster: &Cluster) -> Result<()> {
     let _open = cluster.connect("40.40.40.10", 5001)?;
     let output = failing(&["-d", "-t", SERVICE, "-r", SERVER, "--drain=1"])?;
     ensure!(output.stderr.contains("1 connection left after 1 second: rolling back"), "{}", output.stderr);
@@ -177,7 +177,7 @@ fn force_deletes(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-fn signals_go_back(cluster: &Cluster) -> Result<()> {
+fn signals_roll_back(cluster: &Cluster) -> Result<()> {
     use std::os::unix::process::ExitStatusExt as _;
     let _open = cluster.connect("40.40.40.10", 5001)?;
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
@@ -206,17 +206,17 @@ fn the_lock_while_asked(_: &Cluster) -> Result<()> {
     let mut asked = Terminal::start(24, 100, &replace)?;
     asked.wait_for("the question", |screen| screen.contains("Keep it so?"))?;
     ensure!(weights()? == [5], "the weight is {:?}", weights()?);
-    // Nobody waits for the answer but the one who asks.
+    // Only the process that asks waits for the answer.
     run(&["-Z", "--lock-wait", "0"])?;
     let holder = Holder::start()?;
     asked.write(b"no\n")?;
-    let told = format!("{} is changing the table: rolling back anyway", holder.name());
+    let printed = format!("{} is changing the table: rolling back anyway", holder.name());
     asked.wait_for("the way back", |screen| {
-        screen.contains(&told) && screen.contains("the table is as it was before")
+        screen.contains(&printed) && screen.contains("the table is as it was before")
     })?;
     ensure!(asked.end()? == "1", "its status");
     ensure!(weights()? == [3], "the weight is {:?}", weights()?);
-    // As long as nothing is changed, Ctrl-C is no answer, but the end.
+    // As long as nothing is changed, Ctrl-C is not an answer, but the end.
     let mut waiting = Terminal::start(24, 100, &replace[..6])?;
     waiting.wait_for("the wait", |screen| screen.contains(&format!("waiting for {}", holder.name())))?;
     waiting.write(b"\x03")?;
@@ -367,14 +367,14 @@ fn top_takes_turns(cluster: &Cluster) -> Result<()> {
     let mut top = Terminal::start(24, 100, &["top", "--interval", "1"])?;
     top.wait_for("the table", |screen| screen.contains(SERVER))?;
     let holder = Holder::start()?;
-    let told = format!("{} is changing the table: not done", holder.name());
+    let printed = format!("{} is changing the table: not done", holder.name());
     for keys in ["jw7\ry", "dy"] {
         top.write(keys.as_bytes())?;
-        top.wait_for("the refusal", |screen| screen.contains(&told))?;
+        top.wait_for("the refusal", |screen| screen.contains(&printed))?;
         ensure!(weights()? == [3], "the weight is {:?}", weights()?);
         // The message goes with the next key.
         top.write(b"?\x1b")?;
-        top.wait_for("no refusal", |screen| !screen.contains(&told))?;
+        top.wait_for("no refusal", |screen| !screen.contains(&printed))?;
     }
     drop(holder);
     top.write(b"dy")?;
@@ -457,7 +457,7 @@ fn stopped_and_continued(_: &Cluster) -> Result<()> {
     ensure_restored(&top)
 }
 
-/// Kernels before 6.2 cannot be told to count nothing, and then nothing may be said of it.
+/// Kernels before 6.2 always count, and then nothing may be said of it.
 fn estimation_off_is_said(_: &Cluster) -> Result<()> {
     const SWITCH: &str = "/proc/sys/net/ipv4/vs/run_estimation";
     let said = " The kernel counts nothing: net.ipv4.vs.run_estimation is 0.";

@@ -118,7 +118,6 @@ const ROOMS: &[Room] = &[
             "crates/netlink",
             "crates/packet-filter",
             "escape",
-            "grammar",
             "model",
             "mapping",
             "kernel",

@@ -21,7 +21,7 @@ use crate::strategies;
 
 // ---- what was taken down --------------------------------------------------------------------------------------------
 
-/// All captures but those of refusals: the same table, daemons and timeouts as both programs were told of them.
+/// All captures but those of refusals: the same table, daemons and timeouts as both programs received them.
 const TABLES: [&str; 2] = ["original-table", "ours-table"];
 const DAEMONS: [&str; 2] = ["original-daemons", "ours-daemons"];
 const TIMEOUTS: [&str; 2] = ["original-timeouts", "ours-timeouts"];
@@ -143,7 +143,7 @@ fn destinations() {
     ];
     for name in TABLES {
         for family in [Family::Ipv4, Family::Ipv6] {
-            // Each tells its own family, so that of the service does not matter.
+            // Each has its own family, so that of the service does not matter.
             let read = replies(name, NEW_DESTINATION).into_iter().map(|payload| decode::destination(&payload, family));
             let mut read: Vec<DestinationEntry> = read.collect::<Result<_, _>>().expect("destinations");
             read.sort_by_key(|entry| entry.destination.key);
@@ -329,12 +329,12 @@ fn what_is_missing_is_named() {
         assert_eq!(decode::service(&payload).map_err(|error| error.to_string()), Err(message.to_owned()));
     }
     let nothing = reply(|_| {});
-    let told = |outcome: Result<(), WireError>| outcome.map_err(|error| error.to_string());
-    assert_eq!(told(decode::service(&nothing).map(drop)), Err("the service is missing".to_owned()));
+    let printed = |outcome: Result<(), WireError>| outcome.map_err(|error| error.to_string());
+    assert_eq!(printed(decode::service(&nothing).map(drop)), Err("the service is missing".to_owned()));
     let destination = decode::destination(&nothing, Family::Ipv4).map(drop);
-    assert_eq!(told(destination), Err("the destination is missing".to_owned()));
-    assert_eq!(told(decode::daemon(&nothing).map(drop)), Err("the daemon is missing".to_owned()));
-    assert_eq!(told(decode::info(&nothing).map(drop)), Err("the IPVS version is missing".to_owned()));
+    assert_eq!(printed(destination), Err("the destination is missing".to_owned()));
+    assert_eq!(printed(decode::daemon(&nothing).map(drop)), Err("the daemon is missing".to_owned()));
+    assert_eq!(printed(decode::info(&nothing).map(drop)), Err("the IPVS version is missing".to_owned()));
     assert_eq!(decode::timeouts(&nothing), Ok(Timeouts::default()));
 }
 
@@ -400,18 +400,18 @@ fn an_old_kernel_s_destination_is_of_the_service_s_family() {
 
 #[test]
 fn every_error_says_what_is_wrong() {
-    let told = |bytes: &[u8]| Messages::new(bytes).find_map(|message| message.err()).map(|error| error.to_string());
-    assert_eq!(told(&[]), None);
-    assert_eq!(told(&[1; 15]).as_deref(), Some("a message header is cut off: 16 bytes needed, 15 there"));
+    let printed = |bytes: &[u8]| Messages::new(bytes).find_map(|message| message.err()).map(|error| error.to_string());
+    assert_eq!(printed(&[]), None);
+    assert_eq!(printed(&[1; 15]).as_deref(), Some("a message header is cut off: 16 bytes needed, 15 there"));
     let mut header = [0; 16];
     header[..4].copy_from_slice(&15_u32.to_ne_bytes());
-    assert_eq!(told(&header).as_deref(), Some("a message claims the impossible length 15"));
+    assert_eq!(printed(&header).as_deref(), Some("a message claims the impossible length 15"));
     header[..4].copy_from_slice(&u32::MAX.to_ne_bytes());
-    assert_eq!(told(&header).as_deref(), Some("a message is cut off: 4294967295 bytes needed, 16 there"));
-    let told = |bytes: &[u8]| Attributes::new(bytes).find_map(|one| one.err()).map(|error| error.to_string());
-    assert_eq!(told(&[4, 0, 0]).as_deref(), Some("an attribute header is cut off: 4 bytes needed, 3 there"));
-    assert_eq!(told(&[3, 0, 1, 0]).as_deref(), Some("an attribute claims the impossible length 3"));
-    assert_eq!(told(&[9, 0, 1, 0]).as_deref(), Some("an attribute is cut off: 9 bytes needed, 4 there"));
+    assert_eq!(printed(&header).as_deref(), Some("a message is cut off: 4294967295 bytes needed, 16 there"));
+    let printed = |bytes: &[u8]| Attributes::new(bytes).find_map(|one| one.err()).map(|error| error.to_string());
+    assert_eq!(printed(&[4, 0, 0]).as_deref(), Some("an attribute header is cut off: 4 bytes needed, 3 there"));
+    assert_eq!(printed(&[3, 0, 1, 0]).as_deref(), Some("an attribute claims the impossible length 3"));
+    assert_eq!(printed(&[9, 0, 1, 0]).as_deref(), Some("an attribute is cut off: 9 bytes needed, 4 there"));
 }
 
 // ---- spoilt replies -------------------------------------------------------------------------------------------------
@@ -518,7 +518,7 @@ fn read_all(bytes: &[u8]) -> Result<(), TestCaseError> {
                 prop_assert!(message.payload.len() + 16 <= bytes.len());
                 read_payload(message.payload)?;
             }
-            Err(error) => is_told(&error)?,
+            Err(error) => is_reported(&error)?,
         }
     }
     Ok(())
@@ -531,21 +531,21 @@ fn read_payload(payload: &[u8]) -> Result<(), TestCaseError> {
             prop_assert_eq!(rule, Ok(entry.service));
             is_sensible(&entry.service)?;
         }
-        Err(error) => is_told(&error)?,
+        Err(error) => is_reported(&error)?,
     }
     for family in [Family::Ipv4, Family::Ipv6] {
         let rule = decode::destination_rule(payload, family);
         match decode::destination(payload, family) {
             Ok(entry) => prop_assert_eq!(rule, Ok(entry.destination)),
-            Err(error) => is_told(&error)?,
+            Err(error) => is_reported(&error)?,
         }
     }
     for error in [decode::daemon(payload).err(), decode::timeouts(payload).err(), decode::info(payload).err()] {
-        error.map_or(Ok(()), |error| is_told(&error))?;
+        error.map_or(Ok(()), |error| is_reported(&error))?;
     }
     match Attributes::generic(payload) {
         Ok(attributes) => walk(attributes, payload.len(), 0),
-        Err(error) => is_told(&error),
+        Err(error) => is_reported(&error),
     }
 }
 
@@ -563,13 +563,13 @@ fn walk(attributes: Attributes<'_>, size: usize, depth: u32) -> Result<(), TestC
                     walk(attribute.nested(), attribute.payload.len(), depth + 1)?;
                 }
             }
-            Err(error) => is_told(&error)?,
+            Err(error) => is_reported(&error)?,
         }
     }
     Ok(())
 }
 
-fn is_told(error: &impl Display) -> Result<(), TestCaseError> {
+fn is_reported(error: &impl Display) -> Result<(), TestCaseError> {
     prop_assert!(!error.to_string().is_empty());
     Ok(())
 }

@@ -1,16 +1,18 @@
 //! What is made from the table of commands and options: the man page's lists and the completions. The files in the
 //! repository must be current; `UPDATE_GENERATED=1 cargo test --test no-kernel generated` writes them. And what the manual
-//! and the README tell users to type must be what the parser takes.
+//! and the README show as commands must be what the parser takes.
 
 mod completions;
 mod examples;
 mod man;
 
+use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
+use ipvsadm_rs::commands::command_line;
 use ipvsadm_rs::grammar::table::{COMMANDS, OPTIONS};
 
 /// A file of the repository.
@@ -25,7 +27,7 @@ fn read(name: &str) -> String {
 /// The file must be what was just made; with UPDATE_GENERATED it becomes that.
 fn assert_current(name: &str, made: &str) {
     if env::var_os("UPDATE_GENERATED").is_some_and(|value| !value.is_empty() && value != "0") {
-        // In one step: other tests read it meanwhile.
+        // In one step: other tests read it at the same time.
         let new = path(&format!("{name}.{}", std::process::id()));
         let written = fs::write(&new, made).and_then(|()| fs::rename(&new, path(name)));
         return written.unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -99,9 +101,26 @@ fn the_man_page_has_every_command_option_and_word() {
     for completion in of_commands.chain(OPTIONS.iter().map(|spec| spec.completion)) {
         for word in completion.words() {
             let is_there = page.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).any(|there| there == *word);
-            assert!(is_there, "the man page does not tell of {word}");
+            assert!(is_there, "the man page does not mention {word}");
         }
     }
+}
+
+/// The options of a synopsis. Both have the options that name a service, the manual page below its forms.
+fn synopsis_options(text: &str) -> BTreeSet<&str> {
+    let is_option = |word: &&str| word.starts_with('-') && word.chars().any(|c| c != '-');
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+    words.filter(is_option).filter(|word| !["-t", "-u", "--sctp-service", "-f", "-6"].contains(word)).collect()
+}
+
+#[test]
+fn the_man_page_and_the_help_have_the_same_synopsis() {
+    let page = man::plain(&man_page("ipvsadm-rs.8"));
+    let (_, synopsis) = page.split_once("SYNOPSIS").expect("a synopsis");
+    let (synopsis, _) = synopsis.split_once("is one of").expect("what SERVICE is");
+    let help = command_line("ipvsadm-rs").render_usage().to_string();
+    // The manual page has the forms of a listing as FORM.
+    assert_eq!(synopsis_options(synopsis), synopsis_options(&help));
 }
 
 #[test]
@@ -111,8 +130,8 @@ fn mandoc_finds_nothing_wrong_with_the_man_pages() {
         .args(pages().iter().map(|page| path(&format!("man/{page}"))))
         .output()
         .unwrap_or_else(|error| panic!("mandoc cannot be run ({error}): it is in the package mandoc"));
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && told.is_empty(), "{told}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && printed.is_empty(), "{printed}");
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn all_errors_prints_all() {
     assert!(messages[4999].starts_with("5000: "), "{}", messages[4999]);
 }
 
-/// What is repeated is no error, but a finding of its own kind.
+/// What is repeated is not an error, but a finding of its own kind.
 #[test]
 fn findings_are_counted_likewise() {
     let messages = messages(&check(&[], &format!("-A -t 1.2.3.4:80\n{}", "-d -t 1.2.3.4:80 -r 1.2.3.5\n".repeat(300))));

@@ -88,7 +88,7 @@ fn connections_are_chosen_sorted_and_counted() {
 }
 
 #[test]
-fn what_does_not_go_together_is_told() {
+fn what_does_not_go_together_is_reported() {
     for (line, message) in [
         ("-L --json --table", "The option 'table' conflicts with the 'json' option in the 'list' command"),
         ("-L --wide --table", "The option 'wide' conflicts with the 'table' option in the 'list' command"),
@@ -409,7 +409,7 @@ fn connections_in_columns() {
     assert_text("connections", &String::from_utf8(out).unwrap());
 }
 
-/// So many connections, made while they are read; says how many have been.
+/// This many connections, made while they are read; says how many have been.
 struct Made {
     left: u64,
     made: Rc<Cell<u64>>,

@@ -202,7 +202,7 @@ proptest! {
     }
 
     #[test]
-    fn every_step_tells_the_line_that_asks_for_it((before, after) in two_tables()) {
+    fn every_step_has_the_line_that_asks_for_it((before, after) in two_tables()) {
         let text = strategies::file(&after);
         let lines: Vec<&str> = text.lines().collect();
         for Step { change, line } in difference(&strategies::state(&before), &strategies::state(&after), Options::default()) {

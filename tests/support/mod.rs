@@ -215,7 +215,7 @@ fn start_of(guest: Guest) -> Result<Command> {
     Ok(command)
 }
 
-/// Runs these, so many at once; says whether all of them succeeded. What they print comes in their order.
+/// Runs these, this many at once; says whether all of them succeeded. What they print comes in their order.
 fn run_all(commands: Vec<Command>, at_once: usize) -> Result<bool> {
     let queue = Mutex::new(commands.into_iter().enumerate());
     let (sender, receiver) = mpsc::channel();

@@ -21,7 +21,7 @@ pub struct Schema {
 impl Schema {
     /// Reads them.
     pub fn new() -> Result<Self> {
-        let shipped: Value = serde_json::from_str(TEXT).context("the schema is no JSON")?;
+        let shipped: Value = serde_json::from_str(TEXT).context("the schema is not JSON")?;
         let mut strict = shipped.clone();
         forbid_others(&mut strict);
         Ok(Self { shipped: validator(&shipped)?, strict: validator(&strict)? })

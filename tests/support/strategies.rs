@@ -41,7 +41,7 @@ pub struct RulesOfService {
 pub const SCHEDULERS: [&str; 15] =
     ["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos", "none"];
 
-/// Those of the kernel at hand; all, if nobody has found out.
+/// Those of the kernel at hand; all, if that is not known.
 pub static SCHEDULERS_AT_HAND: OnceLock<Vec<&str>> = OnceLock::new();
 
 /// The longest timeout, in seconds.

@@ -1,4 +1,4 @@
-//! Prints connections and bytes per second of every service, so many times. As root: `cargo run --example watch_rates 10`
+//! Prints connections and bytes per second of every service, this many times. As root: `cargo run --example watch_rates 10`
 //!
 //! The rates come from the differences of the 64-bit counters, not from the kernel's estimator, which can be switched off.
 

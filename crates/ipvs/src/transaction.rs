@@ -63,9 +63,9 @@ pub struct Transaction<'t> {
 
 /// What came of sending changes.
 struct Sent {
-    /// So many were handed to the kernel.
+    /// This many were handed to the kernel.
     sent: usize,
-    /// Of so many it is known whether they were made.
+    /// Of this many it is known whether they were made.
     known: usize,
     refused: Vec<(usize, Refusal)>,
     error: Option<Error>,
@@ -186,7 +186,7 @@ impl<'t> Transaction<'t> {
         Outcome { refused: Vec::new(), error: None, rolled_back: Some(rolled_back), left }
     }
 
-    /// Of so many steps the changes that were not refused.
+    /// Of this many steps the changes that were not refused.
     fn made(&self, sent: usize) -> Vec<Change> {
         let steps = self.steps.iter().take(sent).enumerate();
         steps.filter(|(index, _)| !self.refused.contains(index)).map(|(_, step)| step.change).collect()

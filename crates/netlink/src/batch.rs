@@ -41,7 +41,7 @@ impl Connection {
 }
 
 impl<'c, T> Batch<'c, T> {
-    /// A batch over a socket that has room for so many bytes of errors.
+    /// A batch over a socket that has room for this many bytes of errors.
     fn new(connection: &'c mut Connection, room: usize) -> Self {
         let writer = std::mem::take(&mut connection.writer);
         let most = (room / ERROR_BYTES).clamp(1, MESSAGES);
@@ -75,7 +75,7 @@ impl<'c, T> Batch<'c, T> {
     pub fn flush(&mut self, mut refused: impl FnMut(T, Refusal)) -> Result<(), Error> {
         let Some(last) = self.last.take() else { return Ok(()) };
         let mut tags = std::mem::take(&mut self.tags);
-        // The kernel reports every failure by itself, so one acknowledgement, of the last message, tells that all are
+        // The kernel reports every failure by itself, so one acknowledgement, of the last message, means that all are
         // through. More of them would only fill the receive buffer.
         self.writer.add_flags(last, flag::ACK);
         let socket = self.connection.own_socket()?;

@@ -108,7 +108,7 @@ impl Connection {
     fn with(protocol: Option<Protocol>, part: Part, socket: Socket) -> Self {
         let mut sockets = [None, None, None];
         sockets[part as usize] = Some(socket);
-        // Any start will do; a number that is not 0 tells our messages from the kernel's own.
+        // Any start will do; a number that is not 0 distinguishes our messages from the kernel's own.
         Self { sockets, protocol, part, writer: Writer::with_capacity(512), sequence: 1 }
     }
 

@@ -344,7 +344,7 @@ impl<'a> Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
-    /// The bytes that an attribute with so many bytes of payload takes up.
+    /// The bytes that an attribute with this many bytes of payload takes up.
     #[doc(hidden)]
     #[must_use]
     pub const fn room(payload: usize) -> usize {
@@ -413,7 +413,7 @@ impl<'a> Attribute<'a> {
         Attributes::new(self.payload)
     }
 
-    /// The payload as so many bytes.
+    /// The payload as this many bytes.
     ///
     /// # Errors
     /// It has another size.

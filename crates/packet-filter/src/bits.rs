@@ -55,7 +55,7 @@ impl Bits {
         Self { value: value.to_vec(), known: vec![0xff; value.len()] }
     }
 
-    /// So many bytes of which nothing is known.
+    /// This many bytes of which nothing is known.
     pub fn unknown(length: usize) -> Self {
         Self { value: vec![0; length], known: vec![0; length] }
     }
@@ -91,7 +91,7 @@ impl Bits {
         self.value.iter().copied().zip(self.known.iter().copied())
     }
 
-    /// So many bytes from here; those past the end are not known.
+    /// This many bytes from here; those past the end are not known.
     pub fn part(&self, offset: usize, length: usize) -> Self {
         let end = offset.saturating_add(length);
         let range = offset.min(self.len())..end.min(self.len());
@@ -177,7 +177,7 @@ impl Bits {
         Self { value, known }
     }
 
-    /// Each group of so many bytes the other way round.
+    /// Each group of this many bytes the other way round.
     pub fn swapped(&self, size: usize) -> Self {
         let swap = |bytes: &[u8]| bytes.chunks(size.max(1)).flat_map(|group| group.iter().rev().copied()).collect();
         Self { value: swap(&self.value), known: swap(&self.known) }

@@ -16,7 +16,7 @@ const TRIES: u32 = 16;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Unreadable {
-    /// Only who has `CAP_NET_ADMIN` may read them.
+    /// Only a process with `CAP_NET_ADMIN` may read them.
     NotPermitted,
     /// The kernel has no nf_tables.
     NoNftables,

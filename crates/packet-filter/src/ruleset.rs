@@ -163,7 +163,7 @@ pub struct Ruleset {
 }
 
 impl Ruleset {
-    /// Take in what a message of nf_tables tells: a table, a chain, a rule, a set or elements of one. Tables come before
+    /// Take in what is in a message of nf_tables: a table, a chain, a rule, a set or elements of one. Tables come before
     /// chains, chains before rules, sets before elements; [`Ruleset::finish`] comes last. Other messages, and those about
     /// bridges, are passed over.
     ///

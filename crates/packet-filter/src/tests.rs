@@ -24,7 +24,7 @@ fn datagrams() -> Vec<Vec<u8>> {
     datagrams
 }
 
-/// The packet filter that these datagrams tell of. What cannot be read is left out.
+/// The packet filter that these datagrams describe. What cannot be read is left out.
 fn firewall(datagrams: &[Vec<u8>]) -> (Firewall, usize) {
     let mut ruleset = Ruleset::default();
     let mut wrong = 0;

@@ -169,7 +169,7 @@ impl Match {
                 let mut index = 0;
                 while index < count {
                     let first = read.u16(2 + 2 * index)?;
-                    // The flag tells that the next port is the range's end.
+                    // The flag means that the next port is the range's end.
                     let ranged = read.u8(2 + 2 * MOST + index)? != 0;
                     index += 1 + usize::from(ranged);
                     ranges.push((first, if ranged { read.u16(2 * index)? } else { first }));
@@ -242,7 +242,7 @@ impl Target {
                 let port = read.u32(0)? & PORT != 0;
                 Self::Redirect { port: port.then_some(u16::from_be_bytes(read.array(36)?)) }
             }
-            // struct nf_nat_range, which does not tell the family: iptables' own rules leave the rest of an IPv4 address 0.
+            // struct nf_nat_range, which does not have the family: iptables' own rules leave the rest of an IPv4 address 0.
             ("DNAT", 1 | 2) => {
                 let flags = read.u32(0)?;
                 let address = read.array::<16>(4)?;

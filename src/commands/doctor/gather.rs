@@ -34,6 +34,8 @@ const KUBE_INTERFACE: &str = "kube-ipvs0";
 
 /// What is to be read about.
 pub(super) struct Wanted<'p> {
+    /// This program, for commands that it suggests.
+    pub(super) program: String,
     /// The virtual addresses; none is all.
     pub(super) vips: Vec<Vip>,
     /// The saved rules, if not at their usual place.
@@ -72,6 +74,7 @@ pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
     let listeners = Fact::of(host::listeners(), "the kernel's sockets");
     let mut filter = Filter::read(&links);
     Facts {
+        program: wanted.program,
         kernel: release(),
         ipvs: Fact::of(
             is_present.map(|present| Ipvs {
@@ -228,7 +231,7 @@ fn release() -> Fact<(u32, u32)> {
     let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map_while(|word| word.parse().ok());
     match (numbers.next(), numbers.next()) {
         (Some(major), Some(minor)) => Fact::known((major, minor), from),
-        _ => Fact::unreadable(format!("`{text}' is no version"), from),
+        _ => Fact::unreadable(format!("`{text}' is not a version"), from),
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::{Output, Told, color, document, status};
+use super::{Output, Reported, called, color, document, status};
 use crate::doctor::facts::Vip;
 use crate::doctor::{self, Role, State};
 use crate::view;
@@ -22,9 +22,9 @@ const FAILURES: u8 = 2;
 /// The subcommand as clap knows it.
 pub(crate) fn command() -> Command {
     Command::new("doctor")
-        .about("Tell what is wrong with this director or real server, and how to fix it")
+        .about("Report what is wrong with this director or real server, and how to fix it")
         .long_about(
-            "Tell what is wrong with this director or real server, why it matters, and the command that fixes it. Reads \
+            "Report what is wrong with this director or real server, why it matters, and the command that fixes it. Reads \
              only; what cannot be read is skipped. Status 0 if all is well, 1 if there are warnings, 2 if there are \
              failures.",
         )
@@ -62,7 +62,7 @@ pub(crate) fn command() -> Command {
 fn vip(word: &str) -> Result<Vip, String> {
     let parsed = match word.parse::<SocketAddr>() {
         Ok(endpoint) => Vip { address: endpoint.ip(), port: Some(endpoint.port()) },
-        Err(_) => Vip { address: word.parse::<IpAddr>().map_err(|_| "it is no address".to_owned())?, port: None },
+        Err(_) => Vip { address: word.parse::<IpAddr>().map_err(|_| "it is not an address".to_owned())?, port: None },
     };
     let address = parsed.address;
     let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
@@ -75,6 +75,7 @@ fn vip(word: &str) -> Result<Vip, String> {
 pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     let named = matches.contains_id("vip");
     let facts = gather::gather(gather::Wanted {
+        program: called::command_line(),
         vips: matches.get_many::<Vip>("vip").unwrap_or_default().copied().collect(),
         rules: matches.get_one::<PathBuf>("rules").map(PathBuf::as_path),
         probe: matches.get_flag("probe"),
@@ -97,10 +98,10 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
             "This machine has no virtual service, and no VIP on lo, a dummy or a tunnel{why}: name the VIP, or say what it \
              is with --role director or --role real-server"
         );
-        return Err(Told(status::USAGE).into());
+        return Err(Reported(status::USAGE).into());
     }
     let findings = doctor::examine(&facts, &roles);
-    let report = view::doctor::Report::new(&roles, &facts.vips, &findings);
+    let report = view::doctor::Report::new(&facts.program, &roles, &facts.vips, &findings);
     if let Some(pretty) = document::wanted(matches) {
         view::json::write(&mut *output, "doctor", &report, pretty)?;
     } else {

@@ -34,7 +34,7 @@ pub(super) fn for_services<D: Detail>(
         for &entry in entries {
             let key = entry.service.key;
             let Some(mut destinations) = client.destinations_with(&key)? else {
-                // It was deleted in between. What is asked for is told of in the words for that.
+                // It was deleted in between. What was named on the command line is reported in the words for that.
                 if let Subject::Service(_) = listing.subject {
                     client.service(&key)?;
                 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde::Serialize;
 
-use super::{Output, color, document, plain, status};
+use super::{Output, called, color, document, plain, status};
 use crate::doctor::quiet::Method;
 use crate::doctor::readiness::Readiness;
 use crate::escape::escaped;
@@ -32,7 +32,7 @@ pub(crate) fn command() -> Command {
         .about("Make this host a real server for a VIP with direct routing, and take that back")
         .long_about(
             "Make this host a real server for virtual addresses (VIPs) with direct routing or tunnels: the VIP on lo, a host \
-             route, and no word of it in ARP. What was there before is kept under /run/ipvsadm-rs, and stop puts it back.",
+             route, and ARP silent about it. What was there before is kept under /run/ipvsadm-rs, and stop restores it.",
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -94,14 +94,14 @@ fn force() -> Arg {
 fn vip(text: &str) -> Result<IpAddr, String> {
     let address: IpAddr = text.parse().map_err(|_| match text.split_once('/') {
         Some((address, _)) => format!("a VIP is given without a prefix: {address}"),
-        None => "this is no IPv4 or IPv6 address".to_owned(),
+        None => "this is not an IPv4 or IPv6 address".to_owned(),
     })?;
     let fault = match address {
-        _ if address.is_unspecified() => "it stands for no host",
+        _ if address.is_unspecified() => "it is not the address of a host",
         _ if address.is_loopback() => "it never leaves this host",
         _ if address.is_multicast() => "it is a multicast address",
         IpAddr::V4(Ipv4Addr::BROADCAST) => "it is the broadcast address",
-        IpAddr::V4(address) if address.octets()[0] == 0 => "it stands for no host",
+        IpAddr::V4(address) if address.octets()[0] == 0 => "it is not the address of a host",
         IpAddr::V4(address) if address.octets()[0] >= 240 => "it is of a reserved range",
         IpAddr::V6(address) if address.to_ipv4_mapped().is_some() => "it is an IPv4 address: write it as one",
         IpAddr::V6(address) if address.is_unicast_link_local() => {
@@ -131,21 +131,21 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
             (_, true) => " (in a container, do it where that may be written)",
             _ => "",
         };
-        say!("ipvsadm-rs realserver {name}: {}{hint}", plain(&text));
+        say!("{} realserver {name}: {}{hint}", called::name(), plain(&text));
         Ok(if wrong_use || not_permitted || read_only { status::USAGE } else { status::FAILED })
     })
 }
 
 fn start(matches: &ArgMatches) -> Result<u8> {
-    for told in RealServer::open()?.start(&vips(matches), &options(matches))? {
-        say!("ipvsadm-rs realserver start: {told}");
+    for warning in RealServer::open()?.start(&vips(matches), &options(matches))? {
+        say!("{} realserver start: {warning}", called::name());
     }
     Ok(status::OK)
 }
 
 fn stop(matches: &ArgMatches) -> Result<u8> {
-    for told in RealServer::open()?.stop(&vips(matches), &options(matches), matches.get_flag("force"))? {
-        say!("ipvsadm-rs realserver stop: {told}");
+    for warning in RealServer::open()?.stop(&vips(matches), &options(matches), matches.get_flag("force"))? {
+        say!("{} realserver stop: {warning}", called::name());
     }
     Ok(status::OK)
 }

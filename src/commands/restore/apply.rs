@@ -10,10 +10,10 @@ use crate::commands::journal::{self, Copy};
 use crate::commands::list::listing_with;
 use crate::commands::lock;
 use crate::commands::progress::Progress;
+use crate::commands::report::unless_interrupted;
 use crate::commands::save::save_with;
 use crate::commands::signals::Signals;
 use crate::commands::source::{Report, Source};
-use crate::commands::told::unless_interrupted;
 use crate::commands::{Output, status};
 use crate::grammar::Request;
 use crate::rules::Line;
@@ -49,7 +49,7 @@ pub(in crate::commands) fn run(
     let copy = copy.finish(lines.iter().any(|line| line.change() == Some(&Change::Flush)));
     match &outcome {
         Ok(_) if signals.came().is_some() => say!("{source}: finished"),
-        Ok(_) => journal::tell_people(copy.as_deref()),
+        Ok(_) => journal::report_to_people(copy.as_deref()),
         Err(_) => {
             if let Some(copy) = &copy {
                 let command = journal::command(copy);
@@ -77,7 +77,7 @@ fn copy(client: &mut Client, lines: &[Line]) -> Result<Copy> {
     if changes().all(|change| matches!(change, Change::Zero(_))) {
         return Ok(Copy::none());
     }
-    journal::tell_of_pending();
+    journal::report_pending();
     let mut like = State::default();
     if changes().any(|change| matches!(change, Change::SetTimeouts(_))) {
         like.timeouts = Some(Traced { rule: Timeouts::default(), line: 0 });

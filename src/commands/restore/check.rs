@@ -1,11 +1,11 @@
-//! `-R --check`: what is wrong with rules, told without a kernel.
+//! `-R --check`: what is wrong with rules, found without a kernel.
 
 use anyhow::Result;
 
 use crate::commands::source::Source;
 use crate::commands::status;
 
-/// Tell what the kernel would refuse or quietly change. The status says whether there is anything.
+/// Report what the kernel would refuse or quietly change. The status says whether there is anything.
 pub(super) fn run(source: &Source<'_>) -> Result<u8> {
     let desired = source.desired()?;
     let mut findings: Vec<_> = desired.repetitions().collect();

@@ -43,7 +43,7 @@ impl Question {
     }
 
     fn ask(&mut self) -> Option<()> {
-        // What was typed before the question is no answer to it.
+        // What was typed before the question is not an answer to it.
         tcflush(&self.terminal, FlushArg::TCIFLUSH).ok()?;
         let seconds = self.seconds;
         let question = format!("The table is changed. Keep it so? Type yes within {seconds} seconds: ");

@@ -41,7 +41,7 @@ pub(super) fn in_words(excess: Excess) -> String {
     }
 }
 
-/// Carry out so many steps while signals are kept back. The first that comes is answered at once.
+/// Carry out this many steps while signals are kept back. The first that comes is answered at once.
 pub(super) fn exchange(
     steps: usize,
     signals: &Signals,

@@ -12,10 +12,10 @@ use ipvs_client::{
 
 use super::exchange::{Replaced, exchange, in_words};
 use crate::commands::journal::Copy;
+use crate::commands::report::Reported;
 use crate::commands::signals::Hold;
 use crate::commands::source::Source;
 use crate::commands::status;
-use crate::commands::told::Told;
 use crate::rules::Desired;
 
 /// What writes a line for people.
@@ -105,7 +105,7 @@ pub(super) fn load(
 pub(super) fn refuse(source: &Source<'_>, desired: &Desired, say: Say<'_>) -> Result<Replaced> {
     if !desired.bad.is_empty() {
         source.report_errors(desired.bad.iter().map(|line| (line.number, &line.message)), desired.more_bad);
-        return Err(Told(status::USAGE).into());
+        return Err(Reported(status::USAGE).into());
     }
     source.report_errors(desired.refused.iter().map(|(line, finding)| (*line, finding.message())), 0);
     say(&format!("{source}: nothing was changed"));

@@ -11,9 +11,9 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use super::report::unless_interrupted;
 use super::signals::{Hold, Interrupted};
 use super::source::Source;
-use super::told::unless_interrupted;
 use super::{Output, status};
 use super::{journal, lock};
 use crate::grammar::{Faults, LOCK_WAIT_DEFAULT, Restore, RestoreMode};
@@ -53,7 +53,7 @@ pub(super) fn run(restore: &Restore, lock_wait: u32, output: &mut Output) -> Res
             if empties && status == status::OK {
                 say!("{source}: no virtual service is in it: the table is empty now");
             }
-            journal::tell_people(copy.as_deref());
+            journal::report_to_people(copy.as_deref());
             if rest.is_empty() {
                 return Ok(status);
             }

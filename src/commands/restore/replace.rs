@@ -79,7 +79,7 @@ impl Replacement<'_> {
             return Ok(Replaced { status, ..Replaced::failed() });
         }
         let locked = locked.map_or_else(|| lock::take_held(self.lock_wait, self.hold), Ok)?;
-        journal::tell_of_pending();
+        journal::report_pending();
         let how = How { options, limits: replace.limits, faults: replace.faults };
         self.carry_out(&mut client, locked, desired, how, question)
     }

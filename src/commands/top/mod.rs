@@ -21,7 +21,7 @@ pub(crate) fn command() -> Command {
         .about("Show services, servers and connections live")
         .long_about(
             "Show services, servers and connections live, on the whole screen; ? explains the keys. Where standard \
-             input or output is no terminal, or with --once or --count, print plain lines.",
+             input or output is not a terminal, or with --once or --count, print plain lines.",
         )
         .arg(
             Arg::new("interval")
@@ -29,14 +29,14 @@ pub(crate) fn command() -> Command {
                 .value_name("SECONDS")
                 .value_parser(value_parser!(u32).range(1..=3600))
                 .default_value("2")
-                .help("Read the table every so many seconds, 1 to 3600"),
+                .help("Seconds between two readings of the table, 1 to 3600"),
         )
         .arg(
             Arg::new("count")
                 .long("count")
                 .value_name("NUMBER")
                 .value_parser(value_parser!(u64).range(1..))
-                .help("Print plain lines, so many times"),
+                .help("Print plain lines, this many times"),
         )
         .arg(
             Arg::new("once")
@@ -58,7 +58,7 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     plain(&mut reader, interval, count, output)
 }
 
-/// Plain lines, for ever or so many times.
+/// Plain lines, for ever or this many times.
 fn plain(reader: &mut Reader, interval: u32, count: Option<u64>, output: &mut Output) -> Result<u8> {
     let mut app = App::new(interval, false);
     reader.read(&mut app)?;

@@ -71,7 +71,7 @@ pub(super) fn run(reader: &mut Reader, mut app: App, interval: u32) -> Result<u8
     Ok(status::OK)
 }
 
-/// Standard output, where it is a terminal. That it has gone is noted rather than told: what draws must be able to end in
+/// Standard output, where it is a terminal. That it has gone is noted rather than reported: what draws must be able to end in
 /// good order, and ratatui would panic on the way.
 #[derive(Clone, Default)]
 struct Screen {
@@ -266,7 +266,7 @@ impl View<'_> {
         lock::take_briefly().map_err(|message| self.app.say(Message::Failed(message))).ok()
     }
 
-    /// Make a change. Whether the kernel did; a refusal is told, and nothing to end for.
+    /// Make a change. Whether the kernel did; a refusal is reported, and does not end the program.
     fn change(&mut self, change: &Change) -> Result<bool> {
         match self.reader.client.change(change) {
             Ok(()) => Ok(true),

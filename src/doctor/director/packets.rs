@@ -91,7 +91,7 @@ pub(in crate::doctor) fn neighbours(facts: &Facts) -> Judged {
                 found.command(format!("ip neigh del {} dev {}", entry.address, facts.interface(entry.index)))
             }
             None => found.advice(
-                "Two addresses of one machine are no two real servers; or one machine answers for another (proxy ARP).",
+                "Two addresses of one machine are not two real servers; or one machine answers for another (proxy ARP).",
             ),
         });
     }
@@ -120,7 +120,7 @@ pub(in crate::doctor) fn forwarding(facts: &Facts) -> Judged {
         let key = format!("net/ipv4/conf/{name}/send_redirects");
         // Here either is enough.
         if facts.settings.effective("send_redirects", &name)? != 0 {
-            let fact = format!("{name} tells senders of shorter ways: send_redirects of all or {name} is 1");
+            let fact = format!("{name} sends redirects to senders: send_redirects of all or {name} is 1");
             let off = format!("sysctl -w net.ipv4.conf.all.send_redirects=0 {}=0", sysctl_key(&key));
             found.push(Judgement::warn(fact, format!("/proc/sys/{key}")).command(off));
         }

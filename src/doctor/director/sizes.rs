@@ -22,7 +22,7 @@ pub(in crate::doctor) fn table_size(facts: &Facts) -> Judged {
     Ok(vec![Judgement { state: State::Warn, ..found }.advice(larger_table(connections))])
 }
 
-/// How to have a table with room for so many connections.
+/// How to have a table with room for this many connections.
 fn larger_table(connections: u64) -> String {
     // 8 to 20 in every kernel.
     let bits = connections.saturating_mul(2).checked_next_power_of_two().map_or(20, u64::ilog2).clamp(8, 20);
@@ -50,7 +50,7 @@ fn growing_tables(tables: &HashTables, from: &str) -> Judged {
             bad.push(Judgement::warn(fact, from).command(command));
         }
     }
-    let mut told = Vec::new();
+    let mut good = Vec::new();
     for (table, what, (setting, usual)) in [(connections, "connections", LOADS[0]), (services, "services", LOADS[1])] {
         let mut fact = format!("{} {what} in {} buckets", table.entries, table.buckets);
         if let Some(load) = table.load_factor {
@@ -64,14 +64,14 @@ fn growing_tables(tables: &HashTables, from: &str) -> Judged {
                 bad.push(Judgement::warn(fact.clone(), from).command(command));
             }
         }
-        told.push(fact);
+        good.push(fact);
     }
     // It grows no further than the module's parameter lets it.
     if entries > connections.buckets && connections.load_factor.is_none_or(|load| load <= 0) {
         let fact = format!("{entries} connections in {} buckets, and there will be no more", connections.buckets);
         bad.push(Judgement::warn(fact, from).advice(larger_table(entries)));
     }
-    unless_bad(bad, told.join("; "), from)
+    unless_bad(bad, good.join("; "), from)
 }
 
 fn connections(entry: &ipvs_client::DestinationEntry) -> u64 {

@@ -23,7 +23,7 @@ pub(in crate::doctor) fn backup_only(facts: &Facts) -> Judged {
         .iter()
         .any(|vip| facts.network().is_ok_and(|network| network.quiet(vip.address).next().is_some()));
     if !serves {
-        return Err(Skip::does_not_apply("this director is no real server"));
+        return Err(Skip::does_not_apply("this director is not a real server"));
     }
     setting(facts, "net/ipv4/vs/backup_only", 1, State::Fail)
 }

@@ -1,6 +1,6 @@
 //! The table: its services and their servers, who keeps it, and whether it is the saved one.
 
-use ipvs_client::{Change, Destination, Family, Forwarding, ServiceKey};
+use ipvs_client::{Change, Destination, Forwarding};
 
 use super::setting::TABLE;
 use crate::doctor::facts::Facts;
@@ -11,17 +11,15 @@ pub(in crate::doctor) fn ports(facts: &Facts) -> Judged {
     for (key, entry) in facts.servers()? {
         let server = entry.destination;
         let keeps = matches!(server.forwarding, Forwarding::DirectRoute | Forwarding::Tunnel(_));
-        let (Some(address), Some(port)) = (key.address(), key.port()) else { continue };
+        let Some(port) = key.port() else { continue };
         if !keeps || port == 0 || server.key.port == port {
             continue;
         }
         let mut right = server;
         right.key.port = port;
         let changes = [Change::DeleteDestination(key, server.key), Change::AddDestination(key, right)];
-        let fact = format!(
-            "{address}:{port} sends to port {} of {}, but packets keep port {port}",
-            server.key.port, server.key.address
-        );
+        let fact =
+            format!("{key} sends to port {} of {}, but packets keep port {port}", server.key.port, server.key.address);
         bad.push(Judgement::warn(fact, TABLE).changes(changes));
     }
     let rules = facts.rules.value().and_then(Option::as_ref);
@@ -49,10 +47,7 @@ pub(in crate::doctor) fn capacity(facts: &Facts) -> Judged {
         let name = key.to_string();
         let servers = &service.destinations;
         if servers.is_empty() {
-            bad.push(
-                Judgement::fail(format!("{name} has no server"), TABLE)
-                    .advice(format!("Add one: ipvsadm-rs -a {} -r RIP -g", option(key))),
-            );
+            bad.push(Judgement::fail(format!("{name} has no server"), TABLE).add_server(key));
             continue;
         }
         if servers.iter().all(|entry| entry.destination.weight == 0) {
@@ -89,18 +84,6 @@ pub(in crate::doctor) fn capacity(facts: &Facts) -> Judged {
     unless_bad(bad, format!("each of {} has one", services.len()), TABLE)
 }
 
-/// A service's name on the command line.
-fn option(key: ServiceKey) -> String {
-    let letter = match key {
-        ServiceKey::Mark { mark, family: Family::Ipv4 } => return format!("-f {mark}"),
-        ServiceKey::Mark { mark, family: Family::Ipv6 } => return format!("-f {mark} -6"),
-        ServiceKey::Address { protocol: ipvs_client::Protocol::Tcp, .. } => "-t",
-        ServiceKey::Address { protocol: ipvs_client::Protocol::Udp, .. } => "-u",
-        ServiceKey::Address { .. } => "--sctp-service",
-    };
-    format!("{letter} {}", key.to_string().split_once(' ').map_or("", |(_, endpoint)| endpoint))
-}
-
 pub(in crate::doctor) fn managers(facts: &Facts) -> Judged {
     let all = facts.managers.get()?;
     let from = facts.managers.from();
@@ -120,10 +103,10 @@ pub(in crate::doctor) fn saved(facts: &Facts) -> Judged {
     let Some(rules) = facts.rules.get()? else {
         return Err(Skip::does_not_apply("there is no file of saved rules; --rules names one"));
     };
-    let path = &shell(&rules.path);
+    let (program, path) = (&facts.program, &shell(&rules.path));
     if !rules.bad.is_empty() {
         let found = Judgement::warn(format!("lines that are not right: {}", rules.bad.join("; ")), path);
-        return Ok(vec![found.advice(format!("Fix them: ipvsadm-rs -R --check --file {path}"))]);
+        return Ok(vec![found.advice(format!("Fix them: {program} -R --check --file {path}"))]);
     }
     if facts.is_managed() {
         return Err(Skip::does_not_apply("another program keeps the table"));
@@ -135,9 +118,9 @@ pub(in crate::doctor) fn saved(facts: &Facts) -> Judged {
     // That is not to be saved: it is what there is before the rules are loaded.
     if table.services.is_empty() && !rules.schedulers.is_empty() {
         let fact = format!("the table is empty, and {path} has rules");
-        return Ok(vec![Judgement::warn(fact, from).command(format!("ipvsadm-rs -R --file {path}"))]);
+        return Ok(vec![Judgement::warn(fact, from).command(format!("{program} -R --file {path}"))]);
     }
     let all = if rules.whole { " --all" } else { "" };
-    let fact = format!("rules that differ: {}; ipvsadm-rs diff {path} shows them", rules.differences);
-    Ok(vec![Judgement::warn(fact, path).command(format!("ipvsadm-rs -S -n{all} --file {path}"))])
+    let fact = format!("rules that differ: {}; {program} diff {path} shows them", rules.differences);
+    Ok(vec![Judgement::warn(fact, path).command(format!("{program} -S -n{all} --file {path}"))])
 }

@@ -103,7 +103,7 @@ fn d7_capacity() {
     });
     assert_found("D7", &facts, State::Fail, "upper threshold", "upper_threshold: 0");
     table(&mut facts, |service| service.destinations.clear());
-    assert_found("D7", &facts, State::Fail, "no server", "ipvsadm-rs -a -t 20.20.20.20:80");
+    assert_found("D7", &facts, State::Fail, "no server", "a server for TCP 20.20.20.20:80");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn d12_backup_only() {
     let mut facts = director();
     assert_skipped("D12", &facts, "no backup daemon");
     facts.daemons = Fact::known(vec![daemon(DaemonRole::Backup, 1)], "daemons");
-    assert_skipped("D12", &facts, "no real server");
+    assert_skipped("D12", &facts, "not a real server");
     let mut local = facts.clone();
     local.paths.extend([path("30.30.30.30", RouteKind::Local, None)]);
     assert_found("D12", &local, State::Fail, "backup_only = 0", "sysctl -w net.ipv4.vs.backup_only=1");

@@ -97,6 +97,7 @@ pub(super) fn passage() -> Passage {
 pub(super) fn machine() -> Facts {
     let speaking = LinkFlags::UP | LinkFlags::BROADCAST | LinkFlags::MULTICAST;
     let mut facts = Facts {
+        program: "ipvsadm-rs".to_owned(),
         vips: vec![Vip { address: ip(VIP), port: None }],
         kernel: Fact::known((6, 1), "osrelease"),
         ipvs: Fact::known(Ipvs { present: true, blocked: None }, "netlink"),
@@ -234,6 +235,7 @@ pub(super) fn assert_found(id: &str, facts: &Facts, state: State, fact: &str, co
         Some(Fix::Command(text) | Fix::Advice(text)) => text.clone(),
         Some(Fix::Elsewhere { machine, command }) => format!("{machine}# {command}"),
         Some(Fix::Changes(changes)) => format!("{changes:?}"),
+        Some(Fix::AddServer(service)) => format!("a server for {service}"),
         None => String::new(),
     };
     assert!(text.contains(command), "{text}");

@@ -38,7 +38,7 @@ fn r2_and_r3_arp_settings() {
         );
         set(&mut facts, &format!("net/ipv4/conf/eth0/{name}"), 2);
         assert_found(id, &facts, State::Ok, &format!("{name} is 2 on eth0"), "");
-        // A larger value that lets the VIP be told of; of the interface's own `realserver start` could not undo it.
+        // A larger value that lets the VIP be announced; of the interface's own `realserver start` could not undo it.
         set(&mut facts, &format!("net/ipv4/conf/all/{name}"), 2);
         set(&mut facts, &format!("net/ipv4/conf/eth0/{name}"), 3);
         let own = format!("sysctl -w net.ipv4.conf.eth0.{name}=");

@@ -40,7 +40,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         long: "lock-wait",
         value: Value::Required("SECONDS"),
         with: LOCKING,
-        help: "If another ipvsadm-rs is changing the table, wait so long for it, 0 to 2678400; 60 if not given",
+        help: "If another ipvsadm-rs is changing the table, wait this many seconds for it, 0 to 2678400; 60 if not given",
         set: |line, value| set(&mut line.lock_wait, Some(value.seconds(0, LOCK_WAIT_MAXIMUM)?)),
         ..OptionSpec::PLAIN
     },
@@ -48,7 +48,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         long: "resolve-timeout",
         value: Value::Required("SECONDS"),
         with: &[Command::List, Command::Save],
-        help: "Without -n, wait so long for all names together, 1 to 3600; 2 if not given",
+        help: "Without -n, wait this many seconds for all names together, 1 to 3600; 2 if not given",
         set: |line, value| set(&mut line.resolve_timeout, value.seconds(1, RESOLVE_TIMEOUT_MAXIMUM)?),
         ..OptionSpec::PLAIN
     },

@@ -14,7 +14,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         long: "drain",
         value: Value::Attached("SECONDS"),
         with: &[Command::DeleteService, Command::EditServer, Command::DeleteServer],
-        help: "With -d, -D and -e -w 0, take weight 0 and wait until connections are gone, so many seconds at most",
+        help: "With -d, -D and -e -w 0, take weight 0 and wait until connections are gone, this many seconds at most",
         set: |line, value| {
             line.drain.wanted = true;
             let limit = if value.is_given() { Some(value.seconds(1, TIMEOUT_MAXIMUM)?) } else { None };
@@ -25,7 +25,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         long: "force",
         with: &[Command::DeleteService, Command::DeleteServer],
-        help: "With --drain=SECONDS, delete even if connections are left then, rather than go back",
+        help: "With --drain=SECONDS, delete even if connections are left then, rather than roll back",
         set: |line, _| set(&mut line.drain.force, true),
         ..OptionSpec::PLAIN
     },

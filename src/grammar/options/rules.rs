@@ -97,7 +97,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         with: RESTORE,
         needs: Some("replace"),
         conflicts: &["dry-run"],
-        help: "With --replace, go back unless you say yes at the terminal within so many seconds",
+        help: "With --replace, roll back unless you answer yes at the terminal within this many seconds",
         set: |line, value| set(&mut line.rules.replace.confirm, Some(value.seconds(1, TIMEOUT_MAXIMUM)?)),
         ..OptionSpec::PLAIN
     },
@@ -145,7 +145,7 @@ pub struct Replace {
     pub dry_run: bool,
     /// Leave the weights of servers that are there.
     pub keep_weights: bool,
-    /// Go back unless confirmed within so many seconds.
+    /// Roll back unless confirmed within this many seconds.
     pub confirm: Option<u32>,
     /// Refuse to take more than this out of the table.
     pub limits: Limits,

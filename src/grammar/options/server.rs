@@ -74,7 +74,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         long: "u-threshold",
         value: Value::Required("CONNECTIONS"),
         with: SERVERS,
-        help: "No new connections for the real server while it has so many; 0 is no limit",
+        help: "No new connections for the real server while it has this many; 0: no limit",
         set: |line, value| {
             set(&mut line.server.upper_threshold, value.number(0, LARGEST, "illegal u_threshold specified")?)
         },
@@ -85,7 +85,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         long: "l-threshold",
         value: Value::Required("CONNECTIONS"),
         with: SERVERS,
-        help: "After -x was reached, new connections again below so many; 0 is three quarters of -x",
+        help: "After -x was reached, new connections again below this many; 0: three quarters of -x",
         set: |line, value| {
             set(&mut line.server.lower_threshold, value.number(0, LARGEST, "illegal l_threshold specified")?)
         },

@@ -98,7 +98,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         long: "persistent",
         value: Value::Optional("SECONDS"),
         with: SERVICES,
-        help: "A client stays with its real server until idle for so long, 1 to 2678400; 360 if no number follows",
+        help: "A client stays with its real server until idle for this many seconds, 1 to 2678400; 360 if no number follows",
         set: |line, value| {
             let seconds = if value.is_given() { timeout(value.text(), 1)? } else { PERSISTENCE_DEFAULT };
             set(&mut line.service.persistence, Some(seconds))

@@ -1,4 +1,4 @@
-//! The settings of name look-ups: nsswitch.conf(5), who is asked in which order, and resolv.conf(5), which name servers.
+//! The settings of name look-ups: nsswitch.conf(5) has the order of sources, and resolv.conf(5) the name servers.
 //! The environment has no part in them.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
@@ -17,7 +17,7 @@ const SERVERS: usize = 3;
 /// Networks that sort addresses (`MAXRESOLVSORT`, resolv.conf(5)).
 const NETWORKS: usize = 10;
 
-/// Who is asked for names, in this order, and what follows from the outcome.
+/// The sources of names, in this order, and what follows from the outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Source {
     pub(super) service: Service,
@@ -25,7 +25,7 @@ pub(super) struct Source {
     actions: [Action; 4],
 }
 
-/// Who is asked for names.
+/// A source of names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Service {
     /// hosts(5)
@@ -97,7 +97,7 @@ impl Source {
     }
 }
 
-/// Who is asked for hosts on this machine.
+/// The sources of host names on this machine.
 pub(super) fn sources() -> Vec<Source> {
     match std::fs::read(SWITCH) {
         Ok(text) => sources_of(&String::from_utf8_lossy(&text)),

@@ -227,7 +227,7 @@ impl<'r> Exchange<'r> {
     /// A server has no answer. The end of the question, if no other is left to ask.
     fn failed(&mut self, flight: &mut Flight, server: usize, failure: NoAnswer) -> Option<Result<Answer, NoAnswer>> {
         flight.servers[server] = Asked::Failed;
-        // What one server says tells more than that another cannot be reached.
+        // What one server answers says more than that another cannot be reached.
         if !matches!(flight.failure, Some(NoAnswer::Failure(_))) {
             flight.failure = Some(failure);
         }

@@ -67,7 +67,7 @@ impl Hosts {
     }
 }
 
-/// The address, if it can be one of this kind. To who asks for IPv4, `::1` is 127.0.0.1, and an IPv4 address may be mapped.
+/// The address, if it can be one of this kind. For a look-up of IPv4, `::1` is 127.0.0.1, and an IPv4 address may be mapped.
 fn of_kind(text: &str, kind: Kind) -> Option<IpAddr> {
     let address: IpAddr = text.parse().ok()?;
     match (kind, address) {

@@ -211,7 +211,7 @@ impl Sources {
 
     /// Ask the C library, which for a host first gives its IPv6 addresses.
     fn ask_library(&self, sources: &str, entries: &mut [&mut Entry<'_>]) -> Vec<Outcome> {
-        // What looks like an option is no host that the C library finds.
+        // What looks like an option is not a host that the C library finds.
         let hosts = positions(entries, |key| matches!(key, Key::Host(name, _) if !name.starts_with('-')));
         self.ask_library_for_hosts(sources, &["hosts"], &hosts, entries);
         let other = |entry: &Entry<'_>| match (&entry.key, &entry.found) {
@@ -225,7 +225,7 @@ impl Sources {
         // These come in the order that is best for connections from here, which is not the order of the source.
         self.ask_library_for_hosts(sources, &["--no-addrconfig", "ahostsv4"], &both, entries);
         // By default addresses are kept back of a family that no interface has, and so all of them before the network is up.
-        // Older programs cannot be told otherwise.
+        // Older programs cannot be asked otherwise.
         let left: Vec<usize> = both.iter().copied().filter(|&index| entries[index].found.is_none()).collect();
         self.ask_library_for_hosts(sources, &["ahostsv4"], &left, entries);
         for &index in &both {
@@ -341,7 +341,7 @@ impl Inquiry for Search {
             }
             Err(failure) => {
                 self.failure = Some(failure);
-                // A server that has no answer to one name may have one to the next; who is silent stays so.
+                // A server that has no answer to one name may have one to the next; one that is silent stays so.
                 if !matches!(failure, NoAnswer::Failure(_)) {
                     self.questions.clear();
                 }

@@ -19,7 +19,6 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::grammar::Names;
 use ipvs_client::Protocol;
 use lookup::{Entry, Found, Key, Missing, Sources};
 use message::{Answer, Kind, Question, Reply};
@@ -44,14 +43,15 @@ impl SystemNames {
     fn looked_up(&self) -> MutexGuard<'_, LookedUp> {
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Names for SystemNames {
-    fn host(&self, name: &str) -> Option<Result<IpAddr, String>> {
+    /// The first IPv4 address of a host, or if it has none its first IPv6 address; or why that is not known. `None` until
+    /// [`SystemNames::look_up`] has looked it up.
+    pub fn host(&self, name: &str) -> Option<Result<IpAddr, String>> {
         self.looked_up().hosts.entry(name.to_owned()).or_default().clone()
     }
 
-    fn look_up(&self) {
+    /// Look up all hosts that [`SystemNames::host`] was called for and had no answer to, together.
+    pub fn look_up(&self) {
         let mut looked_up = self.looked_up();
         let unknown = looked_up.hosts.iter().filter(|(_, known)| known.is_none());
         let names: Vec<String> = unknown.map(|(name, _)| name.clone()).collect();
@@ -61,7 +61,8 @@ impl Names for SystemNames {
         looked_up.spent += started.elapsed();
     }
 
-    fn port(&self, name: &str, protocol: Protocol) -> Option<u16> {
+    /// The port of a named service of this protocol.
+    pub fn port(&self, name: &str, protocol: Protocol) -> Option<u16> {
         self.services.get_or_init(read_services).port(name, protocol)
     }
 }

@@ -17,14 +17,14 @@ struct Cookie;
 
 nix::getsockopt_impl!(Cookie, libc::SOL_SOCKET, SO_NETNS_COOKIE, u64, nix::sys::socket::sockopt::GetStruct<u64>);
 
-/// A network namespace, told from those before and after it.
+/// A network namespace, distinguished from those before and after it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespace {
     /// The inode of `/proc/self/ns/net`. The kernel gives the smallest free number to the next namespace.
     pub inode: u64,
     /// What is never given again, of kernels since 5.14.
     pub cookie: Option<u64>,
-    /// `/proc/sys/kernel/random/boot_id`: where `/run` outlives a boot, what it tells of does not.
+    /// `/proc/sys/kernel/random/boot_id`: where `/run` outlives a boot, what it describes does not.
     pub boot: String,
 }
 

@@ -73,7 +73,7 @@ fn text(attribute: &Attribute<'_>) -> String {
 /// `struct ifinfomsg`
 pub(super) fn link(payload: &[u8]) -> Decoded<Link> {
     let ([family, _, m0, m1, i0, i1, i2, i3, f0, f1, f2, f3, ..], attributes) = split::<16>(payload, "a link")?;
-    // A bridge has links of its own to tell, of its own family.
+    // A bridge reports links of its own, of its own family.
     if *family != 0 {
         return Ok(None);
     }

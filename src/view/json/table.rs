@@ -1,4 +1,4 @@
-//! The table, with everything the kernel tells of it.
+//! The table, with everything the kernel reports about it.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -55,7 +55,7 @@ impl From<HashTable> for HashTableDocument {
 }
 
 impl TableHead {
-    /// Of this IPVS, and of its tables if the kernel tells of them.
+    /// Of this IPVS, and of its tables if the kernel reports them.
     #[must_use]
     pub fn of(info: &Info, tables: Option<HashTables>) -> Self {
         Self {

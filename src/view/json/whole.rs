@@ -1,4 +1,4 @@
-//! What is told of IPVS as a whole: timeouts, daemons, the version.
+//! What IPVS reports as a whole: timeouts, daemons, the version.
 
 use std::net::IpAddr;
 

@@ -42,7 +42,7 @@ impl Terminal {
 
     /// Starts any program.
     pub fn start_any(rows: u16, columns: u16, program: &Command) -> Result<Self> {
-        // Not openpty(3): programs started by other tests meanwhile must not hold this end open.
+        // Not openpty(3): programs started by other tests in that time must not hold this end open.
         let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         let near = posix_openpt(flags)?;
         grantpt(&near)?;
@@ -97,7 +97,7 @@ impl Terminal {
         Ok(Pid::from_raw(self.child.id().try_into()?))
     }
 
-    /// Reads what there is, waiting so long for it.
+    /// Reads what there is, waiting this long for it.
     fn read(&mut self, wait: Duration) -> Result<()> {
         let timeout = PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX);
         let mut fds = [PollFd::new(self.near.as_fd(), PollFlags::POLLIN)];

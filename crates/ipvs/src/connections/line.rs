@@ -149,7 +149,7 @@ const DIGITS: [u8; 256] = {
     digits
 };
 
-/// A hexadecimal number of at most so many digits, of which 8 fill it.
+/// A hexadecimal number of at most this many digits, of which 8 fill it.
 #[inline]
 fn hexadecimal(digits: &[u8], most: usize) -> Option<u32> {
     let (value, largest) = digits.iter().fold((0, 0), |(value, largest): (u32, u8), &byte| {

@@ -256,7 +256,7 @@ pub fn rows(source: impl BufRead, mut take: impl FnMut(&Row<'_>) -> io::Result<(
 
 /// A piece of a list.
 enum Line<'l, const WIDTH: usize> {
-    /// So many bytes, which may be a line of the usual width with its end.
+    /// This many bytes, which may be a line of the usual width with its end.
     Usual(&'l [u8; WIDTH]),
     /// A line without its end, and its number.
     Other(u64, &'l [u8]),

@@ -482,7 +482,7 @@ impl<T, F: FnMut(T, Refusal)> Batch<'_, T, F> {
     /// Netlink fails, or we may not change anything.
     pub fn push(&mut self, tag: T, change: &Change) -> Result<(), Error> {
         if let Change::StartDaemon(_) | Change::StopDaemon(_) = change {
-            // These may go without an answer, and so cannot tell of others; see `Ipvs::change`.
+            // These may go without an answer, and so are no acknowledgement of others; see `Ipvs::change`.
             self.flush()?;
             let mut ipvs = Ipvs { connection: self.batch.connection(), family: self.family };
             return match ipvs.change(change) {

@@ -27,7 +27,7 @@ pub struct HashTables {
 }
 
 impl HashTable {
-    /// A table with so many entries and buckets.
+    /// A table with this many entries and buckets.
     #[must_use]
     pub const fn new(entries: u64, buckets: u64) -> Self {
         Self { entries, buckets, empty_buckets: None, load_factor: None }

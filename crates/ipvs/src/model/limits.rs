@@ -14,7 +14,7 @@ pub struct Limits {
 /// A number of rules: services and servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemovalLimit {
-    /// So many.
+    /// This many.
     Rules(u32),
     /// This part of those that the table has, in percent.
     Percent(u8),
@@ -36,7 +36,7 @@ impl RemovalLimit {
         }
     }
 
-    /// Whether so many may be removed of so many.
+    /// Whether this many may be removed of that many.
     #[must_use]
     pub fn allows(self, removed: usize, of: usize) -> bool {
         match self {

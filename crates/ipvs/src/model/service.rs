@@ -192,7 +192,7 @@ pub enum Netmask {
 }
 
 impl Netmask {
-    /// The mask that tells every client apart, the default: 255.255.255.255 or 128.
+    /// The mask that distinguishes every client, the default: 255.255.255.255 or 128.
     #[must_use]
     pub const fn host(family: Family) -> Self {
         match family {
@@ -232,7 +232,7 @@ impl ServiceFlags {
     pub const SCHEDULER_2: u32 = 0x10;
     /// `IP_VS_SVC_F_SCHED3`: `-b flag-3`.
     pub const SCHEDULER_3: u32 = 0x20;
-    /// The flags a user sets as such; persistence is told by [`Service::persistence`].
+    /// The flags a user sets as such; persistence is in [`Service::persistence`].
     const SETTABLE: u32 = Self::ONE_PACKET | Self::SCHEDULER_1 | Self::SCHEDULER_2 | Self::SCHEDULER_3;
 
     /// All flags that are known here, persistence included.
@@ -427,9 +427,9 @@ pub struct Destination {
     pub forwarding: Forwarding,
     /// Its share, 0 to 2147483647; 0 takes no new connections.
     pub weight: u32,
-    /// No new connections above so many; 0 is no limit (`-x`).
+    /// No new connections above this many; 0: no limit (`-x`).
     pub upper_threshold: u32,
-    /// New connections again below so many; 0 is unset (`-y`).
+    /// New connections again below this many; 0: unset (`-y`).
     pub lower_threshold: u32,
 }
 

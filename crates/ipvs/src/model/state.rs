@@ -264,7 +264,7 @@ impl Daemon {
         Self { role, interface, sync_id, maximum_length: None, group: None, port: None, ttl: None }
     }
 
-    /// The same with so many bytes of a message's payload at most.
+    /// The same with this many bytes of a message's payload at most.
     #[must_use]
     pub const fn maximum_length(self, bytes: u16) -> Self {
         Self { maximum_length: Some(bytes), ..self }

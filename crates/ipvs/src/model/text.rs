@@ -9,19 +9,44 @@ use std::str::FromStr;
 
 use super::{DestinationKey, Family, Protocol, ServiceKey};
 
+/// The first word of the name of a service that is a firewall mark.
+const MARK: &str = "FWM";
+/// The end of that name, of IPv6 packets.
+const IPV6: &str = " IPv6";
+
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
 }
 
+impl ServiceKey {
+    /// Write the service's name with the address and port as `endpoint` writes them, for example by name, after a first word
+    /// of at least `width` characters. [`Display`](fmt::Display) is this with numbers.
+    ///
+    /// # Errors
+    /// The output or `endpoint` fails.
+    pub fn write_name<W: fmt::Write>(
+        &self,
+        out: &mut W,
+        width: usize,
+        endpoint: impl FnOnce(&mut W, IpAddr, u16, Protocol) -> fmt::Result,
+    ) -> fmt::Result {
+        let kind = self.protocol().map_or(MARK, Protocol::name);
+        out.write_str(kind)?;
+        (kind.len()..width).try_for_each(|_| out.write_char(' '))?;
+        out.write_char(' ')?;
+        match *self {
+            Self::Address { protocol, address, port } => endpoint(out, address, port, protocol),
+            Self::Mark { mark, family: Family::Ipv4 } => write!(out, "{mark}"),
+            Self::Mark { mark, family: Family::Ipv6 } => write!(out, "{mark}{IPV6}"),
+        }
+    }
+}
+
 impl fmt::Display for ServiceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Address { protocol, address, port } => write!(f, "{protocol} {}", SocketAddr::new(address, port)),
-            Self::Mark { mark, family: Family::Ipv4 } => write!(f, "FWM {mark}"),
-            Self::Mark { mark, family: Family::Ipv6 } => write!(f, "FWM {mark} IPv6"),
-        }
+        self.write_name(f, 0, |f, address, port, _| write!(f, "{}", SocketAddr::new(address, port)))
     }
 }
 
@@ -63,8 +88,8 @@ impl FromStr for ServiceKey {
 
     fn from_str(text: &str) -> Result<Self, BadKey> {
         let key = text.split_once(' ').and_then(|(kind, rest)| match kind {
-            "FWM" => {
-                let (mark, family) = match rest.strip_suffix(" IPv6") {
+            MARK => {
+                let (mark, family) = match rest.strip_suffix(IPV6) {
                     Some(mark) => (mark, Family::Ipv6),
                     None => (rest, Family::Ipv4),
                 };
@@ -97,7 +122,22 @@ fn endpoint(text: &str) -> Option<(IpAddr, u16)> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
+
+    #[test]
+    fn a_name_is_written_in_columns_and_with_names_of_hosts() {
+        let name = |key: &str| {
+            let mut text = String::new();
+            let key: ServiceKey = key.parse().unwrap();
+            key.write_name(&mut text, 4, |text, _, port, protocol| write!(text, "www:{port}/{protocol}")).unwrap();
+            text
+        };
+        assert_eq!(name("TCP 192.0.2.1:80"), "TCP  www:80/TCP");
+        assert_eq!(name("SCTP [2001:db8::1]:80"), "SCTP www:80/SCTP");
+        assert_eq!((name("FWM 5"), name("FWM 6 IPv6")), ("FWM  5".to_owned(), "FWM  6 IPv6".to_owned()));
+    }
 
     #[test]
     fn what_is_written_is_read_back() {

@@ -211,7 +211,7 @@ pub struct Undo {
     pub kept: Vec<Change>,
 }
 
-/// The way back to `have` from these changes, all of them made, rule by rule: what is still as they made it goes back, and
+/// The way back to `have` from these changes, all of them made, rule by rule: what is still as they made it is rolled back, and
 /// what others have changed since stays. Weights are set by health checkers all the time: one that is another since stays,
 /// and keeps nothing else from going back.
 ///

@@ -61,13 +61,10 @@ pub enum Disturbance {
 
 impl fmt::Display for Disturbance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = |key: &DestinationKey| std::net::SocketAddr::new(key.address, key.port);
         match self {
-            Self::Deleted(key) => write!(f, "another program has deleted {}", name(key)),
-            Self::Weight(key, weight) => {
-                write!(f, "another program has given {} the weight {weight}", name(key))
-            }
-            Self::Added(key) => write!(f, "another program has added {}", name(key)),
+            Self::Deleted(key) => write!(f, "another program has deleted {key}"),
+            Self::Weight(key, weight) => write!(f, "another program has given {key} the weight {weight}"),
+            Self::Added(key) => write!(f, "another program has added {key}"),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::model::{Change, Limits, RemovalLimit};
 /// A limit that these steps exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Excess {
-    /// No service would be left of so many.
+    /// No service would be left of this many.
     Empty {
         /// The services that there are.
         services: usize,

@@ -52,7 +52,7 @@ impl Finding {
     }
 }
 
-/// Up to so many destinations are looked through, which is quicker than to keep an index.
+/// Up to this many destinations are looked through, which is quicker than to keep an index.
 const MANY: usize = 24;
 
 /// A set of rules, without counters. While it is made it knows where everything is; [`RuleSet::finish`] sorts it and

@@ -16,7 +16,7 @@ impl Registers {
         Self { bits: Bits::unknown(REGISTERS * 4), origin: [0; REGISTERS] }
     }
 
-    /// So many bytes from this register on.
+    /// This many bytes from this register on.
     pub fn load(&self, register: Register, length: usize) -> Bits {
         self.bits.part(register.0 * 4, length)
     }

@@ -37,7 +37,7 @@ fn service(port: u16, destinations: Vec<DestinationEntry>) -> TableService {
     TableService { entry: ServiceEntry::new(service, statistics(sum, sum * 1000)), destinations }
 }
 
-/// Two services, after so many seconds with 10 and 40 connections per second, and 5 to the other service.
+/// Two services, after this many seconds with 10 and 40 connections per second, and 5 to the other service.
 fn table(seconds: u64) -> Table {
     Table {
         services: vec![
@@ -137,7 +137,7 @@ fn rates_are_not_zero_before_they_are_known() {
 }
 
 #[test]
-fn a_small_terminal_is_told_so() {
+fn a_small_terminal_is_reported() {
     let screen = screen_of(&app(), 60, 10);
     assert_eq!(screen[0], "This terminal is too small: 60x10, and 76x14 are needed. q");
     for (width, height) in [(1, 1), (76, 13), (75, 14), (76, 14), (400, 3)] {

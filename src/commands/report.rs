@@ -10,19 +10,19 @@ use crate::host::module;
 
 /// A command ends here, and everything has been said already; this is the status.
 #[derive(Debug)]
-pub(super) struct Told(pub(super) u8);
+pub(super) struct Reported(pub(super) u8);
 
-impl fmt::Display for Told {
+impl fmt::Display for Reported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "exit status {}", self.0)
     }
 }
 
-impl std::error::Error for Told {}
+impl std::error::Error for Reported {}
 
 /// Say what happened. Returns the exit status for it.
-pub(super) fn tell(error: &anyhow::Error) -> u8 {
-    if let Some(Told(status)) = error.downcast_ref() {
+pub(super) fn report(error: &anyhow::Error) -> u8 {
+    if let Some(Reported(status)) = error.downcast_ref() {
         return *status;
     }
     if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
@@ -50,7 +50,7 @@ pub(super) fn tell(error: &anyhow::Error) -> u8 {
 pub(super) fn unless_interrupted<T>(outcome: anyhow::Result<T>, released: anyhow::Result<()>) -> anyhow::Result<T> {
     match (outcome, released) {
         (Err(error), Err(interrupted)) if !error.is::<Interrupted>() => {
-            tell(&error);
+            report(&error);
             Err(interrupted)
         }
         (outcome, released) => released.and(outcome),
