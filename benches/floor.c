@@ -511,6 +511,6 @@ int main(int count, char **words) {
     if (!strcmp(work, "list") && count == 3) return list(words[2]);
     if (!strcmp(work, "over") && count > 4) return over(words + 2);
     if (!strcmp(work, "race") && count > 3) return race(count - 2, words + 2);
-    fputs("floor: wrong use; the head of floor.c tells\n", stderr);
+    fputs("floor: wrong use; see the head of floor.c\n", stderr);
     return 2;
 }

@@ -24,7 +24,7 @@ fn main() {
 
 // ---- inputs ---------------------------------------------------------------------------------------------------------
 
-/// Rules of so many lines, ten servers to a service. Of the servers one in `other` has another weight; 0 is none.
+/// Rules of this many lines, ten servers to a service. Of the servers one in `other` has another weight; 0 is none.
 fn rules_text(lines: usize, other: usize) -> String {
     let mut text = String::new();
     for line in 0..lines {

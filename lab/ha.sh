@@ -62,7 +62,7 @@ keepalived() { # HOST
     disown "$started"
 }
 
-# As if the power went: no program of it says goodbye, and the wire is dead. The process that speaks VRRP first: told that
+# As if the power went: no program of it says goodbye, and the wire is dead. The process that speaks VRRP first: when it learns that
 # its parent has died it would hand the VIP over. The parent must not have time to start another one.
 crash() { # HOST
     # shellcheck disable=SC2016  # the inner shell's
@@ -131,7 +131,7 @@ say() { # SECONDS
 }
 
 talk_ends() {
-    # Closing its input would not do: what was started meanwhile has that open, too.
+    # Closing its input would not do: what was started since has that open, too.
     kill "$talker"
     wait "$talker" 2>/dev/null || :
     exec {talk}>&-
@@ -167,8 +167,8 @@ vip_on() { # HOST OTHER: on the first and not on the second
     has_vip "$1" && ! has_vip "$2"
 }
 
-# A connection is told of with its third packet and then with every fiftieth, so it takes some talk until it is again.
-told_again() { # HOST
+# A connection is synchronised with its third packet and then with every fiftieth, so it takes some talk until it is again.
+knows_again() { # HOST
     ! knows_talk "$1" || return 0
     for _ in 1 2 3 4 5 6 7 8; do say 10; done
     return 1
@@ -245,7 +245,7 @@ taken_out() { # ADDRESS
     grep -c "Removing service \[$1\]" "$state/director.keepalived" || :
 }
 
-each_succeeded_or_told() {
+each_succeeded_or_reported() {
     evidence=$(sort "$state/replacements" | uniq -c)
     [[ -s $state/replacements ]] &&
         ! grep -v -x -e '0 ' -e '1 .*another program.*' -e '1 .*keeps changing.*' "$state/replacements"

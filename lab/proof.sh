@@ -30,7 +30,7 @@ typed() { # HOST COMMAND...
 # --- claims ----------------------------------------------------------------------------------------------------------
 
 # prove CLAIM CONDITION...: the status of CONDITION, a command, decides. It leaves what it saw, a line or more, in
-# $evidence: a verdict nobody can check is worth little.
+# $evidence: a verdict that cannot be checked is worth little.
 prove() {
     local claim=$1 word="${green}ok${plain}  " line
     shift
@@ -101,7 +101,7 @@ load_begins() { # URL
     wait_for 10 "the client's first answers" answered 5
 }
 
-# At least a few more requests come after what was done meanwhile.
+# At least a few more requests come after what was done in that time.
 load_ends() {
     local before
     answered 0 || :
@@ -114,7 +114,7 @@ load_ends() {
     note "$evidence"
 }
 
-answered() { # NUMBER: at least so many requests have ended, one way or the other
+answered() { # NUMBER: at least this many requests have ended, one way or the other
     local lines
     mapfile -t lines <"$state/load"
     served=${#lines[@]}
@@ -260,7 +260,7 @@ watch() {
     wait_for 10 "tcpdump to listen" all_watched "listening on"
 }
 
-unwatch() { # [HOST]: who says the last word, director if nobody is named
+unwatch() { # [HOST]: who says the last word, director if none is named
     # The last frame on the segment, one that every watcher gets to see: a multicast datagram to the discard port.
     on "${1:-director}" bash -c 'echo end >/dev/udp/239.255.0.9/9'
     wait_for 10 "the captures to be complete" all_watched " > 239.255.0.9.9: UDP"

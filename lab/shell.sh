@@ -27,5 +27,5 @@ cat >"$state/shellrc" <<RC
 PS1='$shell_host# '
 unset HISTFILE
 RC
-# With `ip netns exec`, so that /sys is that host's as well. The exit status of the last thing tried is nobody's business.
+# With `ip netns exec`, so that /sys is that host's as well. The exit status of the last thing tried is not used.
 ip netns exec "lab-$shell_host" bash --noprofile --rcfile "$state/shellrc" -i 3>&- 9>&- || :

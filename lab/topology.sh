@@ -13,7 +13,7 @@ rs1_ip=30.30.30.30     rs1_ip6=2001:db8:30::30     rs1_name=rs1.kobe
 rs2_ip=30.30.30.40     rs2_ip6=2001:db8:30::40     rs2_name=rs2.curry
 vip=20.20.20.20        vip6=2001:db8:20::20
 
-# MAC addresses a reader of a capture can tell apart: the last byte is the host's number on the segment.
+# MAC addresses a reader of a capture can distinguish: the last byte is the host's number on the segment.
 client_mac=02:00:00:00:00:10
 router_mac=02:00:00:00:00:fe
 director_mac=02:00:00:00:00:20
@@ -26,7 +26,7 @@ drawing() {
                   client 40.40.40.10
                      |
                      | 40.40.40.254
-                  router  (forwards; never told who the VIP is, it asks with ARP)
+                  router  (forwards; has no fixed entry for the VIP, it asks with ARP)
                      | 30.30.30.254
                      | 20.20.20.254
     +----------------+------- one switch --+------------------------+

@@ -14,7 +14,7 @@ typed director ipvsadm-rs -Ln
 typed router ip neigh show to "$vip"
 unwatch
 
-heading "Is the fault there, and can the lab tell?"
+heading "Is the fault there, and can the lab show it?"
 prove "all three hosts answer ARP for the VIP" arp_answered_by "$vip" director rs1 rs2
 prove "connections go to a real server behind the director's back" some_connections_miss_director "$vip"
 prove "the load is not shared 5 : 15" answers_are_not 5 15

@@ -7,7 +7,7 @@ own_etc
 build dr
 well_kept -g
 sysctl() { typed "$1" busybox sysctl -w "${@:2}"; }
-# A director that may be told to act up for a moment: a program of that name is all that the doctor looks for. Not in a
+# A program that pretends to manage the table for a moment: a program of that name is all that the doctor looks for. Not in a
 # folder of PATH, where later scenarios would take it for the real one.
 pretend() { # NAME
     mkdir -p "$state/pretenders"
@@ -95,7 +95,7 @@ typed director ip link del sync0
 typed director ipvsadm-rs --start-daemon backup --mcast-interface eth0 --syncid 1
 # There is no other interface, so clients reach it.
 but=D24
-# What a master with id 7 sends when it has no connections to tell of.
+# What a master with id 7 sends when it has no connections to send.
 start_on rs2 bash -c 'while :; do printf "\0\7\0\10\0\1\0\0" >/dev/udp/224.0.0.81/8848; sleep 0.2; done'
 master=$started
 fault D18 "the sync ids differ" director --probe
@@ -108,7 +108,7 @@ typed director ipvsadm-rs --stop-daemon backup
 but=""
 typed director ipvsadm-rs -d -t "$vip:80" -r "$director_ip"
 saved
-prove "  traffic flows when it is no backup any more" traffic_flows
+prove "  traffic flows when it is not a backup any more" traffic_flows
 typed director ipvsadm-rs --set 900 0 0
 fault D19 "IPVS forgets before keepalive" director
 typed director ipvsadm-rs -A -f 1 -s rr

@@ -1,4 +1,4 @@
-# keepalived's own health checks fill the table; ipvsadm-rs lists it, saves it and tells what a check took out
+# keepalived's own health checks fill the table; ipvsadm-rs lists it, saves it and shows what a check took out
 # needs: keepalived unshare=util-linux
 # shellcheck shell=bash
 
@@ -24,7 +24,7 @@ heading "The web server of rs1 dies"
 stop_web_server rs1
 wait_for 30 "keepalived to notice" table_is "$rs2_ip=3" || :
 fetch "http://$vip/?[1-20]"
-prove "diff tells what the check took out" lacks "$saved" "-a -t $vip:80 -r $rs1_ip:80 -g -w 1"
+prove "diff shows what the check took out" lacks "$saved" "-a -t $vip:80 -r $rs1_ip:80 -g -w 1"
 prove "all answers come from rs2" answers_are 0 20
 
 heading "It comes back"
@@ -32,15 +32,15 @@ web_server rs1 80
 wait_for 30 "keepalived to notice" table_is "$rs1_ip=1 $rs2_ip=3" || :
 prove "nothing differs any more" nothing_differs_from "$saved"
 
-heading "Somebody deletes a server by hand"
+heading "A server is deleted by hand"
 typed director ipvsadm-rs -d -t "$vip:80" -r "$rs2_ip"
-prove "diff tells" lacks "$saved" "-a -t $vip:80 -r $rs2_ip:80 -g -w 3"
+prove "diff shows it" lacks "$saved" "-a -t $vip:80 -r $rs2_ip:80 -g -w 3"
 typed director ipvsadm-rs -R --replace --file "$saved"
 fetch "http://$vip/?[1-20]"
 prove "and what was saved can be put back beside keepalived" nothing_differs_from "$saved"
 prove "the load is shared 5 : 15" answers_are 5 15
 
-heading "Somebody gives a server another weight, and then its web server dies and comes back"
+heading "A server gets another weight by hand, and then its web server dies and comes back"
 changed=$state/other-weight.rules
 sed "s/ -r $rs1_ip:80 -g -w 1\$/ -r $rs1_ip:80 -g -w 5/" "$saved" >"$changed"
 typed director ipvsadm-rs -R --replace --file "$changed"
@@ -50,11 +50,11 @@ wait_for 30 "keepalived to notice" table_is "$rs2_ip=3" || :
 prove "the check takes the server out anyway, and diff shows it" lacks "$changed" "-a -t $vip:80 -r $rs1_ip:80 -g -w 5"
 web_server rs1 80
 wait_for 30 "keepalived to notice" table_is "$rs1_ip=1 $rs2_ip=3" || :
-prove "it comes back as keepalived has it, and diff tells" has_instead "$changed" \
+prove "it comes back as keepalived has it, and diff shows it" has_instead "$changed" \
     "-a -t $vip:80 -r $rs1_ip:80 -g -w 1" "-a -t $vip:80 -r $rs1_ip:80 -g -w 5"
 
 heading "The table is replaced again and again while a check takes the server out"
 replace_until_taken_out rs1 "$changed" "$saved"
-prove "each replacement made the table what its file says, or told of the other program" each_succeeded_or_told
+prove "each replacement made the table what its file says, or reported the other program" each_succeeded_or_reported
 typed director ipvsadm-rs -R --replace --file "$saved"
 prove "the next one succeeds" nothing_differs_from "$saved"

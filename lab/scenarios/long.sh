@@ -38,8 +38,8 @@ replace_rules() {
     done
 }
 
-# Weight 0, wait until nobody is served by it any more, delete, add again: on both directors, as they are to be the same.
-# ActiveConn does not tell: what a failover has cut off stays in there until it times out, a quarter of an hour later. But
+# Weight 0, wait until no client is served by it any more, delete, add again: on both directors, as they are to be the same.
+# ActiveConn does not show it: what a failover has cut off stays in there until it times out, a quarter of an hour later. But
 # the client makes one connection after the other, so when three more have ended none to this server is open.
 drain() { # RIP WEIGHT
     local host ended
@@ -77,7 +77,7 @@ no_keepalived() { # HOST
 # longest that a request waits before it is given up.
 fail_over() {
     local died
-    wait_for 60 "the conversation to be known to $standby" told_again "$standby" || stopped "$standby is told of nothing"
+    wait_for 60 "the conversation to be known to $standby" knows_again "$standby" || stopped "$standby receives nothing"
     milliseconds
     died=$now
     crash "$active"

@@ -51,7 +51,7 @@ for method in arp-sysctl arptables nftables; do
 done
 
 heading "Without any of them: a static neighbour entry on the router"
-note "The real servers answer for the VIP; the router does not ask. It has to be told again when another director takes over."
+note "The real servers answer for the VIP; the router does not ask. It has to learn the new address when another director takes over."
 for host in rs1 rs2; do typed "$host" ip addr add "$vip/32" dev lo; done
 watch router
 forget
@@ -59,8 +59,8 @@ typed router ip neigh replace "$vip" lladdr "$director_mac" nud permanent dev et
 fetch "http://$vip/?[1-20]"
 typed router ip neigh show to "$vip"
 unwatch
-prove "nobody is asked for the VIP, nobody answers" arp_answered_by "$vip"
+prove "no host is asked for the VIP, none answers" arp_answered_by "$vip"
 prove "all connections go through the director" all_connections_reach_director "$vip" 20
 prove "the load is shared 5 : 15" answers_are 5 15
-prove "status tells that this real server is not quiet" \
+prove "status reports that this real server is not quiet" \
     exits_with 3 "fail  arp_ignore" rs1 ipvsadm-rs realserver status "$vip"
