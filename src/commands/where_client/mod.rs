@@ -14,7 +14,7 @@ use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 use ipvs_client::mapping::{HashScheduler, MH_INDEX, Mapping, Member, SH_BITS};
 use ipvs_client::{Family, ServiceKey};
 
-use super::{Output, Told, document, status, tell};
+use super::{Output, Reported, document, report, status};
 use crate::escape::{escaped, escaped_bytes};
 use crate::grammar::{self, Request, Subject, usage};
 use crate::host::table_sizes::{self, TableSizes};
@@ -76,7 +76,7 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     match answer(matches, output) {
         Ok(status) => Ok(status),
         // Trouble is 2 here: 1 means that it is not known.
-        Err(error) => Ok(match tell(&error) {
+        Err(error) => Ok(match report(&error) {
             status::OK => status::OK,
             _ => status::USAGE,
         }),
@@ -86,7 +86,7 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
 /// Something is wrong with what was typed: say it in a line.
 fn wrong<T>(what: impl Display) -> Result<T> {
     say!("{what}");
-    Err(Told(status::USAGE).into())
+    Err(Reported(status::USAGE).into())
 }
 
 fn answer(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
@@ -119,15 +119,15 @@ fn answer(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     Ok(if is_known || known.template(client).is_some() { status::OK } else { status::FAILED })
 }
 
-/// The sizes of the kernel's tables, as told or as they are found.
+/// The sizes of the kernel's tables, as given or as they are found.
 fn sizes(matches: &ArgMatches) -> TableSizes {
-    const TOLD: &str = "as given";
+    const GIVEN: &str = "as given";
     let mut sizes = table_sizes::read();
     if let Some(&bits) = matches.get_one("sh-tab-bits") {
-        (sizes.kernel.sh_bits, sizes.sh_from) = (bits, TOLD.into());
+        (sizes.kernel.sh_bits, sizes.sh_from) = (bits, GIVEN.into());
     }
     if let Some(&index) = matches.get_one("mh-tab-index") {
-        (sizes.kernel.mh_index, sizes.mh_from) = (index, TOLD.into());
+        (sizes.kernel.mh_index, sizes.mh_from) = (index, GIVEN.into());
     }
     sizes
 }

@@ -152,7 +152,7 @@ impl Mapping {
         Ok(folded(address, self.is_ipv4).wrapping_add(port.into()))
     }
 
-    /// The slot of a client, so many places on.
+    /// The slot of a client, this many places on.
     #[inline]
     fn slot(&self, value: u32, offset: usize) -> usize {
         let size = self.slots.len();
