@@ -81,13 +81,47 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l color -d 'When --
 always\t''
 never\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l client -d 'With -c, only connections of this client, or of all clients in this network' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l state -d 'With -c, only connections in this state, by the kernel\'s name of it, such as ESTABLISHED' -r -f -a "NONE\t''
+ESTABLISHED\t''
+SYN_SENT\t''
+SYN_RECV\t''
+FIN_WAIT\t''
+TIME_WAIT\t''
+CLOSE\t''
+CLOSE_WAIT\t''
+LAST_ACK\t''
+LISTEN\t''
+SYNACK\t''
+UDP\t''
+INIT1\t''
+INIT\t''
+COOKIE_SENT\t''
+COOKIE_REPLIED\t''
+COOKIE_WAIT\t''
+COOKIE\t''
+COOKIE_ECHOED\t''
+SHUTDOWN_SENT\t''
+SHUTDOWN_RECEIVED\t''
+SHUTDOWN_ACK_SENT\t''
+REJECTED\t''
+CLOSED\t''
+ASSURED\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l origin -d 'With -c, only connections made by packets (local), or by messages for the sync daemon (sync)' -r -f -a "local\t''
+sync\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l expires-within -d 'With -c, only connections that the kernel forgets within this time if no packets come, 0 to 2678400' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l sort-by -d 'With -c, in order of state, server, client or expires' -r -f -a "state\t''
 server\t''
 client\t''
 expires\t''"
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l count-by -d 'With -c, how many connections there are of each state, server or client, the most first' -r -f -a "state\t''
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l count-by -d 'With -c, how many connections there are of each state, server or client, or of two of these, the most first' -r -f -a "state\t''
 server\t''
-client\t''"
+client\t''
+server\,state\t''
+server\,client\t''
+client\,state\t''
+client\,server\t''
+state\,server\t''
+state\,client\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l file -d 'With -R, read this file; with -S, write it, as a whole or not at all' -r -F
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l max-removals -d 'With --replace, change nothing if more services and servers would be deleted, or more percent of them' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l confirm -d 'With --replace, roll back unless you answer yes at the terminal within this many seconds' -r -f
@@ -141,6 +175,7 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l keep-weights -d '
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l keep-going -d 'With --replace, load every rule that is good; status 3 if one is not, and then nothing is deleted'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l force -d 'With --drain=SECONDS, delete even if connections are left then, rather than roll back'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "diff" -d 'Print what differs between a file of rules and the table'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "compare" -d 'Print the connections of a master that its backup does not have'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "where" -d 'Print which server a client has, and which one a new connection gets'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "top" -d 'Show services, servers and connections live'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "service" -d 'Load, save and clear the rules as a service does, at boot and by hand'
@@ -152,6 +187,9 @@ never\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -s j -l json -d 'Print JSON'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l pretty -d 'With --json, on indented lines'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand compare" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand compare" -s j -l json -d 'Print JSON'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand compare" -l pretty -d 'With --json, on indented lines'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -s t -l tcp-service -d 'The virtual service: TCP to this address and port' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -s u -l udp-service -d 'The virtual service: UDP to this address and port' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -l sctp-service -d 'The virtual service: SCTP to this address and port' -x -a "(__fish_ipvsadm_rs_live)"

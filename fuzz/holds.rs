@@ -10,7 +10,7 @@ use std::path::Path;
 use ipvs_client::{
     Change, Daemon, DaemonRole, Destination, DestinationEntry, Family, InterfaceName, Name, Netmask, Persistence,
     Protocol, SchedulerName, Service, ServiceEntry, ServiceKey, Statistics, TableService,
-    connections::{ConnectionKey, Counter, EngineTable, Row, rows},
+    connections::{ConnectionKey, CountKeys, Counter, EngineTable, Row, rows},
     decode,
 };
 use ipvsadm_rs::doctor::readiness::{self, Readiness};
@@ -190,7 +190,8 @@ pub fn connections(bytes: &[u8]) {
             assert_eq!(as_text(&boxed).lines().count(), expected.len() + if expected.is_empty() { 3 } else { 4 });
         }
         for key in [ConnectionKey::State, ConnectionKey::Server, ConnectionKey::Client] {
-            let mut counter = Counter::by(key);
+            let keys = CountKeys { first: key, second: None };
+            let mut counter = Counter::by(keys);
             all.iter().for_each(|(connection, _)| counter.add(connection));
             let counts = counter.counts();
             assert_eq!(counts.iter().map(|count| count.connections).sum::<u64>(), expected.len() as u64);
@@ -199,7 +200,7 @@ pub fn connections(bytes: &[u8]) {
             assert_eq!(as_text(&out).lines().count(), counts.len());
             out.clear();
             let canvas = Canvas { width: Some(100), color: false, unicode: false };
-            view::boxed::counts(&mut out, labels, key, &counts, canvas).expect("memory takes all");
+            view::boxed::counts(&mut out, labels, keys, &counts, canvas).expect("memory takes all");
             assert_eq!(as_text(&out).lines().count(), counts.len() + if counts.is_empty() { 3 } else { 4 });
         }
         let mut json = Vec::new();

@@ -174,6 +174,15 @@ knows_again() { # HOST
     return 1
 }
 
+# What the backup lacks of the master's established connections of the client: lists of both, compared.
+backup_lacks() { # MASTER BACKUP NUMBER
+    local host list=(ipvsadm-rs -L -c --state ESTABLISHED -t "$vip:7" --json)
+    for host in "$1" "$2"; do on "$host" "${list[@]}" >"$state/$host.connections"; done
+    prompt "$2" ipvsadm-rs compare "$1.json" "$2.json"
+    evidence=$(on "$2" ipvsadm-rs compare "$state/$1.connections" "$state/$2.connections")
+    [[ $evidence == *" $3 missing there (0 to another server)" ]]
+}
+
 knows_nothing() { # HOST
     evidence=$(on "$1" ipvsadm-rs -Lnc)
     [[ $evidence != *TCP* ]]

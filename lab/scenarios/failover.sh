@@ -19,6 +19,7 @@ for _ in 1 2 3 4; do say 10; done
 wait_for 10 "the synchronised connection" knows_talk director2 || :
 typed director2 ipvsadm-rs -Lnc
 prove "the second director knows the connection" knows_talk director2
+prove "it lacks no established connection of the first" backup_lacks director director2 0
 
 heading "The first director dies"
 watch router
@@ -40,6 +41,7 @@ prove "new connections work and are shared 5 : 15" answers_are 5 15
 heading "The first director comes back"
 reboot director
 prove "it knows no connections" knows_nothing director
+prove "it lacks the established connection of the second" backup_lacks director2 director 1
 prove "it leaves the VIP where it is" vip_on director2 director
 wait_for 40 "the connection on the first director" knows_again director || :
 prove "and receives the connection" knows_talk director

@@ -17,6 +17,7 @@ macro_rules! say_lines {
 mod called;
 mod change;
 mod color;
+mod compare;
 mod complete;
 mod diff;
 mod doctor;

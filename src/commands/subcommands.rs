@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::output::Output;
-use super::{diff, doctor, realserver, service, top, where_client};
+use super::{compare, diff, doctor, realserver, service, top, where_client};
 use crate::grammar;
 
 /// What else this program can do, called by a word of its own. A lone word never was a command of ipvsadm.
@@ -15,6 +15,7 @@ pub(super) struct Subcommand {
 
 pub(super) const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand { command: diff::command, run: diff::run },
+    Subcommand { command: compare::command, run: compare::run },
     Subcommand { command: where_client::command, run: where_client::run },
     Subcommand { command: top::command, run: top::run },
     Subcommand { command: service::command, run: service::run },

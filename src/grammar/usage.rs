@@ -93,7 +93,7 @@ fn with_value(arg: Arg, value: Value, completion: Completion) -> Arg {
 }
 
 /// The forms of a command line, after the program's name.
-const USAGE: [&str; 25] = [
+const USAGE: [&str; 26] = [
     "-A|-E -t|-u|--sctp-service|-f SERVICE [-s SCHEDULER] [-p [SECONDS]] [-M MASK] [--pe ENGINE] [-b FLAGS] [-o]",
     "-D -t|-u|--sctp-service|-f SERVICE [--drain[=SECONDS] [--force]]",
     "-C",
@@ -110,6 +110,7 @@ const USAGE: [&str; 25] = [
     "--start-daemon master|backup [DAEMON]",
     "--stop-daemon master|backup [--syncid ID]",
     "diff [--color WHEN] [--json [--pretty]] FILE",
+    "compare [--json [--pretty]] MASTER BACKUP",
     "service start|stop|restart|reload|save|status|...",
     "realserver start|stop|status VIP...",
     "doctor [--probe] [--json] [VIP...]",

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use ipvs_client::{
     Counters, Daemon, DestinationEntry, Info, Service, ServiceEntry, TableService, Timeouts,
-    connections::{ConnectionKey, Count},
+    connections::{ConnectionKey, Count, CountKeys},
 };
 
 pub use super::canvas::Canvas;
@@ -286,21 +286,23 @@ pub fn connections(
 pub fn counts(
     out: &mut impl Write,
     labels: &mut Labels,
-    key: ConnectionKey,
+    keys: CountKeys,
     counts: &[Count],
     canvas: Canvas,
 ) -> io::Result<()> {
-    let header = match key {
-        ConnectionKey::State | ConnectionKey::Expires => "State",
-        ConnectionKey::Server => "Server",
-        ConnectionKey::Client => "Client",
+    let column = |key| match key {
+        ConnectionKey::State | ConnectionKey::Expires => Column::cut("State", NAME_AT_LEAST),
+        ConnectionKey::Server => Column::cut("Server", NAME_AT_LEAST),
+        ConnectionKey::Client => Column::cut("Client", NAME_AT_LEAST),
     };
-    let columns = [Column::cut(header, NAME_AT_LEAST), Column::right("Connections"), Column::bars("Share")];
+    let mut columns: Vec<Column> = std::iter::once(keys.first).chain(keys.second).map(column).collect();
+    columns.extend([Column::right("Connections"), Column::bars("Share")]);
     let total = counts.iter().map(|count| count.connections).sum();
     let rows = counts.iter().map(|count| {
-        let share = canvas.share(count.connections, total, DETAILS[0]);
-        let number = Text::plain(count.connections.to_string());
-        vec![Text::plain(counted(&count.of, labels)), number, Text::colored(share, GREEN)]
+        let mut row: Vec<Text> = count.parts().map(|part| Text::plain(counted(part, labels))).collect();
+        row.push(Text::plain(count.connections.to_string()));
+        row.push(Text::colored(canvas.share(count.connections, total, DETAILS[0]), GREEN));
+        row
     });
     canvas.draw_columns(out, &columns, rows.collect())
 }

@@ -141,13 +141,20 @@ fn host(address: IpAddr, labels: &mut Labels) -> String {
     text.into_string()
 }
 
-/// Write counts: the number, as wide as the largest, and what was counted.
+/// Write counts: the number, as wide as the largest, and what was counted, in columns if it is two things.
 ///
 /// # Errors
 /// Writing fails.
 pub fn list_counts(counts: &[Count], out: &mut impl Write, labels: &mut Labels) -> io::Result<()> {
     let width = counts.first().map_or(1, |most| most.connections.to_string().len());
-    counts.iter().try_for_each(|count| writeln!(out, "{:>width$} {}", count.connections, counted(&count.of, labels)))
+    // Of two parts the first has a column.
+    let first: Vec<String> = counts.iter().map(|count| counted(&count.of, labels)).collect();
+    let two = counts.iter().any(|count| count.and.is_some());
+    let widest = if two { first.iter().map(String::len).max().unwrap_or_default() } else { 0 };
+    counts.iter().zip(first).try_for_each(|(count, first)| match &count.and {
+        None => writeln!(out, "{:>width$} {first}", count.connections),
+        Some(and) => writeln!(out, "{:>width$} {first:widest$} {}", count.connections, counted(and, labels)),
+    })
 }
 
 #[cfg(test)]

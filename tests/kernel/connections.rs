@@ -12,6 +12,9 @@ use anyhow::{Context as _, Result, ensure};
 use crate::schema::Schema;
 use crate::support::{self, Invocation, Links, Output, Subject, Trial, in_fresh_namespace, ours, run, succeed, trial};
 
+/// Whether a connection's document passes.
+type Filter<'f> = &'f dyn Fn(&serde_json::Value) -> bool;
+
 /// What a trial does.
 type Run = fn() -> Result<()>;
 
@@ -27,6 +30,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("engine data: of the row it belongs to", engine_data_of_its_row),
         ("list: the rows of the original", the_rows_of_the_original),
         ("list: one file, read once", one_file_is_read_once),
+        ("list: questions are filters", questions_are_filters),
     ];
     Ok(trials.into_iter().map(|(name, run)| trial(name, run)).collect())
 }
@@ -167,7 +171,7 @@ fn hostile() -> Vec<Vec<u8>> {
 }
 
 /// Words that print connections.
-const LISTINGS: [&[&str]; 14] = [
+const LISTINGS: [&[&str]; 15] = [
     &["-Lnc"],
     &["-Lc", "--resolve-timeout", "1"],
     &["-Lnc", "--persistent-conn"],
@@ -181,6 +185,7 @@ const LISTINGS: [&[&str]; 14] = [
     &["-Lnc", "-u", "10.1.1.1:5060", "--persistent-conn"],
     &["-Lnc", "--json"],
     &["-Lnc", "--count-by", "state"],
+    &["-Lnc", "--count-by", "client,state"],
     &["-Lnc", "--count-by", "client", "--json"],
 ];
 
@@ -353,6 +358,63 @@ fn the_rows_of_the_original() -> Result<()> {
                 ensure!(false, "{words:?}:\n{}", support::difference(&theirs.stdout, &mine.stdout));
             }
         }
+        Ok(())
+    })
+}
+
+/// Connections of every origin, and what the backup of them lacks.
+fn questions_are_filters() -> Result<()> {
+    with_daemon(|| {
+        let tcp = |client: u8, port| Sent {
+            protocol: TCP,
+            flags: 0,
+            state: ESTABLISHED + u16::from(client % 3),
+            client: ([10, 8, 1, client].into(), port),
+            ..template(0, b"")
+        };
+        let sent: Vec<_> = (0..60).map(|client| tcp(client, 1024)).chain([template(1, b"")]).collect();
+        send(&sent)?;
+        let _call = call("10.1.1.3:40000", b"one")?;
+        kernel_rows(sent.len() + 2)?;
+        let schema = Schema::new()?;
+        let list = |words: &[&str]| {
+            let text = succeed(&[&["-L", "-c", "--json"], words].concat(), b"")?;
+            let list = schema.check("connections", &text)?;
+            Ok::<_, anyhow::Error>((text, list.as_array().context("no list")?.clone()))
+        };
+        let (whole, all) = list(&[])?;
+        let key = |row: &serde_json::Value| (row["client_address"].to_string(), row["client_port"].to_string());
+        let filters: [(&[&str], Filter<'_>); 5] = [
+            (&["--state", "ESTABLISHED"], &|row| row["state"] == "ESTABLISHED"),
+            (&["--origin", "local"], &|row| row["origin"] == "local"),
+            (&["--origin", "sync", "--state", "none"], &|row| row["origin"] == "sync" && row["state"] == "NONE"),
+            (&["--expires-within", "0"], &|_| false),
+            (&["--expires-within", "2678400", "--client", "10.8.1.0/28"], &|row| {
+                row["client_address"].as_str().and_then(|text| text.strip_prefix("10.8.1.")?.parse().ok()) < Some(16)
+                    && row["client_address"].as_str().is_some_and(|text| text.starts_with("10.8.1."))
+            }),
+        ];
+        for (words, filter) in filters {
+            let expected: Vec<_> = all.iter().filter(|row| filter(row)).map(key).collect();
+            let found: Vec<_> = list(words)?.1.iter().map(key).collect();
+            ensure!(found == expected, "{words:?}: {found:?} instead of {expected:?}");
+        }
+        let counts = succeed(&["-L", "-n", "-c", "--client", "10.8.0.0/16", "--count-by", "server,state"], b"")?;
+        ensure!(
+            counts.lines().count() == 3 && counts.lines().all(|line| line.starts_with("20 127.0.0.1:5060 ")),
+            "{counts}"
+        );
+        // As a backup that lacks a state.
+        let (master, backup) = ("/run/master.json", "/run/backup.json");
+        fs::write(master, whole)?;
+        fs::write(backup, list(&["--origin", "sync"])?.0)?;
+        let missing = run(&["compare", master, backup], b"")?;
+        ensure!(
+            missing.status == "1" && missing.stdout.ends_with(" 2 missing there (0 to another server)\n"),
+            "{missing:?}"
+        );
+        let none = run(&["compare", backup, master], b"")?;
+        ensure!(none.status == "0" && none.stdout.lines().count() == 1, "{none:?}");
         Ok(())
     })
 }

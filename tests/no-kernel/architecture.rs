@@ -212,6 +212,7 @@ const ROOMS: &[Room] = &[
             "nix",
             "ratatui",
             "serde",
+            "serde_json",
             "terminal_size",
             "files",
             "clock",

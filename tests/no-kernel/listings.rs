@@ -10,7 +10,7 @@ use ipvs_client::{
     Checksum, Counters, Daemon, DaemonRole, Destination, DestinationEntry, Forwarding, Info, InterfaceName, Netmask,
     Persistence, Protocol, Rates, SchedulerName, Service, ServiceEntry, ServiceFlags, ServiceKey, Statistics,
     TableService, Timeouts, Tunnel,
-    connections::{Choice, Connection, ConnectionKey, Count, Counter, EngineTable, read},
+    connections::{Choice, Connection, ConnectionKey, Count, CountKeys, Counter, EngineTable, Origin, Word, read},
     scheduler,
 };
 use ipvsadm_rs::grammar::{
@@ -83,8 +83,15 @@ fn connections_are_chosen_sorted_and_counted() {
     assert_eq!(of("-L --client 10.1.0.0/16 -c"), of_choice(Choice { client, ..Choice::ALL }));
     let view = ConnectionView::Sorted(ConnectionKey::Expires);
     assert_eq!(of("-Lc -u 10.0.0.1:53 -r 10.0.0.2 --sort-by expires"), Connections { view, ..only(service, server) });
-    let view = ConnectionView::Counted(ConnectionKey::Client);
+    let keys = CountKeys { first: ConnectionKey::Client, second: None };
+    let view = ConnectionView::Counted(keys);
     assert_eq!(of("-L --count-by client -c"), Connections { view, ..Connections::default() });
+    let view = ConnectionView::Counted(CountKeys { second: Some(ConnectionKey::State), ..keys });
+    assert_eq!(of("-L --count-by client,state -c"), Connections { view, ..Connections::default() });
+    let state = Some(Word::cut(b"TIME_WAIT"));
+    assert_eq!(of("-L -c --state time_wait"), of_choice(Choice { state, ..Choice::ALL }));
+    assert_eq!(of("-L -c --origin sync"), of_choice(Choice { origin: Some(Origin::Sync), ..Choice::ALL }));
+    assert_eq!(of("-L -c --expires-within 0"), of_choice(Choice { expires_within: Some(0), ..Choice::ALL }));
 }
 
 #[test]
@@ -103,6 +110,11 @@ fn what_does_not_go_together_is_reported() {
         ),
         ("-Lc --sort-by age", "--sort-by takes state, server, client or expires, not `age'"),
         ("-Lc --count-by expires", "--count-by takes state, server or client, not `expires'"),
+        ("-Lc --count-by state,", "--count-by takes state, server or client, not `'"),
+        ("-Lc --count-by state,state", "--count-by takes two different keys, not `state,state'"),
+        ("-Lc --origin master", "--origin takes local or sync, not `master'"),
+        ("-Lc --expires-within 1m", "illegal number of seconds specified for --expires-within"),
+        ("-L --state NONE", "You need to supply the 'connection' option for the 'state' option"),
         ("-L --client ::1", "You need to supply the 'connection' option for the 'client' option"),
         ("-L --color=blue", "--color takes auto, always or never, not `blue'"),
         (
@@ -376,8 +388,12 @@ fn connections_are_sorted_by_every_key() {
     }
 }
 
+fn by(first: ConnectionKey) -> CountKeys {
+    CountKeys { first, second: None }
+}
+
 fn counted(key: ConnectionKey) -> Vec<Count> {
-    let mut counter = Counter::by(key);
+    let mut counter = Counter::by(by(key));
     held(&Choice::default()).iter().for_each(|connection| counter.add(connection));
     counter.counts()
 }
@@ -404,7 +420,7 @@ fn connections_in_columns() {
     let mut out = Vec::new();
     wide::connections(&mut out, &mut Labels::numeric(), &all, true).unwrap();
     boxed::connections(&mut out, &mut Labels::numeric(), &all, false, PLAIN).unwrap();
-    boxed::counts(&mut out, &mut Labels::numeric(), ConnectionKey::State, &counted(ConnectionKey::State), PLAIN)
+    boxed::counts(&mut out, &mut Labels::numeric(), by(ConnectionKey::State), &counted(ConnectionKey::State), PLAIN)
         .unwrap();
     assert_text("connections", &String::from_utf8(out).unwrap());
 }
@@ -503,7 +519,7 @@ fn every_document_is_as_the_schema_has_it() {
         assert_eq!(connections[3]["client_address"], "2001:db8::1");
         for key in [ConnectionKey::State, ConnectionKey::Server, ConnectionKey::Client] {
             let counts = document("connection_counts", pretty, |out, pretty| {
-                json::write(out, "connection_counts", &ConnectionCounts::new(key, &counted(key)), pretty)
+                json::write(out, "connection_counts", &ConnectionCounts::new(by(key), &counted(key)), pretty)
             });
             assert_eq!(counts["total"], 4);
         }

@@ -1,6 +1,7 @@
 //! What is tested without a kernel, a module for each subject: `cargo test --test no-kernel -- SUBJECT` runs one.
 
 mod architecture;
+mod connections;
 mod decoder;
 mod fuzz;
 mod generated;

@@ -2,11 +2,12 @@
 
 use std::io::BufRead;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use ipvs_client::{
     Client,
     connections::{
-        Choice, Connection, ConnectionKey, Counter, ENGINE_PATH, EngineTable, PATH, Row, Skipped, open, read, rows,
+        Choice, Connection, Count, CountKeys, Counted, Counter, ENGINE_PATH, EngineTable, Held, PATH, Row, Skipped,
+        open, read, rows,
     },
 };
 
@@ -25,8 +26,8 @@ pub(super) fn list(client: &mut Client, listing: &Listing, wanted: &Connections,
     client.info()?;
     let mut labels = NamedLabels::new(listing.numeric, listing.resolve_timeout);
     let choice = &wanted.choice;
-    if let ConnectionView::Counted(key) = wanted.view {
-        return count(listing, choice, key, &mut labels, output);
+    if let ConnectionView::Counted(keys) = wanted.view {
+        return count(listing, choice, keys, &mut labels, output);
     }
     // JSON has everything, whatever columns are asked for.
     let with_data = listing.engine_data || matches!(listing.format, Format::Json(_));
@@ -36,7 +37,7 @@ pub(super) fn list(client: &mut Client, listing: &Listing, wanted: &Connections,
     let skipped = match (wanted.view, listing.format) {
         (ConnectionView::Sorted(key), _) => {
             let (mut all, skipped) = held(source, choice)?;
-            all.sort_unstable_by(|a, b| a.order(b, key));
+            all.sort(key);
             show(&all, &engines, listing, &mut labels, output)?;
             skipped
         }
@@ -125,15 +126,17 @@ fn names(
     Ok(skipped)
 }
 
-/// The connections wanted, all at once.
-fn held(source: impl BufRead, choice: &Choice) -> Result<(Vec<Connection>, Skipped)> {
-    let mut all = Vec::new();
+/// The connections wanted, all at once, in little room.
+fn held(source: impl BufRead, choice: &Choice) -> Result<(Held, Skipped)> {
+    let mut all = Held::default();
+    let mut fits = true;
     let skipped = read(source, |connection| {
         if choice.has(connection) {
-            all.push(*connection);
+            fits &= all.push(connection);
         }
         Ok(())
     })?;
+    ensure!(fits, "{PATH}: more than 256 names of protocols and states");
     Ok((all, skipped))
 }
 
@@ -142,20 +145,20 @@ fn addresses(connection: &Connection) -> [std::net::IpAddr; 3] {
 }
 
 fn show(
-    all: &[Connection],
+    all: &Held,
     engines: &EngineTable,
     listing: &Listing,
     labels: &mut NamedLabels,
     output: &mut Output,
 ) -> Result<()> {
-    labels.look_up(all.iter().flat_map(addresses));
+    labels.look_up(all.iter().flat_map(|connection| addresses(&connection)));
     let engine_data = listing.engine_data;
     let with_data =
-        || all.iter().map(|connection| (*connection, engines.of(connection))).collect::<Vec<WithData<'_>>>();
+        || all.iter().map(|connection| (connection, engines.of(&connection))).collect::<Vec<WithData<'_>>>();
     match listing.format {
         Format::Classic => {
             connections::header(output, engine_data)?;
-            all.iter().try_for_each(|one| connections::line(output, labels, one, engines.of(one)))?;
+            all.iter().try_for_each(|one| connections::line(output, labels, &one, engines.of(&one)))?;
         }
         Format::Wide => wide::connections(output, labels, &with_data(), engine_data)?,
         Format::Table => {
@@ -163,7 +166,7 @@ fn show(
         }
         Format::Json(json) => {
             let mut list = json::Stream::begin(output, KIND, &NONE, json.pretty)?;
-            all.iter().try_for_each(|one| list.element(&ConnectionDocument::new(one, engines.of(one))))?;
+            all.iter().try_for_each(|one| list.element(&ConnectionDocument::new(&one, engines.of(&one))))?;
             list.end()?;
         }
     }
@@ -173,11 +176,11 @@ fn show(
 fn count(
     listing: &Listing,
     choice: &Choice,
-    key: ConnectionKey,
+    keys: CountKeys,
     labels: &mut NamedLabels,
     output: &mut Output,
 ) -> Result<()> {
-    let mut counter = Counter::by(key);
+    let mut counter = Counter::by(keys);
     let skipped = read(open()?, |connection| {
         if choice.has(connection) {
             counter.add(connection);
@@ -185,12 +188,12 @@ fn count(
         Ok(())
     })?;
     let counts = counter.counts();
-    labels.look_up(counts.iter().filter_map(|count| count.of.address()));
+    labels.look_up(counts.iter().flat_map(Count::parts).filter_map(Counted::address));
     match listing.format {
         Format::Classic | Format::Wide => connections::list_counts(&counts, output, labels)?,
-        Format::Table => boxed::counts(output, labels, key, &counts, terminal::canvas(listing.color))?,
+        Format::Table => boxed::counts(output, labels, keys, &counts, terminal::canvas(listing.color))?,
         Format::Json(json) => {
-            json::write(output, "connection_counts", &ConnectionCounts::new(key, &counts), json.pretty)?;
+            json::write(output, "connection_counts", &ConnectionCounts::new(keys, &counts), json.pretty)?;
         }
     }
     report(PATH, skipped);

@@ -2,12 +2,13 @@
 
 use ipvs_client::{
     ServiceKey,
-    connections::{Choice, ConnectionKey},
+    connections::{Choice, ConnectionKey, CountKeys, Origin, STATES, Word},
 };
 
 use super::listing::{LISTINGS, Subject};
 use crate::grammar::error::{Error, shown, usage};
-use crate::grammar::line::{Line, set, words_of};
+use crate::grammar::line::{Argument, Line, set, words_of};
+use crate::grammar::options::common::TIMEOUT_MAXIMUM;
 use crate::grammar::table::{Completion, OptionSpec, Value};
 
 const SORT_KEYS: [(&str, ConnectionKey); 4] = [
@@ -18,6 +19,18 @@ const SORT_KEYS: [(&str, ConnectionKey); 4] = [
 ];
 const COUNT_KEYS: [(&str, ConnectionKey); 3] =
     [("state", ConnectionKey::State), ("server", ConnectionKey::Server), ("client", ConnectionKey::Client)];
+const COUNT_WORDS: [&str; 9] = [
+    "state",
+    "server",
+    "client",
+    "server,state",
+    "server,client",
+    "client,state",
+    "client,server",
+    "state,server",
+    "state,client",
+];
+const ORIGINS: [(&str, Origin); 2] = [("local", Origin::Local), ("sync", Origin::Sync)];
 
 pub(super) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
@@ -43,6 +56,46 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         ..OptionSpec::PLAIN
     },
     OptionSpec {
+        long: "state",
+        value: Value::Required("STATE"),
+        completion: Completion::Words(&STATES),
+        with: LISTINGS,
+        needs: Some("connection"),
+        help: "With -c, only connections in this state, by the kernel's name of it, such as ESTABLISHED",
+        set: |line, value| {
+            let known = STATES.iter().find(|state| value.text().eq_ignore_ascii_case(state.as_bytes()));
+            let wrong = || {
+                let (states, given) = (STATES.join(", "), shown(value.text()));
+                usage(format!("--state takes a state of connections, not `{given}': {states}"))
+            };
+            let state = known.map(|state| Word::cut(state.as_bytes())).ok_or_else(wrong)?;
+            set(&mut line.listing().connections.choice.state, Some(state))
+        },
+        ..OptionSpec::PLAIN
+    },
+    OptionSpec {
+        long: "origin",
+        value: Value::Required("local|sync"),
+        completion: Completion::Words(&words_of(&ORIGINS)),
+        with: LISTINGS,
+        needs: Some("connection"),
+        help: "With -c, only connections made by packets (local), or by messages for the sync daemon (sync)",
+        set: |line, value| set(&mut line.listing().connections.choice.origin, Some(value.one_of(&ORIGINS)?)),
+        ..OptionSpec::PLAIN
+    },
+    OptionSpec {
+        long: "expires-within",
+        value: Value::Required("SECONDS"),
+        with: LISTINGS,
+        needs: Some("connection"),
+        help: "With -c, only connections that the kernel forgets within this time if no packets come, 0 to 2678400",
+        set: |line, value| {
+            let seconds = value.seconds(0, TIMEOUT_MAXIMUM)?;
+            set(&mut line.listing().connections.choice.expires_within, Some(seconds))
+        },
+        ..OptionSpec::PLAIN
+    },
+    OptionSpec {
         long: "sort-by",
         value: Value::Required("KEY"),
         completion: Completion::Words(&words_of(&SORT_KEYS)),
@@ -55,15 +108,13 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     },
     OptionSpec {
         long: "count-by",
-        value: Value::Required("KEY"),
-        completion: Completion::Words(&words_of(&COUNT_KEYS)),
+        value: Value::Required("KEY[,KEY]"),
+        completion: Completion::Words(&COUNT_WORDS),
         with: LISTINGS,
         needs: Some("connection"),
         conflicts: &["nosort", "sort-by"],
-        help: "With -c, how many connections there are of each state, server or client, the most first",
-        set: |line, value| {
-            set(&mut line.listing().connections.view, ConnectionView::Counted(value.one_of(&COUNT_KEYS)?))
-        },
+        help: "With -c, how many connections there are of each state, server or client, or of two of these, the most first",
+        set: |line, value| set(&mut line.listing().connections.view, ConnectionView::Counted(count_keys(value)?)),
         ..OptionSpec::PLAIN
     },
 ];
@@ -97,7 +148,20 @@ pub enum ConnectionView {
     /// They are listed in this order (`--sort-by`).
     Sorted(ConnectionKey),
     /// They are counted (`--count-by`).
-    Counted(ConnectionKey),
+    Counted(CountKeys),
+}
+
+/// `server` or `server,state`
+fn count_keys(value: Argument<'_>) -> Result<CountKeys, Error> {
+    let Some(comma) = value.text().iter().position(|byte| *byte == b',') else {
+        return Ok(CountKeys { first: value.one_of(&COUNT_KEYS)?, second: None });
+    };
+    let key = |text| Argument { value: Some(text), ..value }.one_of(&COUNT_KEYS);
+    let (first, second) = (key(&value.text()[..comma])?, key(&value.text()[comma + 1..])?);
+    if first == second {
+        return Err(usage(format!("--count-by takes two different keys, not `{}'", shown(value.text()))));
+    }
+    Ok(CountKeys { first, second: Some(second) })
 }
 
 /// Which connections the options choose.

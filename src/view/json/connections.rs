@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use ipvs_client::connections::{Connection, ConnectionKey, Count, Counted, EngineData};
+use ipvs_client::connections::{Connection, ConnectionKey, Count, CountKeys, Counted, EngineData};
 use serde::Serialize;
 
 /// A connection.
@@ -53,6 +53,7 @@ impl<'l> ConnectionDocument<'l> {
 #[derive(Debug, Serialize)]
 pub struct ConnectionCounts<'c> {
     by: &'static str,
+    then_by: Option<&'static str>,
     total: u64,
     counts: Vec<CountDocument<'c>>,
 }
@@ -62,6 +63,8 @@ pub struct ConnectionCounts<'c> {
 struct CountDocument<'c> {
     #[serde(flatten)]
     of: CountedDocument<'c>,
+    #[serde(flatten)]
+    and: Option<CountedDocument<'c>>,
     connections: u64,
 }
 
@@ -76,17 +79,23 @@ enum CountedDocument<'c> {
 impl<'c> ConnectionCounts<'c> {
     /// These, counted by this key.
     #[must_use]
-    pub fn new(key: ConnectionKey, counts: &'c [Count]) -> Self {
+    pub fn new(keys: CountKeys, counts: &'c [Count]) -> Self {
+        let name = |key| match key {
+            ConnectionKey::State | ConnectionKey::Expires => "state",
+            ConnectionKey::Server => "server",
+            ConnectionKey::Client => "client",
+        };
         Self {
-            by: match key {
-                ConnectionKey::State | ConnectionKey::Expires => "state",
-                ConnectionKey::Server => "server",
-                ConnectionKey::Client => "client",
-            },
+            by: name(keys.first),
+            then_by: keys.second.map(name),
             total: counts.iter().map(|count| count.connections).sum(),
             counts: counts
                 .iter()
-                .map(|count| CountDocument { of: (&count.of).into(), connections: count.connections })
+                .map(|count| CountDocument {
+                    of: (&count.of).into(),
+                    and: count.and.as_ref().map(CountedDocument::from),
+                    connections: count.connections,
+                })
                 .collect(),
         }
     }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use super::{Connection, Word};
+use super::{Connection, Origin, Word};
 use crate::model::ServiceKey;
 
 /// Which connections.
@@ -19,11 +19,48 @@ pub struct Choice {
     pub server: Option<(IpAddr, Option<u16>)>,
     /// Only those of these clients.
     pub client: Option<Network>,
+    /// Only those in this state, by the kernel's name.
+    pub state: Option<Word>,
+    /// Only those made so.
+    pub origin: Option<Origin>,
+    /// Only those that are forgotten within this number of seconds unless packets come.
+    pub expires_within: Option<u32>,
 }
+
+/// The kernel's names of states: of TCP, UDP, SCTP and persistence templates (`ip_vs_proto_tcp.c`, `ip_vs_proto_udp.c`,
+/// `ip_vs_proto_sctp.c`, `ip_vs_state_name`).
+pub const STATES: [&str; 25] = [
+    "NONE",
+    "ESTABLISHED",
+    "SYN_SENT",
+    "SYN_RECV",
+    "FIN_WAIT",
+    "TIME_WAIT",
+    "CLOSE",
+    "CLOSE_WAIT",
+    "LAST_ACK",
+    "LISTEN",
+    "SYNACK",
+    "UDP",
+    "INIT1",
+    "INIT",
+    "COOKIE_SENT",
+    "COOKIE_REPLIED",
+    "COOKIE_WAIT",
+    "COOKIE",
+    "COOKIE_ECHOED",
+    "SHUTDOWN_SENT",
+    "SHUTDOWN_RECEIVED",
+    "SHUTDOWN_ACK_SENT",
+    "REJECTED",
+    "CLOSED",
+    "ASSURED",
+];
 
 impl Choice {
     /// All of them.
-    pub const ALL: Self = Self { service: None, server: None, client: None };
+    pub const ALL: Self =
+        Self { service: None, server: None, client: None, state: None, origin: None, expires_within: None };
 
     /// Whether it is one of these.
     #[must_use]
@@ -41,7 +78,12 @@ impl Choice {
             connection.destination.0 == address && port.is_none_or(|port| connection.destination.1 == port)
         });
         let of_client = self.client.is_none_or(|client| client.has(connection.source.0));
-        of_service && of_server && of_client
+        of_service
+            && of_server
+            && of_client
+            && self.state.is_none_or(|state| connection.state == state)
+            && self.origin.is_none_or(|origin| connection.origin == origin)
+            && self.expires_within.is_none_or(|seconds| connection.expires <= seconds)
     }
 }
 
@@ -132,13 +174,31 @@ impl Connection {
     }
 }
 
+/// What connections are counted by: one thing, or two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountKeys {
+    /// The first.
+    pub first: ConnectionKey,
+    /// The second, if there is one.
+    pub second: Option<ConnectionKey>,
+}
+
 /// How many connections there are of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Count {
     /// What they have in common.
     pub of: Counted,
+    /// What else they have in common, where they are counted by two things.
+    pub and: Option<Counted>,
     /// How many.
     pub connections: u64,
+}
+
+impl Count {
+    /// All that they have in common.
+    pub fn parts(&self) -> impl Iterator<Item = &Counted> {
+        std::iter::once(&self.of).chain(&self.and)
+    }
 }
 
 /// What connections that are counted together have in common.
@@ -153,6 +213,15 @@ pub enum Counted {
 }
 
 impl Counted {
+    /// What a connection is counted as, by this key.
+    fn of(connection: &Connection, key: ConnectionKey) -> Self {
+        match key {
+            ConnectionKey::Client => Self::Client(connection.source.0),
+            ConnectionKey::Server => Self::Server(connection.destination.0, connection.destination.1),
+            ConnectionKey::State | ConnectionKey::Expires => Self::State(connection.state),
+        }
+    }
+
     /// The address, if it is one.
     #[must_use]
     pub const fn address(&self) -> Option<IpAddr> {
@@ -166,33 +235,30 @@ impl Counted {
 /// Counts, kept while connections are read.
 #[derive(Debug)]
 pub struct Counter {
-    key: ConnectionKey,
-    counts: HashMap<Counted, u64>,
+    keys: CountKeys,
+    counts: HashMap<(Counted, Option<Counted>), u64>,
 }
 
 impl Counter {
     /// Nothing counted yet.
     #[must_use]
-    pub fn by(key: ConnectionKey) -> Self {
-        Self { key, counts: HashMap::new() }
+    pub fn by(keys: CountKeys) -> Self {
+        Self { keys, counts: HashMap::new() }
     }
 
     /// Count one.
     pub fn add(&mut self, connection: &Connection) {
-        let of = match self.key {
-            ConnectionKey::Client => Counted::Client(connection.source.0),
-            ConnectionKey::Server => Counted::Server(connection.destination.0, connection.destination.1),
-            ConnectionKey::State | ConnectionKey::Expires => Counted::State(connection.state),
-        };
-        *self.counts.entry(of).or_default() += 1;
+        let and = self.keys.second.map(|key| Counted::of(connection, key));
+        *self.counts.entry((Counted::of(connection, self.keys.first), and)).or_default() += 1;
     }
 
     /// What was counted, the most first, and of as many in order.
     #[must_use]
     pub fn counts(self) -> Vec<Count> {
         let mut counts: Vec<Count> =
-            self.counts.into_iter().map(|(of, connections)| Count { of, connections }).collect();
-        counts.sort_unstable_by(|a, b| b.connections.cmp(&a.connections).then_with(|| a.of.cmp(&b.of)));
+            self.counts.into_iter().map(|((of, and), connections)| Count { of, and, connections }).collect();
+        counts
+            .sort_unstable_by(|a, b| b.connections.cmp(&a.connections).then_with(|| (a.of, a.and).cmp(&(b.of, b.and))));
         counts
     }
 }

@@ -16,7 +16,9 @@
 //! ```
 
 mod choice;
+mod compare;
 mod engine;
+mod held;
 mod line;
 
 use std::fmt;
@@ -26,8 +28,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::model::{DestinationKey, Family, Name, ServiceKey};
 
-pub use choice::{BadNetwork, Choice, ConnectionKey, Count, Counted, Counter, Network};
+pub use choice::{BadNetwork, Choice, ConnectionKey, Count, CountKeys, Counted, Counter, Network, STATES};
+pub use compare::{ConnectionSet, Found};
 pub use engine::{EngineData, EngineTable};
+pub use held::Held;
 
 /// The list of connections, of the network namespace that the thread is in.
 pub const PATH: &str = "/proc/net/ip_vs_conn_sync";
@@ -82,6 +86,18 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// The connection of this client, virtual address and real server.
+    #[must_use]
+    pub const fn new(
+        protocol: Word,
+        [source, virtual_address, destination]: [(IpAddr, u16); 3],
+        state: Word,
+        origin: Origin,
+        expires: u32,
+    ) -> Self {
+        Self { protocol, source, virtual_address, destination, state, origin, expires }
+    }
+
     /// Whether this is what persistence remembers of a client, and not a connection.
     #[must_use]
     pub fn is_template(&self) -> bool {
