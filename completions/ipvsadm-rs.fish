@@ -122,7 +122,13 @@ client\,state\t''
 client\,server\t''
 state\,server\t''
 state\,client\t''"
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l file -d 'With -R, read this file; with -S, write it, as a whole or not at all' -r -F
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l only -d 'Only metrics of these names, or whose names begin so; ipvs_ can be left out' -r -f -a "service\t''
+server\t''
+server_weight\t''
+hash_table\t''
+daemon_info\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l saved -d 'With a metric of how many changes would make the table equal to this file of rules' -r -F
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l file -d 'With -R, read this file; with -S and with metrics, write it, as a whole or not at all' -r -F
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l max-removals -d 'With --replace, change nothing if more services and servers would be deleted, or more percent of them' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l confirm -d 'With --replace, roll back unless you answer yes at the terminal within this many seconds' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l drain -d 'With -d, -D and -e -w 0, take weight 0 and wait until connections are gone, this many seconds at most'
@@ -166,6 +172,8 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l pretty -d 'With -
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l table -d 'As a table for reading, with shares as bars, as wide as the terminal'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l wide -d 'As ever, but with columns as wide as what is in them, and nothing cut'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s c -l connection -d 'List the connections'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l prometheus -d 'As metrics in the text format of Prometheus, which node_exporter\'s textfile collector reads'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l openmetrics -d 'As metrics in the text format of OpenMetrics 1.0'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l all -d 'With -S, save timeouts and synchronisation daemons, too'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l check -d 'With -R, only say what is wrong with the rules; needs neither root nor IPVS'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l all-errors -d 'With -R, print every message about a line; otherwise after a hundred of a kind their number'
@@ -179,6 +187,7 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "compare" -d 'Print
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "where" -d 'Print which server a client has, and which one a new connection gets'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "top" -d 'Show services, servers and connections live'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "service" -d 'Load, save and clear the rules as a service does, at boot and by hand'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "health" -d 'Print in a line whether services have what they need, for monitoring plugins and gates'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "doctor" -d 'Report what is wrong with this director or real server, and how to fix it'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "realserver" -d 'Make this host a real server for a VIP with direct routing, and take that back'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand diff" -l color -d 'When to colour what is printed' -r -f -a "auto\t''
@@ -241,6 +250,20 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fis
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from load" -l lock-wait -d 'If another ipvsadm-rs is changing the table, wait this many seconds for it, 0 to 2678400; 60 if not given' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from load" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand service; and __fish_seen_subcommand_from rate" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand health" -s t -l tcp-service -d 'The virtual service: TCP to this address and port' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand health" -s u -l udp-service -d 'The virtual service: UDP to this address and port' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand health" -l sctp-service -d 'The virtual service: SCTP to this address and port' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand health" -s f -l fwmark-service -d 'The virtual service: packets with this firewall mark, 1 to 4294967295' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand health" -l min-servers -d 'Servers of each service with a weight above 0, at least; 1 if not given' -r
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand health" -l min-weight -d 'The sum of the weights of each service\'s servers, at least' -r
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand health" -l max-connections -d 'Active and inactive connections of each service, at most' -r
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand health" -l daemon -d 'The synchronisation daemon of this role has to run' -r -f -a "master\t''
+backup\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand health" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand health" -s 6 -l ipv6 -d 'The firewall mark is one of IPv6 packets; follows -f'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand health" -l gate -d 'Status 0 or 2 only: a warning is 0, and what is not known is 2'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand health" -s j -l json -d 'Print JSON'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand health" -l pretty -d 'With --json, on indented lines'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l role -d 'What this machine is; it can be both, and auto finds out' -r -f -a "director\t''
 real-server\t''
 auto\t''"

@@ -40,6 +40,7 @@ pub mod escape;
 pub mod grammar;
 pub mod host;
 pub mod machine;
+pub mod metrics;
 mod realserver;
 pub mod rules;
 mod top;

@@ -2,8 +2,10 @@
 
 pub(super) mod connections;
 mod json;
+pub(super) mod metrics;
 mod people;
 mod services;
+mod standstill;
 
 use anyhow::Result;
 use ipvs_client::{Client, Detail, Error, ServiceEntry, Statistics, TableService};
@@ -14,6 +16,7 @@ use crate::grammar::{Columns, Format, Listing, Subject};
 use crate::host::module;
 use crate::view::text;
 use services::for_services;
+use standstill::Standstill;
 
 pub(super) fn run(listing: &Listing, output: &mut Output) -> Result<u8> {
     let mut client = module::connect()?;
@@ -67,11 +70,15 @@ fn write_services<D: Detail>(
         }
     };
     text::header(output, listing.columns)?;
+    let mut standstill = Standstill::of(listing);
     for_services(client, entries, listing, labels, |labels, TableService { entry, destinations }| {
         text::service(output, labels, listing, entry)?;
         for destination in destinations {
             text::destination(output, labels, listing, &entry.service.key, destination)?;
+            standstill.look(destination);
         }
         Ok(())
-    })
+    })?;
+    standstill.tell();
+    Ok(())
 }

@@ -23,6 +23,7 @@ mod diff;
 mod doctor;
 mod document;
 mod drain;
+mod health;
 mod help;
 mod journal;
 mod labels;
@@ -94,7 +95,8 @@ pub fn run(arguments: &[OsString]) -> u8 {
         Ok(arguments) => arguments,
         Err(error) => {
             say_lines!("{}", message(&*error));
-            return status::USAGE;
+            let is_health = arguments.first().is_some_and(|word| word == "health");
+            return if is_health { health::usage_status(arguments) } else { status::USAGE };
         }
     };
     let arguments = arguments.as_ref();
@@ -158,7 +160,7 @@ fn as_subcommand(subcommand: &Subcommand, program: &str, arguments: &[OsString],
             let safe = arguments.iter().map(|word| OsString::from(escaped(word).into_owned()));
             let error = command.try_get_matches_from(safe).err().unwrap_or(error);
             say_lines!("{}", error.to_string().trim_end());
-            Err(Reported(status::USAGE).into())
+            Err(Reported((subcommand.usage_status)(arguments)).into())
         }
         Err(help) => {
             output.write_all(help.to_string().as_bytes())?;
@@ -180,6 +182,7 @@ fn request_of(request: Request, program: &str, lock_wait: u32, output: &mut Outp
         Request::Change(change) => change::run(&change, lock_wait),
         Request::Drain(drain) => drain::run(&drain, lock_wait),
         Request::List(listing) => list::run(&listing, output),
+        Request::Metrics(metrics) => list::metrics::run(&metrics, output),
         Request::Save(save) => save::run(&save, lock_wait, output),
         Request::Restore(restore) => restore::run(&restore, lock_wait, output),
     }

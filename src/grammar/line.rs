@@ -7,6 +7,7 @@ use super::error::{Error, shown, usage};
 use super::options::daemon;
 use super::options::drain::DrainOptions;
 use super::options::listing::ListingOptions;
+use super::options::metrics::MetricsOptions;
 use super::options::rules::RulesOptions;
 use super::options::server::ServerOptions;
 use super::options::service::ServiceOptions;
@@ -33,6 +34,8 @@ pub(super) struct Line<'w> {
     pub timeouts: Timeouts,
     /// Made with the first option of a listing: rules have none.
     pub listing: Option<Box<ListingOptions>>,
+    /// The same of metrics.
+    pub metrics: Option<Box<MetricsOptions<'w>>>,
     pub rules: RulesOptions<'w>,
     pub drain: DrainOptions,
     pub numeric: bool,
@@ -58,6 +61,7 @@ impl<'w> Line<'w> {
             daemon: daemon::plain(),
             timeouts: Timeouts::new(0, 0, 0),
             listing: None,
+            metrics: None,
             rules: RulesOptions::DEFAULT,
             drain: DrainOptions::DEFAULT,
             numeric: false,

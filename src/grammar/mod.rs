@@ -32,8 +32,9 @@ mod values;
 pub use error::Error;
 pub use namespace::take_namespace;
 pub use options::{
-    ColorWhen, Columns, ConnectionView, Connections, Drain, Drained, Faults, Format, Json, LOCK_WAIT_DEFAULT,
-    LOCK_WAIT_MAXIMUM, Listing, RESOLVE_TIMEOUT_DEFAULT, Replace, Restore, RestoreMode, Save, Subject,
+    ColorWhen, Columns, ConnectionView, Connections, Drain, Drained, Exposition, Faults, Format, Json,
+    LOCK_WAIT_DEFAULT, LOCK_WAIT_MAXIMUM, Listing, Metrics, RESOLVE_TIMEOUT_DEFAULT, Replace, Restore, RestoreMode,
+    Save, Subject,
 };
 pub use parse::{Parsed, parse, parse_known, parse_noting};
 pub use request::Request;

@@ -2,7 +2,7 @@
 
 use ipvs_client::Change;
 
-use super::options::{Drain, Json, Listing, Restore, Save};
+use super::options::{Drain, Json, Listing, Metrics, Restore, Save};
 
 /// A complete, checked request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Request {
     Drain(Box<Drain>),
     /// To list something.
     List(Box<Listing>),
+    /// To write the table as metrics.
+    Metrics(Box<Metrics>),
     /// To write the table as rules.
     Save(Box<Save>),
     /// To read rules.

@@ -93,7 +93,7 @@ fn with_value(arg: Arg, value: Value, completion: Completion) -> Arg {
 }
 
 /// The forms of a command line, after the program's name.
-const USAGE: [&str; 26] = [
+const USAGE: [&str; 28] = [
     "-A|-E -t|-u|--sctp-service|-f SERVICE [-s SCHEDULER] [-p [SECONDS]] [-M MASK] [--pe ENGINE] [-b FLAGS] [-o]",
     "-D -t|-u|--sctp-service|-f SERVICE [--drain[=SECONDS] [--force]]",
     "-C",
@@ -105,6 +105,7 @@ const USAGE: [&str; 26] = [
     "-d -t|-u|--sctp-service|-f SERVICE -r SERVER [--drain[=SECONDS] [--force]]",
     "-L|-l [-t|-u|--sctp-service|-f SERVICE | --timeout | --daemon] [-n] [COLUMNS] [FORM]",
     "-L|-l -c [FILTER] [-n] [--sort-by|--count-by KEY] [FORM]",
+    "-L|-l --prometheus|--openmetrics [--only METRIC,...] [--saved PATH] [--file PATH]",
     "-Z [-t|-u|--sctp-service|-f SERVICE]",
     "--set TCP TCPFIN UDP",
     "--start-daemon master|backup [DAEMON]",
@@ -113,6 +114,7 @@ const USAGE: [&str; 26] = [
     "compare [--json [--pretty]] MASTER BACKUP",
     "service start|stop|restart|reload|save|status|...",
     "realserver start|stop|status VIP...",
+    "health [-t|-u|--sctp-service|-f SERVICE]... [--min-servers LIMIT] [--min-weight LIMIT] [--max-connections LIMIT] [--daemon ROLE] [--gate] [--json]",
     "doctor [--probe] [--json] [VIP...]",
     "where CLIENT[:PORT]|- -t|-u|--sctp-service|-f SERVICE [--to ADDRESS[:PORT]] [--json]",
     "where --digest [-t|-u|--sctp-service|-f SERVICE]",

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use kept::Old;
@@ -26,6 +26,9 @@ pub const TEMPORARY: &str = ".ipvsadm-rs.";
 
 /// Mode of a rules file that was not there before: the addresses in it are of no concern to other users.
 const NEW_MODE: u32 = 0o600;
+
+/// Mode of a file that other programs collect.
+const PUBLISHED_MODE: u32 = 0o644;
 
 /// Why a file was not replaced, or not for good.
 ///
@@ -70,6 +73,34 @@ pub fn replace(path: &Path, text: &[u8]) -> Result<Vec<String>, ReplaceError> {
         }
         synced => synced.map(|()| lost).map_err(ReplaceError::NotDurable),
     }
+}
+
+/// Write a file that every user may read, by way of a temporary one beside it: there is the old file or the new one. A program
+/// that collects such files never sees half of one.
+///
+/// # Errors
+/// The file cannot be written. The old one, if there is one, is as it was.
+pub fn publish(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let place = Place::find(path)?;
+    let _signals = KeptBack::new();
+    let (file, temporary) = Temporary::new(&place.folder)?;
+    let mut file = io::BufWriter::new(file);
+    write(&mut file)?;
+    let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+    fchmod(&file, Mode::from_bits_truncate(PUBLISHED_MODE))?;
+    match nix::unistd::close(file) {
+        Ok(()) | Err(Errno::EINTR) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    temporary.rename(&place.name)
+}
+
+/// Remove a file.
+///
+/// # Errors
+/// It cannot be removed, or is not there.
+pub fn remove(path: &Path) -> io::Result<()> {
+    std::fs::remove_file(path)
 }
 
 /// Everything but the last step, which makes the name durable. Returns the folder, and what is not kept of the old file.

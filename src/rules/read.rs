@@ -332,6 +332,7 @@ fn request(line: &[u8], names: &impl Names) -> Result<Option<Parsed>, Bad> {
             Err("-R, -h and -v have no place in a rules file".into())
         }
         Request::Drain(_) => Err("--drain has no place in a rules file".into()),
+        Request::Metrics(_) => Err("--prometheus and --openmetrics have no place in a rules file".into()),
         Request::Save(save) if save.file.is_some() => Err("--file has no place in a rules file".into()),
         Request::Save(_) | Request::List(_) | Request::Change(_) => Ok(Some(parsed)),
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipvs_client::{
     Change, Destination, DestinationKey, ServiceKey, Table, TableService,
+    estimation::Stopped,
     plan::drain::{Disturbance, Drain, Left, Look},
 };
 
@@ -88,15 +89,6 @@ pub(crate) enum Message {
     NoServer,
     /// What another part of the program reports: a refusal, an error, who has the lock.
     Failed(String),
-}
-
-/// Why the kernel's estimation does not run, and so no counter moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stopped {
-    /// The sysctl `run_estimation` is 0.
-    SwitchedOff,
-    /// The sysctl `est_cpulist` names no processor.
-    NoProcessors,
 }
 
 /// Whether rates are known.

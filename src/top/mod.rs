@@ -7,7 +7,7 @@ mod keys;
 mod meter;
 mod rows;
 
-pub(crate) use app::{Action, App, Message, Mode, Question, Rates, Stopped};
+pub(crate) use app::{Action, App, Message, Mode, Question, Rates};
 pub(crate) use connections::{Connections, Tally};
 pub(crate) use keys::{Key, Keys};
 pub(crate) use rows::{Column, Row};

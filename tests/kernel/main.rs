@@ -10,9 +10,11 @@ mod examples;
 mod faults;
 mod files;
 mod firewall;
+mod health;
 mod json;
 mod library;
 mod mapping;
+mod metrics;
 mod names;
 mod realserver;
 mod service;
@@ -45,9 +47,11 @@ fn main() -> ExitCode {
         escapes::subject(),
         examples::subject(),
         files::subject(),
+        health::subject(),
         json::subject(),
         library::subject(),
         mapping::subject(),
+        metrics::subject(),
         names::subject(),
         realserver::subject(),
         tables::subject(),

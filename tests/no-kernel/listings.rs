@@ -497,7 +497,7 @@ fn document(kind: &str, pretty: bool, write: impl Fn(&mut Vec<u8>, bool) -> io::
 
 fn table_document(services: &[TableService], pretty: bool) -> Value {
     document("table", pretty, |out, pretty| {
-        let mut list = Stream::begin(out, "table", &TableHead::of(&INFO, None), pretty)?;
+        let mut list = Stream::begin(out, "table", &TableHead::of(&INFO, None, None), pretty)?;
         services.iter().try_for_each(|service| list.element(&ServiceDocument::from(service)))?;
         list.end()
     })

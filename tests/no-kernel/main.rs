@@ -8,6 +8,7 @@ mod generated;
 mod grammar;
 mod limits;
 mod listings;
+mod metrics;
 mod plan;
 
 #[path = "../../fuzz/holds.rs"]

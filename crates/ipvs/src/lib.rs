@@ -97,6 +97,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod connections;
+pub mod estimation;
 pub mod hash_tables;
 mod kernel;
 pub mod mapping;

@@ -10,7 +10,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use ipvs_client::connections::{Connection, ConnectionSet, Found};
 use serde::Serialize;
 
-use super::{Output, document, status, tell};
+use super::{Output, document, report, status};
 use crate::escape::escaped;
 use crate::host::input;
 use crate::view::json::{ConnectionDocument, Stream};
@@ -38,7 +38,7 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
         Ok(0) => Ok(status::OK),
         Ok(_) => Ok(status::FAILED),
         // 1 means that connections are missing.
-        Err(error) => Ok(match tell(&error) {
+        Err(error) => Ok(match report(&error) {
             status::OK => status::OK,
             _ => status::USAGE,
         }),

@@ -1,7 +1,7 @@
 //! `-L --json`: everything that is known, whatever columns are asked for.
 
 use anyhow::Result;
-use ipvs_client::{Client, hash_tables};
+use ipvs_client::{Client, estimation, hash_tables};
 
 use super::for_services;
 use crate::commands::Output;
@@ -26,7 +26,8 @@ pub(super) fn list(client: &mut Client, listing: &Listing, json: Json, output: &
             };
             // The table is shown even where only root may read this.
             let tables = hash_tables::read().unwrap_or_default();
-            let mut services = json::Stream::begin(output, "table", &TableHead::of(&info, tables), pretty)?;
+            let head = TableHead::of(&info, tables, estimation::stopped());
+            let mut services = json::Stream::begin(output, "table", &head, pretty)?;
             for_services(client, entries, listing, &mut NamedLabels::new(true, 0), |_, service| {
                 Ok(services.element(&ServiceDocument::from(service))?)
             })?;

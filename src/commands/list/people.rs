@@ -4,6 +4,7 @@ use anyhow::Result;
 use ipvs_client::Client;
 
 use super::for_services;
+use super::standstill::Standstill;
 use crate::commands::labels::NamedLabels;
 use crate::commands::{Output, terminal};
 use crate::grammar::{Format, Listing, Subject};
@@ -26,10 +27,13 @@ pub(super) fn list(client: &mut Client, listing: &Listing, output: &mut Output) 
                 _ => (Some(client.info()?), client.services()?),
             };
             let mut services = Vec::with_capacity(entries.len());
+            let mut standstill = Standstill::of(listing);
             for_services(client, entries, listing, &mut labels, |_, service| {
+                service.destinations.iter().for_each(|entry| standstill.look(entry));
                 services.push(service.clone());
                 Ok(())
             })?;
+            standstill.tell();
             if boxed {
                 boxed::services(output, &mut labels, listing, info.as_ref(), &services, canvas)?;
             } else {

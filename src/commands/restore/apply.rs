@@ -144,9 +144,12 @@ impl Lines<'_> {
             Request::List(listing) => listing_with(self.client, listing, self.output),
             Request::Save(save) => save_with(self.client, save, self.output),
             // The reader lets none of these pass.
-            Request::Change(_) | Request::Drain(_) | Request::Restore(_) | Request::Help | Request::Version(_) => {
-                Ok(())
-            }
+            Request::Change(_)
+            | Request::Drain(_)
+            | Request::Restore(_)
+            | Request::Metrics(_)
+            | Request::Help
+            | Request::Version(_) => Ok(()),
         }
     }
 }

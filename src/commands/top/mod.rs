@@ -12,7 +12,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::{Output, color, status};
 use crate::top::App;
-use crate::view::top::{header, lines, stopped};
+use crate::view::estimation::stopped;
+use crate::view::top::{header, lines};
 use reader::Reader;
 
 /// The subcommand as clap knows it.

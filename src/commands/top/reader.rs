@@ -1,16 +1,17 @@
 //! What the live view shows, as the kernel has it.
 
+use std::io;
 use std::time::Instant;
-use std::{fs, io};
 
 use anyhow::Result;
 use ipvs_client::{
     Client, DestinationKey, Error, ServiceKey,
     connections::{self, PATH, Skipped},
+    estimation,
 };
 
 use crate::host::module;
-use crate::top::{Action, App, Connections, Message, Stopped, Tally};
+use crate::top::{Action, App, Connections, Message, Tally};
 
 /// Reads the table, and connections.
 pub(super) struct Reader {
@@ -27,7 +28,7 @@ impl Reader {
 
     /// Read the table, and connections if they are shown. Says what follows for drains.
     pub(super) fn read(&mut self, app: &mut App) -> Result<Vec<Action>> {
-        app.set_stopped(estimation());
+        app.set_stopped(estimation::stopped());
         let table = match self.client.table() {
             Ok(table) => table,
             // It will do so the next time.
@@ -64,14 +65,4 @@ fn count(service: &ServiceKey, servers: &[DestinationKey]) -> io::Result<(Connec
         Ok(())
     })?;
     Ok((tally.finish(), skipped))
-}
-
-/// Whether a sysctl has stopped the kernel's estimation. Kernels before 6.2 have neither
-/// (`Documentation/networking/ipvs-sysctl.rst`).
-fn estimation() -> Option<Stopped> {
-    let read = |name: &str| fs::read(format!("/proc/sys/net/ipv4/vs/{name}")).ok();
-    if read("run_estimation").is_some_and(|value| value.trim_ascii() == b"0") {
-        return Some(Stopped::SwitchedOff);
-    }
-    read("est_cpulist").is_some_and(|value| value.trim_ascii().is_empty()).then_some(Stopped::NoProcessors)
 }

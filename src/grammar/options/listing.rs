@@ -7,6 +7,7 @@ use crate::grammar::error::{Error, usage};
 use crate::grammar::line::{Line, set, words_of};
 use crate::grammar::options::RESOLVE_TIMEOUT_DEFAULT;
 use crate::grammar::options::connections::{self, Connections};
+use crate::grammar::options::metrics;
 use crate::grammar::request::Request;
 use crate::grammar::table::{Command, Completion, OptionSpec, Value};
 
@@ -294,6 +295,13 @@ pub(in crate::grammar) fn list(line: &mut Line<'_>) -> Result<Request, Error> {
     };
     if line.given.meets(senseless) {
         return Err(usage("options conflicts in the list command"));
+    }
+    match &line.metrics {
+        Some(options) => return metrics::metrics(line, options, listing.sorted),
+        None if line.rules.file().is_some() => {
+            return Err(usage("You need to supply the 'metrics' option for the 'file' option"));
+        }
+        None => {}
     }
     let (numeric, format) = match listing.format {
         Format::Json(_) => (true, Format::Json(Json { pretty })),

@@ -6,6 +6,7 @@ pub(super) mod connections;
 pub(super) mod daemon;
 pub(super) mod drain;
 pub(super) mod listing;
+pub(super) mod metrics;
 pub(super) mod rules;
 pub(super) mod server;
 pub(super) mod service;
@@ -14,17 +15,19 @@ pub use common::{LOCK_WAIT_DEFAULT, LOCK_WAIT_MAXIMUM, RESOLVE_TIMEOUT_DEFAULT};
 pub use connections::{ConnectionView, Connections};
 pub use drain::{Drain, Drained};
 pub use listing::{ColorWhen, Columns, Format, Json, Listing, Subject};
+pub use metrics::{Exposition, Metrics};
 pub use rules::{Faults, Replace, Restore, RestoreMode, Save};
 
 use super::table::OptionSpec;
 
 /// The files, in the order of the manual.
-const ROOMS: [&[OptionSpec]; 8] = [
+const ROOMS: [&[OptionSpec]; 9] = [
     service::OPTIONS,
     server::OPTIONS,
     daemon::OPTIONS,
     listing::OPTIONS,
     connections::OPTIONS,
+    metrics::OPTIONS,
     rules::OPTIONS,
     drain::OPTIONS,
     common::OPTIONS,

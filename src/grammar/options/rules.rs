@@ -19,8 +19,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         long: "file",
         value: Value::Required("PATH"),
         completion: Completion::File,
-        with: &[Command::Restore, Command::Save],
-        help: "With -R, read this file; with -S, write it, as a whole or not at all",
+        with: &[Command::Restore, Command::Save, Command::List],
+        help: "With -R, read this file; with -S and with metrics, write it, as a whole or not at all",
         set: |line, value| set(&mut line.rules.file, Some(value.text())),
         ..OptionSpec::PLAIN
     },
@@ -196,9 +196,14 @@ impl RulesOptions<'_> {
         },
     };
 
-    fn file(&self) -> Option<PathBuf> {
-        self.file.map(|path| PathBuf::from(OsStr::from_bytes(path)))
+    pub(super) fn file(&self) -> Option<PathBuf> {
+        self.file.map(path)
     }
+}
+
+/// A path, as it was typed.
+pub(super) fn path(text: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(text))
 }
 
 /// `-R`

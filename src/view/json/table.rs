@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipvs_client::{
     Checksum, Counters, Destination, DestinationEntry, DestinationKey, Family, Forwarding, Info, Netmask, Rates,
     Service, ServiceKey, TableService, Tunnel,
+    estimation::{INTERVAL_SECONDS, Stopped},
     hash_tables::{HashTable, HashTables},
 };
 use serde::Serialize;
@@ -18,7 +19,27 @@ pub struct TableHead {
     /// Hash buckets.
     connection_table_size: u32,
     hash_tables: Option<HashTablesDocument>,
+    estimation: EstimationDocument,
     services: [(); 0],
+}
+
+/// Whether the kernel counts.
+#[derive(Debug, Serialize)]
+struct EstimationDocument {
+    running: bool,
+    /// The setting that stops it.
+    stopped_by: Option<&'static str>,
+    interval_seconds: u32,
+}
+
+impl From<Option<Stopped>> for EstimationDocument {
+    fn from(stopped: Option<Stopped>) -> Self {
+        let stopped_by = stopped.map(|stopped| match stopped {
+            Stopped::SwitchedOff => "run_estimation",
+            Stopped::NoProcessors => "est_cpulist",
+        });
+        Self { running: stopped.is_none(), stopped_by, interval_seconds: INTERVAL_SECONDS }
+    }
 }
 
 /// How full the kernel's tables are.
@@ -55,13 +76,14 @@ impl From<HashTable> for HashTableDocument {
 }
 
 impl TableHead {
-    /// Of this IPVS, and of its tables if the kernel reports them.
+    /// Of this IPVS, of its tables if the kernel reports them, and whether it counts.
     #[must_use]
-    pub fn of(info: &Info, tables: Option<HashTables>) -> Self {
+    pub fn of(info: &Info, tables: Option<HashTables>, stopped: Option<Stopped>) -> Self {
         Self {
             ipvs_version: text::version(info),
             connection_table_size: info.connection_table_size,
             hash_tables: tables.map(HashTablesDocument::from),
+            estimation: stopped.into(),
             services: [],
         }
     }

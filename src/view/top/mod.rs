@@ -7,4 +7,3 @@ mod words;
 
 pub(crate) use lines::{header, lines};
 pub(crate) use render::render;
-pub(crate) use words::stopped;

@@ -14,6 +14,7 @@ use super::words;
 use crate::escape::escaped;
 use crate::top::{App, Column, Connections, Mode, Rates, Row};
 use crate::view::drain::counted;
+use crate::view::estimation::stopped as stopped_words;
 
 /// The smallest terminal that it fits in: columns and rows.
 pub(crate) const MINIMUM: (u16, u16) = (76, 14);
@@ -125,7 +126,7 @@ fn newest(history: &VecDeque<u64>, width: usize) -> Vec<u64> {
 
 fn draw_sums(frame: &mut Frame<'_>, app: &App, area: Rect) {
     if let Some(stopped) = app.stopped {
-        let text = format!(" {}", words::stopped(stopped));
+        let text = format!(" {}", stopped_words(stopped));
         frame.render_widget(Line::styled(text, color(app, Color::Yellow).add_modifier(Modifier::BOLD)), area);
         return;
     }

@@ -1,16 +1,7 @@
 //! What the live view says, in words.
 
 use crate::escape::escaped;
-use crate::top::{Message, Question, Stopped};
-
-/// Which setting keeps the kernel from counting.
-pub(crate) fn stopped(stopped: Stopped) -> String {
-    let why = match stopped {
-        Stopped::SwitchedOff => "net.ipv4.vs.run_estimation is 0",
-        Stopped::NoProcessors => "net.ipv4.vs.est_cpulist is empty",
-    };
-    format!("The kernel counts nothing: {why}. Totals stand still.")
-}
+use crate::top::{Message, Question};
 
 /// What yes is the answer to.
 pub(super) fn question(question: &Question) -> String {

@@ -171,6 +171,15 @@ impl<D> Table<D> {
     }
 }
 
+/// Why the kernel's estimation does not run, and so no counter moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// The sysctl `run_estimation` is 0.
+    SwitchedOff,
+    /// The sysctl `est_cpulist` names no processor.
+    NoProcessors,
+}
+
 /// What the kernel's IPVS is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -12,8 +12,9 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::*;
-use crate::top::{Action, Key, Stopped, Tally};
+use crate::top::{Action, Key, Tally};
 use crate::view::top::lines;
+use ipvs_client::estimation::Stopped;
 
 fn key(port: u16) -> ServiceKey {
     ServiceKey::Address { protocol: Protocol::Tcp, address: [20, 20, 20, 20].into(), port }
