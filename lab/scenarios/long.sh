@@ -10,7 +10,7 @@
 # A drain that has to wait is one on rs2, which is also a director: a client is bound to the server there.
 stays=(
     "director ipvsadm-rs top --interval 1 --count 1000000"
-    "rs2 ipvsadm-rs -e -t $rs2_ip:9 -r $rs2_ip:7 -m -w 0 --drain=100000"
+    "rs2 ipvsadm-rs -e -t $rs2_ip:9 -r $rs2_ip:7 -m -w 0 --drain=100000 --force"
 )
 
 active=director standby=director2 cycles=0 replaced=0 drained=0 restarted=0 failed_over=0

@@ -1,10 +1,12 @@
 //! The commands that change something: one request to the kernel.
 
+use std::io::{IsTerminal as _, stderr};
 use std::path::PathBuf;
 
 use anyhow::Result;
 use ipvs_client::{Change, Client, plan::State};
 
+use super::drain::spare;
 use super::journal::{self, Copy};
 use super::signals::Hold;
 use super::{lock, status};
@@ -12,7 +14,7 @@ use crate::host::module;
 
 pub(super) fn run(change: &Change, lock_wait: u32) -> Result<u8> {
     let mut client = module::connect()?;
-    let _locked = lock::take(lock_wait)?;
+    let locked = lock::take(lock_wait)?;
     if *change == Change::Flush {
         let hold = Hold::default();
         let copy = clear(&mut client, &State::default(), &hold)?;
@@ -21,7 +23,20 @@ pub(super) fn run(change: &Change, lock_wait: u32) -> Result<u8> {
     } else {
         client.change(change)?;
     }
+    drop(locked);
+    hint(&mut client, change);
     Ok(status::OK)
+}
+
+/// Say at a terminal what a weight of 0 does to clients that it is not known for.
+fn hint(client: &mut Client, change: &Change) {
+    if let Change::EditDestination(key, server) = change
+        && server.weight == 0
+        && stderr().is_terminal()
+        && let Some(hint) = spare::hint(client, key, server.key)
+    {
+        say!("{hint}");
+    }
 }
 
 /// Clear the table after writing down what it has, and of daemons and timeouts those that `like` has. Returns where that is.

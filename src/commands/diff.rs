@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use ipvs_client::{
-    Change,
+    Change, DestinationKey, Service, mapping,
     plan::{self, Options, State},
 };
 use serde::Serialize;
 
+use super::drain::spare::refused_clients;
 use super::source::Source;
 use super::state::read_state;
 use super::{Output, Reported, color, document, report, status};
@@ -56,15 +57,35 @@ fn differing(matches: &ArgMatches, output: &mut Output) -> Result<bool> {
     let steps = plan::difference(&have, &want, Options::default());
     if let Some(pretty) = document::wanted(matches) {
         let changes: Vec<ChangeDocument> = steps.iter().map(|step| ChangeDocument::new(&have, &step.change)).collect();
-        let document = DiffDocument { equal: changes.is_empty(), changes };
+        let refusing = refusing(&have)
+            .map(|(service, servers)| RefusingDocument {
+                service: (&service.key).into(),
+                servers: servers.iter().map(ServerKeyDocument::from).collect(),
+            })
+            .collect();
+        let document = DiffDocument { equal: changes.is_empty(), changes, refusing };
         json::write(output, "diff", &document, pretty)?;
         return Ok(!steps.is_empty());
+    }
+    for (service, servers) in refusing(&have) {
+        for server in servers {
+            say!("{}: {}", service.key, refused_clients(&service, server));
+        }
     }
     let mut lines = Lines { output, colored: color::wanted(color::when(matches)) };
     for step in &steps {
         lines.change(&have, &step.change)?;
     }
     Ok(!steps.is_empty())
+}
+
+/// The services of the table that refuse the clients of servers with weight 0, and these servers.
+fn refusing(have: &State) -> impl Iterator<Item = (Service, Vec<DestinationKey>)> {
+    have.services.iter().filter_map(|service| {
+        let servers = service.destinations.iter().map(|server| &server.rule);
+        let refusing = mapping::refusing(&service.service.rule, servers);
+        (!refusing.is_empty()).then_some((service.service.rule, refusing))
+    })
 }
 
 struct Lines<'o> {
@@ -120,6 +141,14 @@ fn rule(change: &Change) -> Option<String> {
 struct DiffDocument {
     equal: bool,
     changes: Vec<ChangeDocument>,
+    refusing: Vec<RefusingDocument>,
+}
+
+/// A service that refuses the clients of servers with weight 0.
+#[derive(Serialize)]
+struct RefusingDocument {
+    service: KeyDocument,
+    servers: Vec<ServerKeyDocument>,
 }
 
 /// A change that would make the table equal to the file.

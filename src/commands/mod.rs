@@ -173,8 +173,11 @@ fn as_subcommand(subcommand: &Subcommand, program: &str, arguments: &[OsString],
 fn request_of(request: Request, program: &str, lock_wait: u32, output: &mut Output) -> Result<u8> {
     match &request {
         Request::Help | Request::Version(_) => {}
-        Request::Restore(restore) => journal::report_unfinished(restore.file.as_deref()),
-        _ => journal::report_unfinished(None),
+        request => {
+            let file = if let Request::Restore(restore) = request { restore.file.as_deref() } else { None };
+            journal::report_unfinished(file);
+            drain::spare::report_abandoned();
+        }
     }
     match request {
         Request::Help => help::help(program, output),

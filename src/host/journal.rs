@@ -165,7 +165,7 @@ fn other(path: PathBuf, identity: &str) -> Option<Other> {
 }
 
 /// The line that identifies a namespace.
-fn identity(namespace: &Namespace) -> String {
+pub(super) fn identity(namespace: &Namespace) -> String {
     let Namespace { inode, cookie, boot } = namespace;
     let cookie = cookie.map_or_else(|| "unknown".to_owned(), |cookie| cookie.to_string());
     format!("# network namespace {inode}, cookie {cookie}, boot {boot}")

@@ -7,6 +7,7 @@
 //! copies of the table.
 
 pub mod boot;
+pub mod drains;
 pub mod ethtool;
 pub mod file;
 pub mod input;

@@ -247,6 +247,11 @@ impl App {
         self.draining.push(Draining { service, server, drain, left: Left::default() });
     }
 
+    /// Whether a server of this service is being drained from here.
+    pub(crate) fn drains(&self, service: &ServiceKey) -> bool {
+        self.draining.iter().any(|draining| draining.service == *service)
+    }
+
     /// What puts everything back that is half done, when the view ends: no drain goes on without it.
     pub(crate) fn leave(&mut self) -> Vec<Change> {
         let draining = std::mem::take(&mut self.draining);

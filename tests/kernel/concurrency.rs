@@ -261,7 +261,8 @@ fn it_ends_with_its_process() -> Result<()> {
 /// A drain may take hours: others work in that time, and it needs the lock again only when it ends.
 fn a_drain_does_not_hold_it() -> Result<()> {
     let mut client = Client::connect()?;
-    let service = "-A -t 127.0.0.1:9080 -s rr\n";
+    // Failover: the other server gets nothing as long as the first one has a weight.
+    let service = "-A -t 127.0.0.1:9080 -s fo\n-a -t 127.0.0.1:9080 -r 127.0.0.1:9082 -m -w 1\n";
     let rules = format!("{service}-a -t 127.0.0.1:9080 -r 127.0.0.1:9081 -m -w 3\n");
     succeed(&["-R"], rules.as_bytes())?;
     // A connection, without which the drain would be over at once.
@@ -308,7 +309,7 @@ fn a_drain_does_not_hold_it() -> Result<()> {
         .iter()
         .flat_map(|service| service.destinations.iter().map(|entry| entry.destination.weight))
         .collect();
-    ensure!(weights == [3], "{weights:?}");
+    ensure!(weights == [3, 1], "{weights:?}");
     Ok(())
 }
 

@@ -246,6 +246,7 @@ fn drain_and_top_go_on() -> Result<()> {
         kernel_rows(sent.len())?;
         let top = succeed(&["top", "--once", "--interval", "1"], b"")?;
         ensure!(top.lines().count() == 3 && is_printable(&top), "{top}");
+        succeed(&["-a", "-u", "10.1.1.1:5060", "-r", "127.0.0.2:5060", "-m"], b"")?;
         // The templates are there until they expire: the drain gives up and takes its weight back.
         let drain = run(&["-e", "-u", "10.1.1.1:5060", "-r", "127.0.0.1:5060", "-m", "-w", "0", "--drain=1"], b"")?;
         ensure!(is_printable(&drain.stderr) && !drain.stderr.contains("ip_vs_conn"), "{drain:?}");

@@ -5,6 +5,7 @@ mod changes;
 mod completion;
 mod concurrency;
 mod connections;
+mod drain;
 mod escapes;
 mod examples;
 mod faults;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         completion::subject(),
         concurrency::subject(),
         connections::subject(),
+        drain::subject(),
         escapes::subject(),
         examples::subject(),
         files::subject(),

@@ -5,7 +5,7 @@
 //! are tried.
 
 mod asked;
-mod packets;
+pub mod packets;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -33,16 +33,19 @@ const CONNECTIONS: usize = 2000;
 /// Connections between two changes.
 const BETWEEN: usize = 12;
 
+/// What random tests begin with.
+pub fn seed() -> Result<u64> {
+    if let Some(seed) = number("IPVS_SEED")? {
+        return Ok(seed);
+    }
+    let mut seed = [0; 4];
+    File::open("/dev/urandom")?.read_exact(&mut seed)?;
+    Ok(u64::from(u32::from_ne_bytes(seed)))
+}
+
 fn trials() -> Result<Vec<Trial>> {
     let connections = number("IPVS_CONNECTIONS")?.unwrap_or(CONNECTIONS as u64) as usize;
-    let seed = match number("IPVS_SEED")? {
-        Some(seed) => seed,
-        None => {
-            let mut seed = [0; 4];
-            File::open("/dev/urandom")?.read_exact(&mut seed)?;
-            u64::from(u32::from_ne_bytes(seed))
-        }
-    };
+    let seed = seed()?;
     Ok(vec![
         trial("real connections get the predicted server", move || {
             in_fresh_namespace(|| predictions(seed, connections))
@@ -59,7 +62,7 @@ fn number(variable: &str) -> Result<Option<u64>> {
 }
 
 /// Random numbers of a seed: the generator "splitmix64" of Steele, Lea and Flood.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -70,7 +73,7 @@ impl Random {
         value ^ value >> 31
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit as u64) as usize
     }
 
@@ -78,12 +81,12 @@ impl Random {
         self.below(number) == 0
     }
 
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub fn of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }
 
     /// A client's address: any that can be one.
-    fn client(&mut self, family: Family) -> IpAddr {
+    pub fn client(&mut self, family: Family) -> IpAddr {
         match family {
             Family::Ipv4 => loop {
                 let address = Ipv4Addr::from(self.next() as u32);
@@ -98,7 +101,7 @@ impl Random {
         }
     }
 
-    fn port(&mut self) -> u16 {
+    pub fn port(&mut self) -> u16 {
         1 + self.below(65535) as u16
     }
 
@@ -112,7 +115,7 @@ impl Random {
 }
 
 /// Links on which packets go to all servers, and all virtual addresses are local.
-fn network() -> Result<()> {
+pub fn network() -> Result<()> {
     let links = Links::new()?;
     links.add_dummy("servers")?;
     links.add_address("servers", Ipv4Addr::new(10, 50, 255, 254).into(), 16)?;
@@ -124,11 +127,11 @@ fn network() -> Result<()> {
 }
 
 /// Protocol, client and virtual address of a connection, and the server.
-type Listed = HashMap<(String, SocketAddr, SocketAddr), DestinationKey>;
+pub type Listed = HashMap<(String, SocketAddr, SocketAddr), DestinationKey>;
 
 /// Whether all of these are listed. The kernel finds its place in its list by counting, and the list is that of all
 /// namespaces: what comes and goes in others can hide a connection from one reading. So it is read again for what is missing.
-fn read_until(listed: &mut Listed, is_complete: impl Fn(&Listed) -> bool) -> Result<()> {
+pub fn read_until(listed: &mut Listed, is_complete: impl Fn(&Listed) -> bool) -> Result<()> {
     for _ in 0..10 {
         read_connections(listed)?;
         if is_complete(listed) {

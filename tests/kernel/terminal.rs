@@ -73,8 +73,10 @@ impl Cluster {
             links.add_address("lo", address.parse()?, 32)?;
         }
         let listeners = [SERVER, OTHER].iter().map(TcpListener::bind).collect::<Result<_, _>>()?;
-        run(&["-A", "-t", SERVICE, "-s", "rr"])?;
+        // Failover: all connections go to the first as long as it has a weight.
+        run(&["-A", "-t", SERVICE, "-s", "fo"])?;
         run(&["-a", "-t", SERVICE, "-r", SERVER, "-m", "-w", "3"])?;
+        run(&["-a", "-t", SERVICE, "-r", OTHER, "-m", "-w", "1"])?;
         Ok(Self { listeners })
     }
 
@@ -99,15 +101,16 @@ fn failing(words: &[&str]) -> Result<Output> {
     Ok(output)
 }
 
-/// The weights of the service's servers, in order.
+/// The weights of the service's servers, in order, but for the one that stands by.
 fn weights() -> Result<Vec<u32>> {
     let mut table = Client::connect()?.table()?;
     table.sort();
-    Ok(table.services.iter().flat_map(|s| s.destinations.iter().map(|d| d.destination.weight)).collect())
+    let weights = table.services.iter().flat_map(|s| s.destinations.iter().map(|d| d.destination.weight));
+    Ok(weights.filter(|&weight| weight != 1).collect())
 }
 
 /// Starts the program without a terminal, and gives it back once it has said something with `word` in it.
-fn started(words: &[&str], word: &str) -> Result<(std::process::Child, thread::JoinHandle<String>)> {
+pub fn started(words: &[&str], word: &str) -> Result<(std::process::Child, thread::JoinHandle<String>)> {
     use std::io::{BufRead as _, BufReader};
     let mut child = Command::new(ours()).args(words).stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let mut stderr = BufReader::new(child.stderr.take().context("no standard error")?);
@@ -122,7 +125,7 @@ fn started(words: &[&str], word: &str) -> Result<(std::process::Child, thread::J
     Ok((child, rest))
 }
 
-fn said(rest: thread::JoinHandle<String>) -> String {
+pub fn said(rest: thread::JoinHandle<String>) -> String {
     rest.join().unwrap_or_default()
 }
 
@@ -147,7 +150,7 @@ fn the_bar_ends_with_the_last_connection(cluster: &Cluster) -> Result<()> {
 }
 
 fn lines_without_a_terminal(cluster: &Cluster) -> Result<()> {
-    run(&["-E", "-t", SERVICE, "-s", "rr", "-p", "60"])?;
+    run(&["-E", "-t", SERVICE, "-s", "fo", "-p", "60"])?;
     let open = cluster.connect("40.40.40.10", 5001)?;
     let (mut child, rest) = started(&["-d", "-t", SERVICE, "-r", SERVER, "--drain"], "connection,")?;
     drop(open);
@@ -241,7 +244,7 @@ fn others_are_noticed(cluster: &Cluster) -> Result<()> {
 }
 
 fn a_whole_service(cluster: &Cluster) -> Result<()> {
-    run(&["-a", "-t", SERVICE, "-r", OTHER, "-m", "-w", "0"])?;
+    run(&["-e", "-t", SERVICE, "-r", OTHER, "-m", "-w", "0"])?;
     let open = cluster.connect("40.40.40.10", 5001)?;
     let (mut child, rest) = started(&["-D", "-t", SERVICE, "--drain"], "1 connection")?;
     ensure!(weights()? == [0, 0], "the weights are {:?}", weights()?);

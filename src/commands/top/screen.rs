@@ -18,10 +18,13 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
 use super::reader::Reader;
+use crate::commands::drain;
+use crate::commands::drain::spare::{self, Fallback, Terms};
 use crate::commands::lock::{self, Locked};
 use crate::commands::signals::Signals;
 use crate::commands::status;
 use crate::grammar::LOCK_WAIT_DEFAULT;
+use crate::host::table_sizes;
 use crate::top::{Action, App, Key, Keys, Message};
 use crate::view::top::render;
 
@@ -43,13 +46,15 @@ pub(super) fn run(reader: &mut Reader, mut app: App, interval: u32) -> Result<u8
     let signals = Signals::take(&SIGNALS)?;
     let entered = Entered::enter()?;
     let interval = Duration::from_secs(interval.into());
-    let mut late = Vec::new();
+    let (mut late, mut fallbacks) = (Vec::new(), Vec::new());
     let screen = Screen::default();
-    let ended = View { reader, app: &mut app, interval, signals: &signals, screen, late: &mut late }.run();
+    let (late_ones, set) = (&mut late, &mut fallbacks);
+    let ended =
+        View { reader, app: &mut app, interval, signals: &signals, screen, late: late_ones, fallbacks: set }.run();
     drop(entered);
     let undo = app.leave();
-    let locked =
-        (!undo.is_empty() || !late.is_empty()).then(|| lock::take_to_go_back(LOCK_WAIT_DEFAULT, Some(&signals)));
+    let locked = (!undo.is_empty() || !late.is_empty() || !fallbacks.is_empty())
+        .then(|| lock::take_to_go_back(LOCK_WAIT_DEFAULT, Some(&signals)));
     for change in late {
         if let Err(error) = reader.client.change(&change) {
             say!("{error}");
@@ -62,6 +67,9 @@ pub(super) fn run(reader: &mut Reader, mut app: App, interval: u32) -> Result<u8
             Ok(()) => say!("{name}: the weight is {} again", server.weight),
             Err(error) => say!("{name}: the weight cannot be put back: {error}"),
         }
+    }
+    for message in fallbacks.into_iter().filter_map(|fallback| fallback.put_back(&mut reader.client)) {
+        say!("{message}");
     }
     drop(locked);
     match ended? {
@@ -144,6 +152,8 @@ struct View<'v> {
     screen: Screen,
     /// Changes that follow from drains and have not been made yet, because another program was changing the table.
     late: &'v mut Vec<Change>,
+    /// Flags that spare clients of servers that are being drained.
+    fallbacks: &'v mut Vec<Fallback>,
 }
 
 impl View<'_> {
@@ -234,7 +244,45 @@ impl View<'_> {
     fn read(&mut self) -> Result<bool> {
         let actions = self.reader.read(self.app)?;
         let late = std::mem::take(self.late).into_iter().map(Action::Change);
-        self.act(late.chain(actions).collect())
+        let ends = self.act(late.chain(actions).collect())?;
+        self.put_fallbacks_back();
+        Ok(ends)
+    }
+
+    /// Take the fallback flags away of services that no drain is under way of, once nothing else is to be done there.
+    fn put_fallbacks_back(&mut self) {
+        let app = &self.app;
+        if !self.late.is_empty() || self.fallbacks.iter().all(|fallback| fallback.is_needed(|key| app.drains(key))) {
+            return;
+        }
+        let Some(_locked) = self.lock() else { return };
+        let app = &self.app;
+        let done: Vec<Fallback> =
+            self.fallbacks.extract_if(.., |fallback| !fallback.is_needed(|key| app.drains(key))).collect();
+        for message in done.into_iter().filter_map(|fallback| fallback.put_back(&mut self.reader.client)) {
+            self.app.say(Message::Failed(message));
+        }
+    }
+
+    /// Whether a drain goes ahead, and if the service's fallback flag spares clients, that is set. What clients it costs is
+    /// reported.
+    fn spare(&mut self, key: ServiceKey, server: DestinationKey) -> Result<bool, Error> {
+        let client = &mut self.reader.client;
+        let service = client.service_with::<()>(&key)?.service;
+        let have = client.destinations_with::<()>(&key)?.unwrap_or_default();
+        let quiescent_templates_expire = drain::quiescent_templates_expire() != Some(false);
+        let terms = Terms { server, no_fallback: false, deletes: true, quiescent_templates_expire };
+        let cost = spare::cost(&service, &have, terms, || table_sizes::read().kernel);
+        if cost.refuses {
+            let why = cost.lines.join("; ");
+            let message = format!("{why}; to drain it anyway: ipvsadm-rs -d --drain --force");
+            self.app.say(Message::Failed(message));
+            return Ok(false);
+        }
+        if cost.flag && !self.fallbacks.iter().any(|fallback| fallback.is_needed(|of| *of == key)) {
+            self.fallbacks.push(Fallback::set(client, &service, server)?);
+        }
+        Ok(true)
     }
 
     /// Do what the view asks for. Whether that was to end.
@@ -302,6 +350,15 @@ impl View<'_> {
     fn drain(&mut self, service: ServiceKey, server: DestinationKey) -> Result<()> {
         let Some(locked) = self.lock() else { return Ok(()) };
         let Some(former) = self.server(service, server)? else { return Ok(()) };
+        match self.spare(service, server) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(Error::Refused(refusal)) => {
+                self.app.say(Message::Failed(refusal.to_string()));
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        }
         let changed = self.change(&Change::EditDestination(service, former.weight(0)))?;
         drop(locked);
         if changed {

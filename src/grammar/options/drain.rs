@@ -24,9 +24,18 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     },
     OptionSpec {
         long: "force",
-        with: &[Command::DeleteService, Command::DeleteServer],
-        help: "With --drain=SECONDS, delete even if connections are left then, rather than roll back",
+        with: &[Command::DeleteService, Command::EditServer, Command::DeleteServer],
+        needs: Some("drain"),
+        help: "With --drain, drain even if clients are refused; with --drain=SECONDS, finish even if connections are left",
         set: |line, _| set(&mut line.drain.force, true),
+        ..OptionSpec::PLAIN
+    },
+    OptionSpec {
+        long: "no-fallback",
+        with: &[Command::EditServer, Command::DeleteServer],
+        needs: Some("drain"),
+        help: "With --drain, do not set sh-fallback or mh-fallback, which spares clients of sh and mh",
+        set: |line, _| set(&mut line.drain.no_fallback, true),
         ..OptionSpec::PLAIN
     },
 ];
@@ -40,8 +49,10 @@ pub struct Drain {
     pub what: Drained,
     /// Seconds to wait at most; none is as long as it takes.
     pub limit: Option<u32>,
-    /// Delete even if connections are left by then (`--force`).
+    /// Begin even if clients are refused, and finish even if connections are left by then (`--force`).
     pub force: bool,
+    /// Do not set the flag that spares clients (`--no-fallback`).
+    pub no_fallback: bool,
 }
 
 /// What is drained.
@@ -60,24 +71,22 @@ pub(in crate::grammar) struct DrainOptions {
     wanted: bool,
     limit: Option<u32>,
     force: bool,
+    no_fallback: bool,
 }
 
 impl DrainOptions {
-    pub const DEFAULT: Self = Self { wanted: false, limit: None, force: false };
+    pub const DEFAULT: Self = Self { wanted: false, limit: None, force: false, no_fallback: false };
 
     /// Whether the command is to drain.
     pub fn are_given(&self) -> bool {
-        self.wanted || self.force
+        self.wanted
     }
 }
 
 /// `-d`, `-D` and `-e` with `--drain`.
 pub(in crate::grammar) fn drain(line: &mut Line<'_>) -> Result<Request, Error> {
     const WEIGHT: OptionSet = OptionSet::of(&["weight"]);
-    let DrainOptions { limit, force, .. } = line.drain;
-    if force && limit.is_none() {
-        return Err(usage("You need to supply the 'drain' option with a number of seconds for the 'force' option"));
-    }
+    let DrainOptions { limit, force, no_fallback, .. } = line.drain;
     let service = line.key()?;
     let what = match line.command() {
         Some(Command::DeleteService) => Drained::Service,
@@ -89,5 +98,5 @@ pub(in crate::grammar) fn drain(line: &mut Line<'_>) -> Result<Request, Error> {
         }
         _ => Drained::Server(line.server_key(service)?),
     };
-    Ok(Request::Drain(Box::new(Drain { service, what, limit, force })))
+    Ok(Request::Drain(Box::new(Drain { service, what, limit, force, no_fallback })))
 }

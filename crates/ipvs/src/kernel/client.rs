@@ -8,7 +8,7 @@ use super::encode;
 use super::error::{Asked, Error, Refusal};
 use crate::model::{
     Change, Daemon, DaemonRole, Destination, DestinationEntry, DestinationKey, Detail, Family, Info, InterfaceName,
-    Service, ServiceEntry, ServiceKey, Table, TableService, Timeouts,
+    Service, ServiceEntry, ServiceFlags, ServiceKey, Table, TableService, Timeouts,
 };
 
 /// How often a dump that changed under our eyes is read again.
@@ -106,6 +106,19 @@ impl Client {
     /// There is no such service, or scheduler; or as [`Client::change`].
     pub fn edit_service(&mut self, service: &Service) -> Result<(), Error> {
         self.change(&Change::EditService(*service))
+    }
+
+    /// Give a service those of these flags that are in `service`, and leave its other flags as they are. Everything else of
+    /// `service` has to be as it was read: the kernel takes it with the flags. It keeps the scheduler's table.
+    ///
+    /// # Errors
+    /// As [`Client::edit_service`].
+    pub fn edit_service_flags(&mut self, service: &Service, meant: ServiceFlags) -> Result<(), Error> {
+        let change = Change::EditService(*service);
+        let ipvs = self.ipvs();
+        let request = ipvs.request(encode::command_of(&change));
+        let write = |writer: &mut Writer| encode::write_service_with(writer, service, meant.bits());
+        ipvs.connection.ask(request, write).map_err(Error::of((&change).into()))
     }
 
     /// Delete a service, with its servers.

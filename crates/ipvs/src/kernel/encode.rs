@@ -71,6 +71,11 @@ fn write_key_attributes(writer: &mut Writer, key: &ServiceKey) {
 }
 
 fn write_service(writer: &mut Writer, service: &Service) {
+    write_service_with(writer, service, ServiceFlags::KNOWN);
+}
+
+/// A service, of whose flags only these are meant: the kernel leaves the others as they are.
+pub(super) fn write_service_with(writer: &mut Writer, service: &Service, meant: u32) {
     let nest = writer.nest(top::SERVICE);
     write_key_attributes(writer, &service.key);
     writer.string(s::SCHED_NAME, service.scheduler.as_bytes());
@@ -88,7 +93,7 @@ fn write_service(writer: &mut Writer, service: &Service) {
     // struct ip_vs_flags: the bits, and which of them are meant. Others, of a newer kernel, stay as they are.
     let mut pair = [0; 8];
     pair[..4].copy_from_slice(&flags.to_ne_bytes());
-    pair[4..].copy_from_slice(&ServiceFlags::KNOWN.to_ne_bytes());
+    pair[4..].copy_from_slice(&meant.to_ne_bytes());
     writer.bytes(s::FLAGS, &pair);
     writer.u32(s::TIMEOUT, timeout);
     match netmask {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::{Destination, DestinationEntry, DestinationKey, SchedulerName};
+use crate::model::{Destination, DestinationEntry, DestinationKey, SchedulerName, Service, ServiceFlags};
 
 /// A scheduler that chooses by a table of slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,21 @@ impl HashScheduler {
             Self::Dh => None,
         }
     }
+}
+
+/// The servers of a service with weight 0 whose clients are refused, although others are in service: those of a hash
+/// scheduler without its fallback.
+pub fn refusing<'s>(service: &Service, servers: impl Iterator<Item = &'s Destination> + Clone) -> Vec<DestinationKey> {
+    let has_fallback = service.flags.scheduler() & ServiceFlags::SCHEDULER_1 != 0;
+    let refuses = match HashScheduler::named(service.scheduler) {
+        Some(HashScheduler::Dh) => true,
+        Some(_) => !has_fallback,
+        None => false,
+    };
+    if !refuses || servers.clone().all(|server| server.weight == 0) {
+        return Vec::new();
+    }
+    servers.filter(|server| server.weight == 0).map(|server| server.key).collect()
 }
 
 /// A server, as the schedulers see it.

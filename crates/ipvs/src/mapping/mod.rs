@@ -23,13 +23,15 @@
 mod digest;
 mod hash;
 mod kernel;
+mod loss;
 mod member;
 mod slots;
 mod table;
 
 pub use digest::Digest;
 pub use kernel::{Architecture, Kernel, MH_INDEX, SH_BITS};
-pub use member::{HashScheduler, Member, Unknown};
+pub use loss::Loss;
+pub use member::{HashScheduler, Member, Unknown, refusing};
 pub use table::Mapping;
 
 #[cfg(test)]

@@ -19,8 +19,8 @@ pub struct Mapping {
     pub(super) with_fallback: bool,
     pub(super) with_port: bool,
     kernel: Kernel,
-    members: Vec<Member>,
-    available: Vec<Option<bool>>,
+    pub(super) members: Vec<Member>,
+    pub(super) available: Vec<Option<bool>>,
     /// For each slot the place of its server among the members. Where no server can be chosen there are no slots.
     pub(super) slots: Vec<u32>,
     /// Why the slots are not known, although no server can be chosen.
@@ -136,8 +136,13 @@ impl Mapping {
         if self.slots.is_empty() {
             return Ok(None);
         }
-        let slot = self.slot(self.value(client, port, destination)?, 0);
+        let slot = self.slot_of(client, port, destination)?;
         Ok(Some(&self.members[self.slots[slot] as usize]))
+    }
+
+    /// The slot of a client, where there are slots.
+    pub(super) fn slot_of(&self, client: IpAddr, port: Option<u16>, destination: IpAddr) -> Result<usize, Unknown> {
+        Ok(self.slot(self.value(client, port, destination)?, 0))
     }
 
     /// What of a client is hashed.

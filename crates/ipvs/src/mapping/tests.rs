@@ -117,3 +117,56 @@ fn digests_differ_by_order_weight_0_flags_and_size() {
     let busy = Member { overloaded: None, ..one };
     assert_eq!(plain, digest(web(scheduler::SH), &[busy, two], &Kernel::DEFAULT));
 }
+
+/// Of servers with weight 1 only the drained one's clients move, of others more.
+#[test]
+fn what_a_drain_costs() {
+    let fallback = |scheduler| web(scheduler).flags(ServiceFlags::from_bits(ServiceFlags::SCHEDULER_1));
+    let loss = |before: Service, after: Service, weights: [u32; 4]| {
+        let members: Vec<Member> = (1..).zip(weights).map(|(last, weight)| member(last, weight)).collect();
+        let mut drained = members.clone();
+        drained[3] = Member { weight: 0, ..drained[3] };
+        let new = |service, members: &[Member]| Mapping::new(&service, members, &Kernel::DEFAULT).unwrap();
+        new(before, &members).loss(&new(after, &drained), &[members[3].server])
+    };
+    let (sh, mh, dh) = (web(scheduler::SH), web(scheduler::MH), web(scheduler::DH));
+    assert_eq!(loss(sh, sh, [1; 4]), Loss { slots: 256, refused: 64, moved: 0 });
+    assert_eq!(loss(sh, fallback(scheduler::SH), [1; 4]), Loss { slots: 256, refused: 0, moved: 0 });
+    assert!(loss(sh, fallback(scheduler::SH), [2; 4]).moved > 100);
+    assert_eq!(loss(sh, fallback(scheduler::SH), [2; 4]).refused, 0);
+    let of_mh = loss(mh, mh, [1; 4]);
+    assert!((1000..1050).contains(&of_mh.refused) && of_mh.moved == 0, "{of_mh:?}");
+    assert_eq!(loss(mh, fallback(scheduler::MH), [5, 1, 1, 9]), Loss { slots: 4093, refused: 0, moved: 0 });
+    assert_eq!(loss(dh, dh, [7; 4]), Loss { slots: 256, refused: 64, moved: 0 });
+    assert_eq!(loss(fallback(scheduler::SH), fallback(scheduler::SH), [0, 0, 0, 1]).refused, 256);
+}
+
+#[test]
+fn who_is_refused() {
+    let server = |last: u8, weight| Destination::direct([10, 0, 0, last], 80).weight(weight);
+    let servers = [server(1, 0), server(2, 1), server(3, 0)];
+    let keys = |service: Service, servers: &[Destination]| refusing(&service, servers.iter()).len();
+    for (scheduler, without, with) in
+        [(scheduler::SH, 2, 0), (scheduler::MH, 2, 0), (scheduler::DH, 2, 2), (scheduler::WLC, 0, 0)]
+    {
+        let fallback = web(scheduler).flags(ServiceFlags::from_bits(ServiceFlags::SCHEDULER_1));
+        assert_eq!((keys(web(scheduler), &servers), keys(fallback, &servers)), (without, with), "{scheduler}");
+    }
+    // A service that is out of service refuses by intent.
+    assert_eq!(keys(web(scheduler::SH), &[server(1, 0)]), 0);
+}
+
+/// What a drain costs is counted by slots, what a client gets is computed by itself: both find the same server.
+#[test]
+fn clients_of_a_slot_get_its_server() {
+    let fallback = ServiceFlags::from_bits(ServiceFlags::SCHEDULER_1);
+    for (scheduler, flags) in [(scheduler::SH, fallback), (scheduler::SH, ServiceFlags::default())] {
+        let members = [member(4, 2), member(3, 0), member(2, 2), member(1, 0), member(5, 7)];
+        let mapping = Mapping::new(&web(scheduler).flags(flags), &members, &Kernel::DEFAULT).unwrap();
+        for number in 0..2000_u32 {
+            let client = IpAddr::V4(number.wrapping_mul(0x9e37_79b9).into());
+            let slot = mapping.slot_of(client, None, VIP).unwrap();
+            assert_eq!(mapping.of_slot(slot), mapping.choice(client, None, VIP).unwrap(), "{client}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use ipvs_client::{
-    Asked, Change, Client, Destination, DestinationEntry, DestinationKey, Error, Refusal, ServiceKey,
+    Asked, Change, Client, Destination, DestinationEntry, DestinationKey, Error, Refusal, Service, ServiceKey,
     connections::{self, Skipped},
     plan::drain::{Drain, Look},
 };
@@ -16,12 +16,15 @@ use netlink_exchange::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
+pub(super) mod spare;
+
 use super::list::connections::report;
 use super::signals::{Interrupted, Signals};
 use super::{lock, status};
 use crate::grammar::{Drain as Request, Drained};
-use crate::host::module;
+use crate::host::{module, sysctl, table_sizes};
 use crate::view::drain::{Status, bar, counted, line};
+use spare::{Fallback, Terms};
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -34,7 +37,7 @@ const LIST_SHARE: u32 = 20;
 const WIDTH: usize = 80;
 
 /// Whether templates of servers with weight 0 are passed over (`Documentation/networking/ipvs-sysctl.rst`).
-const QUIESCENT_TEMPLATES: &str = "/proc/sys/net/ipv4/vs/expire_quiescent_template";
+const QUIESCENT_TEMPLATES: &str = "net/ipv4/vs/expire_quiescent_template";
 
 /// How the waiting ended.
 enum End {
@@ -51,6 +54,7 @@ pub(super) fn run(request: &Request, lock_wait: u32) -> Result<u8> {
     let have = servers(&mut client, request)?;
     let drain = plan(request, &have)?;
     let name = name(request);
+    let Some(fallback) = weigh(&mut client, request, &name, &have)? else { return Ok(status::FAILED) };
     // Before anything is changed: from here on there is a way back.
     let signals = Signals::hold()?;
     let started = Instant::now();
@@ -65,8 +69,9 @@ pub(super) fn run(request: &Request, lock_wait: u32) -> Result<u8> {
         most: 0,
         warned: false,
         reported: false,
+        fallback: None,
     };
-    let began = waiting.begin(&mut client);
+    let began = waiting.begin(&mut client, fallback);
     drop(locked);
     let end = match began.and_then(|()| waiting.wait(&mut client, &signals)) {
         Ok(end) => end,
@@ -120,6 +125,43 @@ fn plan(request: &Request, have: &[DestinationEntry<()>]) -> Result<Drain> {
     })
 }
 
+/// Say what the drain costs clients. Nothing if it is not to begin; otherwise the service whose fallback flag spares them, if
+/// one does.
+fn weigh(
+    client: &mut Client,
+    request: &Request,
+    name: &str,
+    have: &[DestinationEntry<()>],
+) -> Result<Option<Option<Service>>> {
+    let (server, deletes) = match request.what {
+        Drained::Server(key) => (key, true),
+        Drained::Edited(Destination { key, .. }) => (key, false),
+        // That refuses new clients by intent.
+        Drained::Service => return Ok(Some(None)),
+    };
+    let service = client.service_with::<()>(&request.service)?.service;
+    let terms = Terms {
+        server,
+        no_fallback: request.no_fallback,
+        deletes,
+        quiescent_templates_expire: quiescent_templates_expire() != Some(false),
+    };
+    let cost = spare::cost(&service, have, terms, || table_sizes::read().kernel);
+    for line in &cost.lines {
+        say!("{name}: {line}");
+    }
+    if cost.refuses && !request.force {
+        say!("{name}: not drained, as clients would be refused; --force drains it anyway");
+        return Ok(None);
+    }
+    Ok(Some(cost.flag.then_some(service)))
+}
+
+/// Whether persistence passes over servers with weight 0, if that can be read.
+pub(super) fn quiescent_templates_expire() -> Option<bool> {
+    sysctl::read_number(QUIESCENT_TEMPLATES).ok().map(|value| value != 0)
+}
+
 /// What is drained, in few words.
 fn name(request: &Request) -> String {
     match request.what {
@@ -147,10 +189,17 @@ struct Waiting<'r> {
     warned: bool,
     /// Whether lines of that list that are not connections are reported.
     reported: bool,
+    /// The service's fallback flag, as long as it is set by us.
+    fallback: Option<Fallback>,
 }
 
 impl Waiting<'_> {
-    fn begin(&mut self, client: &mut Client) -> Result<()> {
+    fn begin(&mut self, client: &mut Client, fallback: Option<Service>) -> Result<()> {
+        if let Some(service) = fallback {
+            let server = self.drain.servers().next().map_or(DestinationKey::new([0; 4], 0), |server| server.key);
+            let fallback = self.fallback.insert(Fallback::set(client, &service, server)?);
+            say!("{}", fallback.message());
+        }
         self.drain.begin().try_for_each(|change| client.change(&change))?;
         Ok(())
     }
@@ -201,7 +250,7 @@ impl Waiting<'_> {
         if clients == 0 || std::mem::replace(&mut self.warned, true) {
             return;
         }
-        if std::fs::read(QUIESCENT_TEMPLATES).is_ok_and(|value| value.trim_ascii() == b"0") {
+        if quiescent_templates_expire() == Some(false) {
             say!(
                 "{}: persistent clients that come back are still sent there and stay longer; the sysctl \
                  net.ipv4.vs.expire_quiescent_template=1 sends them elsewhere",
@@ -231,13 +280,14 @@ impl Waiting<'_> {
     }
 
     /// Delete what is to be deleted.
-    fn finish(&self, client: &mut Client, signals: &Signals, what: &str) -> Result<u8> {
+    fn finish(&mut self, client: &mut Client, signals: &Signals, what: &str) -> Result<u8> {
         let name = self.name;
         let change = match self.request.what {
             Drained::Server(key) => Change::DeleteDestination(self.request.service, key),
             Drained::Service => Change::DeleteService(self.request.service),
             Drained::Edited(_) => {
                 say!("{name}: {what}; it stays, with weight 0");
+                self.put_fallback_back(client);
                 return Ok(status::OK);
             }
         };
@@ -254,6 +304,9 @@ impl Waiting<'_> {
             }
         };
         let outcome = client.change(&change);
+        if let Ok(()) | Err(Error::Refused(Refusal { errno: Errno::ENOENT | Errno::ESRCH, .. })) = outcome {
+            self.put_fallback_back(client);
+        }
         drop(locked);
         match outcome {
             Ok(()) => {
@@ -272,14 +325,20 @@ impl Waiting<'_> {
     }
 
     /// Roll back, and end by this signal.
-    fn interrupted(&self, client: &mut Client, signals: &Signals, signal: Interrupted, lock_wait: u32) -> Result<u8> {
+    fn interrupted(
+        &mut self,
+        client: &mut Client,
+        signals: &Signals,
+        signal: Interrupted,
+        lock_wait: u32,
+    ) -> Result<u8> {
         say!("{}: interrupted: rolling back", self.name);
         self.back(client, signals, lock_wait);
         Err(signal.into())
     }
 
     /// Give the servers back what they had, after waiting this many seconds at most for the lock.
-    fn back(&self, client: &mut Client, signals: &Signals, lock_wait: u32) {
+    fn back(&mut self, client: &mut Client, signals: &Signals, lock_wait: u32) {
         let _locked = lock::take_to_go_back(lock_wait, Some(signals));
         let now = match client.destinations_with(&self.request.service) {
             Ok(now) => now.unwrap_or_default(),
@@ -295,6 +354,14 @@ impl Waiting<'_> {
                 Ok(()) => say!("{key}: the weight is {} again", server.weight),
                 Err(error) => say!("{key}: the weight cannot be put back: {error}"),
             }
+        }
+        self.put_fallback_back(client);
+    }
+
+    /// Take the fallback flag away if we have set it and nothing needs it any more. To be called with the lock on the table.
+    fn put_fallback_back(&mut self, client: &mut Client) {
+        if let Some(message) = self.fallback.take().and_then(|fallback| fallback.put_back(client)) {
+            say!("{message}");
         }
     }
 }
