@@ -42,7 +42,7 @@ examined() { # HOST OPTION...
     on "$examiner" ipvsadm-rs doctor --json --pretty "$@" "$vip" >"$state/report" || status=$?
     mapfile -t lines <"$state/report"
     [[ $status -le 2 && ${lines[0]:-} == '{' ]] || stopped "exit status $status of ipvsadm-rs doctor on $examiner"
-    found_fact=() found_fix=() found_machine=() found_advice=() named=() health=""
+    found_fact=() found_fix=() found_machine=() found_advice=() named=() failed=() warned=() skipped=() notes=() health=""
     for line in "${lines[@]}"; do
         [[ $line =~ ^\ +\"([a-z]+)\":\ \"(.*)\",?$ ]] || continue
         key=${BASH_REMATCH[1]} value=${BASH_REMATCH[2]}
@@ -52,6 +52,12 @@ examined() { # HOST OPTION...
             state)
                 [[ $id ]] || health=$value
                 # If several things are wrong with one, the first is fixed first.
+                case $value in
+                    note) notes+=("$id") ;;
+                    skip) skipped+=("$id") ;;
+                    fail) [[ -z $id || " ${failed[*]} " == *" $id "* ]] || failed+=("$id") ;;
+                    warn) [[ -z $id || " ${warned[*]} " == *" $id "* ]] || warned+=("$id") ;;
+                esac
                 if [[ $id && $value =~ ^(fail|warn)$ && -z ${found_fact[$id]:-} ]]; then bad=yes named+=("$id"); fi
                 ;;
             fact) [[ -z $bad ]] || found_fact[$id]=$value ;;
@@ -76,6 +82,22 @@ all_green() {
     for id in "${named[@]}"; do evidence+="$id: ${found_fact[$id]:-}"$'\n'; done
     # What is so on purpose is in $but.
     [[ $health == ok || ${named[*]} == "${but:-}" ]]
+}
+
+is_skipped() { # ID
+    evidence="" && [[ " ${skipped[*]} " == *" $1 "* && " ${named[*]} " != *" $1 "* ]]
+}
+
+# What the report's first lines say that the host is.
+seen_as() { # WORDS
+    evidence=$(on "$examiner" ipvsadm-rs doctor "$vip" | sed -n 2p)
+    [[ $evidence == *": $1: "* ]]
+}
+
+# The doctor says this of the check, and neither warns nor fails.
+noted() { # ID
+    evidence="$1: note"
+    [[ " ${notes[*]} " == *" $1 "* && " ${named[*]} " != *" $1 "* ]]
 }
 
 # Types what the doctor said, on the host that it named.

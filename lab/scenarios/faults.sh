@@ -110,7 +110,8 @@ typed director ipvsadm-rs -d -t "$vip:80" -r "$director_ip"
 saved
 prove "  traffic flows when it is not a backup any more" traffic_flows
 typed director ipvsadm-rs --set 900 0 0
-fault D19 "IPVS forgets before keepalive" director
+examined director
+prove "IPVS forgets before keepalive: that is a note, and no warning" noted D19
 typed director ipvsadm-rs -A -f 1 -s rr
 typed director ipvsadm-rs -a -f 1 -r "$rs1_ip" -g
 fault D22 "the table is not the saved one" director

@@ -1,6 +1,5 @@
 //! What the checks judge: facts, each with where it was read, or why it could not be.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -10,60 +9,11 @@ use ipvs_client::{
     hash_tables::HashTables,
 };
 
+pub use super::fact::Fact;
 use super::judgement::Skip;
+use super::passage::{ArpPassage, Passage};
 use super::quiet::{Network, speakers};
-use crate::machine::{Address, HardwareAddress, Link, Listener, Neighbour, Route, SettingLine};
-
-/// Something read from the machine, or the reason why it could not be read.
-#[derive(Clone, Debug)]
-pub struct Fact<T> {
-    read: Result<T, String>,
-    from: Cow<'static, str>,
-}
-
-impl<T> Fact<T> {
-    /// A value, and where it was read: a path, or what was asked.
-    pub fn known(value: T, from: impl Into<Cow<'static, str>>) -> Self {
-        Self { read: Ok(value), from: from.into() }
-    }
-
-    /// Something that could not be read, and why.
-    pub fn unreadable(why: impl ToString, from: impl Into<Cow<'static, str>>) -> Self {
-        Self { read: Err(words(why)), from: from.into() }
-    }
-
-    /// What was read, or what was not.
-    pub fn of<E: ToString>(read: Result<T, E>, from: impl Into<Cow<'static, str>>) -> Self {
-        Self { read: read.map_err(words), from: from.into() }
-    }
-
-    /// The value.
-    ///
-    /// # Errors
-    /// It could not be read: the check that needs it is skipped.
-    pub fn get(&self) -> Result<&T, Skip> {
-        self.read.as_ref().map_err(|why| Skip(format!("{} cannot be read: {why}", self.from)))
-    }
-
-    /// The value, if there is one.
-    pub fn value(&self) -> Option<&T> {
-        self.read.as_ref().ok()
-    }
-
-    /// Where it was read.
-    pub fn from(&self) -> &str {
-        &self.from
-    }
-}
-
-/// An error as a reason, without the number that the standard library adds to what the C library says.
-fn words(error: impl ToString) -> String {
-    let text = error.to_string();
-    match text.rsplit_once(" (os error ") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
-    }
-}
+use crate::machine::{Address, HardwareAddress, Link, Listener, Neighbour, Prefix, Route, Rule, SettingLine};
 
 /// A virtual address to be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +22,8 @@ pub struct Vip {
     pub address: IpAddr,
     /// The port, if one was named.
     pub port: Option<u16>,
+    /// Whether it was named, and not found.
+    pub is_named: bool,
 }
 
 impl fmt::Display for Vip {
@@ -199,6 +151,45 @@ pub struct Answer {
     pub hardware: HardwareAddress,
 }
 
+/// Where answers to clients go.
+#[derive(Clone, Debug)]
+pub struct Return {
+    /// The address that they come from.
+    pub from: IpAddr,
+    /// A client that they are for.
+    pub client: IpAddr,
+    /// The clients that it stands for: those of a route; None if it is any that no narrower route leads to.
+    pub network: Option<Prefix>,
+    /// The route that the kernel takes; None if there is none.
+    pub route: Fact<Option<Route>>,
+}
+
+/// Connections of clients with programs on this machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Both sides have heard of each other.
+    pub established: u64,
+    /// The client has not heard the answer yet, or its own answer did not come.
+    pub half_open: u64,
+}
+
+/// How far IPVS's TCP connections with a server are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The service's address and port.
+    pub service: (IpAddr, u16),
+    /// The server's.
+    pub server: (IpAddr, u16),
+    /// A client of those that wait.
+    pub client: IpAddr,
+    /// Connections that wait for the answer to their first packet.
+    pub waiting: u64,
+    /// Connections that are further.
+    pub further: u64,
+    /// Connections that came by a sync message.
+    pub synced: u64,
+}
+
 /// What was learnt by asking and listening on the wire (`--probe`).
 #[derive(Clone, Debug)]
 pub struct Probe {
@@ -206,48 +197,8 @@ pub struct Probe {
     pub answers: Fact<Vec<Answer>>,
     /// The sync ids of the masters that were heard.
     pub sync_ids: Fact<Vec<u8>>,
-}
-
-/// What the rules of a firewall do with a packet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It is let through.
-    Accepted,
-    /// It is not, or goes elsewhere.
-    Stopped {
-        /// What is done with it: "dropped".
-        how: String,
-        /// The rule or policy that does it, and where it stands.
-        rule: String,
-        /// The command that takes the rule away or the policy back.
-        undo: Option<String>,
-    },
-    /// It depends on what is not known, such as the client: in words.
-    Depends(String),
-}
-
-/// A packet and what the firewall does with it.
-#[derive(Clone, Debug)]
-pub struct Passage {
-    /// The packet in words: "tcp to 192.0.2.1:80".
-    pub packet: String,
-    /// Whether its port was named, or found as one that only the virtual address is listened on.
-    pub certain: bool,
-    /// What happens to it.
-    pub fate: Fact<Fate>,
-}
-
-/// What the rules for ARP do about a virtual address on an interface.
-#[derive(Clone, Debug)]
-pub struct ArpPassage {
-    /// The virtual address.
-    pub vip: IpAddr,
-    /// The interface.
-    pub interface: String,
-    /// With questions for it that come in.
-    pub incoming: Fact<Fate>,
-    /// With what goes out and has it as its sender.
-    pub outgoing: Fact<Fate>,
+    /// How many packets reverse path filtering dropped in that time.
+    pub reverse_path_drops: Fact<u64>,
 }
 
 /// All that was read.
@@ -299,10 +250,26 @@ pub struct Facts {
     pub boot_addresses: Fact<Vec<BootAddress>>,
     /// The files that make an interface `lo:…` with a virtual address and do not say `ARPUPDATE=no`.
     pub announced: Fact<Vec<String>>,
-    /// What the firewall does with packets to the virtual services, on their way to IPVS.
+    /// The virtual addresses whose packets a mark's rule catches: with which mark.
+    pub marked: BTreeMap<IpAddr, u32>,
+    /// The rules of policy routing.
+    pub policies: Fact<Vec<Rule>>,
+    /// The ways of answers: from the virtual addresses, and from this machine's own, to clients.
+    pub returns: Vec<Return>,
+    /// How many packets reverse path filtering dropped since the machine started.
+    pub reverse_path_drops: Fact<u64>,
+    /// Connections of clients with programs on this machine, by the address that they are to.
+    pub traffic: Fact<BTreeMap<IpAddr, Traffic>>,
+    /// The states of IPVS's connections, by service and server.
+    pub progress: Fact<Vec<Progress>>,
+    /// Programs that put addresses on interfaces, or keep the packet filter.
+    pub programs: Fact<Vec<String>>,
+    /// What the packet filter does with packets to the virtual services, on their whole way.
     pub scheduled: Vec<Passage>,
     /// What it does with packets to programs that serve clients.
     pub delivered: Vec<Passage>,
+    /// What it does with messages of sync daemons and of VRRP.
+    pub cluster: Vec<Passage>,
     /// What the rules for ARP do; nothing if none is about a virtual address.
     pub arp: Fact<Vec<ArpPassage>>,
     /// What asking on the wire gave, if that was wanted.
@@ -365,6 +332,23 @@ impl Facts {
             Some(fact) => Ok(fact.get()?.as_ref()),
             None => Err(Skip(format!("the route to {to} was not asked for"))),
         }
+    }
+
+    /// The way of answers from an address to clients that no narrower route leads to.
+    ///
+    /// # Errors
+    /// It could not be found out.
+    pub fn way_to_clients(&self, from: IpAddr) -> Result<Option<&Route>, Skip> {
+        match self.returns.iter().find(|one| one.from == from && one.network.is_none()) {
+            Some(found) => Ok(found.route.get()?.as_ref()),
+            None => Err(Skip(format!("the way from {from} to clients was not asked for"))),
+        }
+    }
+
+    /// Whether a program of one of these names runs.
+    #[must_use]
+    pub fn runs(&self, names: &[&str]) -> bool {
+        self.programs.value().is_some_and(|all| all.iter().any(|name| names.contains(&name.as_str())))
     }
 
     /// Whether a program keeps the table up to date.

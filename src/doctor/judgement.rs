@@ -25,6 +25,8 @@ pub enum State {
     Ok,
     /// It was not judged.
     Skip,
+    /// Worth knowing, and neither right nor wrong by itself.
+    Note,
     /// It can do harm.
     Warn,
     /// Clients are not served as they should be.
@@ -38,6 +40,7 @@ impl State {
         match self {
             Self::Ok => "ok",
             Self::Skip => "skip",
+            Self::Note => "note",
             Self::Warn => "warn",
             Self::Fail => "fail",
         }
@@ -75,11 +78,13 @@ pub struct Judgement {
     pub from: String,
     /// How to fix it.
     pub fix: Option<Fix>,
+    /// What takes the fix back.
+    pub undo: Option<Fix>,
 }
 
 impl Judgement {
     pub(super) fn new(state: State, fact: impl Into<String>, from: impl Into<String>) -> Self {
-        Self { state, fact: fact.into(), from: from.into(), fix: None }
+        Self { state, fact: fact.into(), from: from.into(), fix: None, undo: None }
     }
 
     pub(super) fn ok(fact: impl Into<String>, from: impl Into<String>) -> Self {
@@ -90,6 +95,10 @@ impl Judgement {
         Self::new(State::Warn, fact, from)
     }
 
+    pub(super) fn note(fact: impl Into<String>, from: impl Into<String>) -> Self {
+        Self::new(State::Note, fact, from)
+    }
+
     pub(super) fn fail(fact: impl Into<String>, from: impl Into<String>) -> Self {
         Self::new(State::Fail, fact, from)
     }
@@ -97,6 +106,25 @@ impl Judgement {
     pub(super) fn command(mut self, command: impl Into<String>) -> Self {
         self.fix = Some(Fix::Command(command.into()));
         self
+    }
+
+    /// What takes the command back.
+    pub(super) fn undo(mut self, command: impl Into<String>) -> Self {
+        self.undo = Some(Fix::Command(command.into()));
+        self
+    }
+
+    /// What takes the changes back.
+    pub(super) fn undo_changes(mut self, changes: impl IntoIterator<Item = Change>) -> Self {
+        self.undo = Some(Fix::Changes(changes.into_iter().collect()));
+        self
+    }
+
+    /// An edit of a file by sed(1), which keeps the file as it was for the undo.
+    pub(super) fn edit(self, script: &str, file: &str, then: &str) -> Self {
+        let path = shell(file);
+        let kept = shell(&format!("{file}.before"));
+        self.command(format!("sed -i.before '{script}' {path}{then}")).undo(format!("mv {kept} {path}"))
     }
 
     pub(super) fn advice(mut self, words: impl Into<String>) -> Self {

@@ -1,5 +1,7 @@
 //! What the files of this machine say will be after the next boot: settings, forbidden modules, addresses.
 
+mod scripts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
@@ -48,7 +50,8 @@ fn files(folders: &[&str], ending: &str) -> Vec<PathBuf> {
     found.into_values().collect()
 }
 
-/// The settings of sysctl.d, in the order in which they take effect. A file that cannot be read is an error.
+/// The settings of sysctl.d and of scripts that run at boot, in the order in which they take effect. A file that cannot be
+/// read is an error.
 ///
 /// # Errors
 /// Reading fails.
@@ -60,6 +63,8 @@ pub fn settings() -> io::Result<Vec<SettingLine>> {
         let Ok(text) = fs::read(&path) else { continue };
         lines.extend(parse_settings(&String::from_utf8_lossy(&text), &path.to_string_lossy()));
     }
+    // Scripts run when the settings are made.
+    lines.extend(scripts::all().iter().flat_map(scripts::settings));
     Ok(lines)
 }
 
@@ -154,6 +159,13 @@ pub fn addresses(wanted: &[IpAddr]) -> Vec<(IpAddr, String)> {
                 .map(|address| (*address, path.to_string_lossy().into_owned())),
         );
     }
+    for script in scripts::all() {
+        let path = script.path.to_string_lossy().into_owned();
+        let is_new = |address: &IpAddr| !found.iter().any(|(known, file)| known == address && *file == path);
+        let named: Vec<IpAddr> =
+            wanted.iter().filter(|address| names(&script.text, **address)).filter(|one| is_new(one)).copied().collect();
+        found.extend(named.into_iter().map(|address| (address, path.clone())));
+    }
     // A unit of ours has the address in its name, with systemd-escape(1)'s colons.
     for path in files(UNIT_FOLDERS, ".service") {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -194,6 +206,40 @@ fn is_quiet(text: &str) -> bool {
     let value =
         |line: &str| Some(line.trim().strip_prefix("ARPUPDATE=")?.trim_matches(['"', '\'']).to_ascii_lowercase());
     text.lines().filter_map(value).next_back().is_some_and(|value| value == "no")
+}
+
+/// Whether ufw's rules are loaded at boot, and so it is in charge of the packet filter.
+#[must_use]
+pub fn has_ufw() -> bool {
+    let text = fs::read_to_string("/etc/ufw/ufw.conf").unwrap_or_default();
+    text.lines()
+        .filter_map(|line| line.trim().strip_prefix("ENABLED="))
+        .next_back()
+        .is_some_and(|value| value.trim_matches(['"', '\'']).eq_ignore_ascii_case("yes"))
+}
+
+/// The interfaces on which keepalived speaks VRRP to its group: those of its instances without `unicast_peer`.
+#[must_use]
+pub fn vrrp_interfaces() -> Vec<String> {
+    let text = fs::read_to_string("/etc/keepalived/keepalived.conf").unwrap_or_default();
+    parse_vrrp(&text)
+}
+
+fn parse_vrrp(text: &str) -> Vec<String> {
+    let lines = text.lines().map(|line| line.split(['#', '!']).next().unwrap_or_default().trim());
+    let text: Vec<&str> = lines.collect();
+    let text = text.join("\n");
+    let mut found = Vec::new();
+    for instance in text.split("vrrp_instance").skip(1) {
+        let words: Vec<&str> = instance.split_ascii_whitespace().collect();
+        let interface = words.iter().position(|word| *word == "interface").and_then(|at| words.get(at + 1));
+        if let (Some(interface), false) = (interface, words.contains(&"unicast_peer")) {
+            found.push((*interface).to_owned());
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
 }
 
 /// The programs of these names that run in our network namespace. Each is named once.
@@ -270,6 +316,13 @@ mod tests {
     fn quiet_scripts_say_so() {
         assert!(is_quiet("DEVICE=lo:0\nARPUPDATE=\"no\"\n"));
         assert!(!is_quiet("ARPUPDATE=yes\n") && !is_quiet("#ARPUPDATE=no\n"));
+    }
+
+    #[test]
+    fn keepalived_speaks_on_the_interfaces_of_its_instances() {
+        let text = "vrrp_instance A {\n  state MASTER # interface eth9\n  interface eth0\n}\n\
+                    vrrp_instance B {\n interface eth1\n unicast_peer {\n 192.0.2.1\n }\n}\nvirtual_server 1 {\n}\n";
+        assert_eq!(parse_vrrp(text), ["eth0"]);
     }
 
     #[test]

@@ -14,6 +14,10 @@ const BY_FAMILY: u16 = 20;
 const REQUEST: usize = 56;
 /// Bytes of `struct inet_diag_msg`.
 const ANSWER: usize = 72;
+/// `TCP_ESTABLISHED`, as a bit of `idiag_states`.
+const ESTABLISHED: u32 = 1 << 1;
+/// `TCP_SYN_RECV`, likewise.
+const SYN_RECEIVED: u32 = 1 << 3;
 /// `TCP_LISTEN`, as a bit of `idiag_states`.
 const LISTENING: u32 = 1 << 10;
 /// `TCP_CLOSE`, the state of a UDP socket without a peer.
@@ -53,6 +57,48 @@ pub fn listeners() -> Result<Vec<Listener>, Error> {
     read(&mut connection.map_err(Error::Netlink)?)
 }
 
+/// The TCP connections of this network namespace that are established or wait for the end of their handshake: for each the
+/// local and the remote address, and whether it is established.
+///
+/// # Errors
+/// The kernel cannot list them; or netlink fails.
+pub fn connected(mut take: impl FnMut(IpAddr, IpAddr, bool)) -> Result<(), Error> {
+    let mut connection =
+        Connection::open(netlink_exchange::Protocol::SocketDiagnosis, Part::Most).map_err(Error::Netlink)?;
+    for family in [Family::Ipv4, Family::Ipv6] {
+        let mut header = [0; REQUEST];
+        (header[0], header[1]) = (family as u8, Protocol::Tcp as u8);
+        header[4..8].copy_from_slice(&(ESTABLISHED | SYN_RECEIVED).to_ne_bytes());
+        let found = connection.dump(
+            Request::new(BY_FAMILY, header),
+            |_| {},
+            |message| {
+                let Some((header, _)) = message.payload.split_first_chunk::<ANSWER>() else { return Ok(None::<()>) };
+                if let (Some(local), Some(remote)) = (address(header, 8), address(header, 24)) {
+                    take(local, remote, 1_u32.checked_shl(header[1].into()) == Some(ESTABLISHED));
+                }
+                Ok(None)
+            },
+        );
+        found.map_err(|error| match error.refused() {
+            Some(Errno::ENOENT) => Error::NoDiagnosis(Protocol::Tcp),
+            _ => Error::Netlink(error),
+        })?;
+    }
+    Ok(())
+}
+
+/// An address of `struct inet_diag_sockid`, at this place of the message.
+fn address(header: &[u8; ANSWER], at: usize) -> Option<IpAddr> {
+    let bytes: [u8; 16] = header.get(at..at + 16)?.try_into().ok()?;
+    let address: IpAddr = match header[0] {
+        family if family == Family::Ipv4 as u8 => [bytes[0], bytes[1], bytes[2], bytes[3]].into(),
+        family if family == Family::Ipv6 as u8 => bytes.into(),
+        _ => return None,
+    };
+    Some(address.to_canonical())
+}
+
 fn read(connection: &mut Connection) -> Result<Vec<Listener>, Error> {
     let mut all = Vec::new();
     for (protocol, states) in [(Protocol::Tcp, LISTENING), (Protocol::Udp, UNCONNECTED)] {
@@ -76,13 +122,7 @@ fn decode(payload: &[u8], protocol: Protocol) -> Result<Option<Listener>, WireEr
     let Some((header, rest)) = payload.split_first_chunk::<ANSWER>() else {
         return Err(WireError::Truncated { what: "a socket", need: ANSWER, have: payload.len() });
     };
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&header[8..24]);
-    let address: IpAddr = match header[0] {
-        family if family == Family::Ipv4 as u8 => [bytes[0], bytes[1], bytes[2], bytes[3]].into(),
-        family if family == Family::Ipv6 as u8 => bytes.into(),
-        _ => return Ok(None),
-    };
+    let Some(address) = address(header, 8) else { return Ok(None) };
     let port = u16::from_be_bytes([header[4], header[5]]);
     let mut only_ipv6 = false;
     for attribute in Attributes::new(rest) {
@@ -91,7 +131,7 @@ fn decode(payload: &[u8], protocol: Protocol) -> Result<Option<Listener>, WireEr
             only_ipv6 = attribute.u8("an IPv6 socket's reach")? != 0;
         }
     }
-    Ok(Some(Listener { protocol, address: address.to_canonical(), port, only_ipv6 }))
+    Ok(Some(Listener { protocol, address, port, only_ipv6 }))
 }
 
 #[cfg(test)]

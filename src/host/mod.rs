@@ -27,5 +27,5 @@ pub mod sysctl;
 pub mod systemd;
 pub mod table_sizes;
 
-pub use listeners::listeners;
+pub use listeners::{connected, listeners};
 pub use names::SystemNames;

@@ -13,8 +13,6 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType
 
 use super::route::HardwareAddress;
 
-/// How long answers are waited for.
-const PATIENCE: Duration = Duration::from_millis(1000);
 /// How often is asked, in that time.
 const QUESTIONS: u32 = 3;
 /// Bytes of an Ethernet frame with ARP, without padding.
@@ -61,7 +59,7 @@ impl Wire {
         Ok(Self { socket, own })
     }
 
-    /// Ask who has these addresses, as `sender`, and return what came by while waiting, everything once.
+    /// Ask who has these addresses, as `sender`, and return what came by while waiting so long, everything once.
     ///
     /// # Errors
     /// Sending or receiving fails.
@@ -71,6 +69,7 @@ impl Wire {
         link_local: Option<Ipv6Addr>,
         ipv4: &[Ipv4Addr],
         ipv6: &[Ipv6Addr],
+        patience: Duration,
     ) -> io::Result<Vec<Heard>> {
         let mut all = Vec::new();
         let begin = Instant::now();
@@ -83,7 +82,7 @@ impl Wire {
                     self.send(&solicitation(self.own, source, *target))?;
                 }
             }
-            self.listen(begin + PATIENCE * question / QUESTIONS, &mut all)?;
+            self.listen(begin + patience * question / QUESTIONS, &mut all)?;
         }
         Ok(all)
     }

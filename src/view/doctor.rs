@@ -9,8 +9,7 @@ use prettytable::{Cell, Row, Table};
 use serde::Serialize;
 
 use super::rules;
-use crate::doctor::facts::Vip;
-use crate::doctor::{Finding, Fix, Role, State};
+use crate::doctor::{Finding, Fix, Role, State, VipRole, lasts};
 use crate::escape::escaped;
 
 /// All that was found.
@@ -18,9 +17,20 @@ use crate::escape::escaped;
 pub struct Report<'f> {
     roles: Vec<&'static str>,
     vips: Vec<String>,
+    /// What the machine is for each of them.
+    vip_roles: Vec<VipLine<'f>>,
     /// The worst state.
     state: &'static str,
     findings: Vec<Line<'f>>,
+}
+
+/// What the machine is for a virtual address.
+#[derive(Debug, Serialize)]
+struct VipLine<'f> {
+    vip: String,
+    roles: Vec<&'static str>,
+    /// From what that was seen.
+    seen: &'f str,
 }
 
 /// A finding.
@@ -37,10 +47,16 @@ struct Line<'f> {
     why: &'static str,
     /// The command that fixes it.
     fix: Option<Cow<'f, str>>,
+    /// The command that takes the fix back.
+    undo: Option<Cow<'f, str>>,
+    /// How long the fix stays, if it goes by itself.
+    lasts: Option<&'static str>,
     /// The machine on which that command is to be typed, if not this one.
     machine: Option<&'f str>,
     /// What to do, where no command can do it.
     advice: Option<Cow<'f, str>>,
+    /// The check whose failure explains this one.
+    follows: Option<&'static str>,
 }
 
 /// How to write a report for people.
@@ -55,11 +71,19 @@ pub struct Style {
 impl<'f> Report<'f> {
     /// The report of these findings, about these addresses; `program` begins the commands that it suggests.
     #[must_use]
-    pub fn new(program: &str, roles: &[Role], vips: &[Vip], findings: &'f [Finding]) -> Self {
-        let worst = findings.iter().map(|finding| finding.judgement.state).filter(|state| *state != State::Skip).max();
+    pub fn new(program: &str, roles: &[Role], vips: &'f [VipRole], findings: &'f [Finding]) -> Self {
+        let worst = findings.iter().map(|finding| finding.judgement.state).filter(|state| *state >= State::Warn).max();
         Self {
             roles: roles.iter().map(|role| role.name()).collect(),
-            vips: vips.iter().map(Vip::to_string).collect(),
+            vips: vips.iter().map(|role| role.vip.to_string()).collect(),
+            vip_roles: vips
+                .iter()
+                .map(|role| VipLine {
+                    vip: role.vip.to_string(),
+                    roles: role.roles.iter().map(|role| role.name()).collect(),
+                    seen: &role.seen,
+                })
+                .collect(),
             state: worst.unwrap_or(State::Ok).name(),
             findings: findings.iter().map(|finding| Line::of(program, finding)).collect(),
         }
@@ -76,19 +100,25 @@ impl<'f> Line<'f> {
         let mut line = Self {
             id: finding.check.id,
             role: finding.check.role.name(),
-            title: finding.check.title,
+            title: if judgement.state >= State::Warn { finding.check.fault } else { finding.check.title },
             state: judgement.state.name(),
             fact: &judgement.fact,
             source: Some(judgement.from.as_str()).filter(|from| !from.is_empty()),
             why: finding.check.why,
             fix: None,
+            undo: None,
+            lasts: None,
             machine: None,
             advice: None,
+            follows: finding.follows,
         };
         match &judgement.fix {
             None => {}
             Some(Fix::Command(command)) => line.fix = Some(Cow::Borrowed(command)),
-            Some(Fix::Changes(changes)) => line.fix = Some(Cow::Owned(command(program, changes))),
+            Some(Fix::Changes(changes)) => {
+                line.fix = Some(Cow::Owned(command(program, changes)));
+                line.lasts = Some("until the saved rules are loaded; ipvsadm-rs -S saves");
+            }
             Some(Fix::Elsewhere { machine, command }) => {
                 line.fix = Some(Cow::Borrowed(command));
                 line.machine = Some(machine);
@@ -99,6 +129,12 @@ impl<'f> Line<'f> {
                 line.advice = Some(Cow::Owned(format!("Add one: {program} -a {service} -r RIP -g")));
             }
         }
+        line.lasts = line.lasts.or_else(|| lasts(line.fix.as_deref()?));
+        line.undo = match &judgement.undo {
+            Some(Fix::Command(command)) => Some(Cow::Borrowed(command)),
+            Some(Fix::Changes(changes)) => Some(Cow::Owned(command(program, changes))),
+            _ => None,
+        };
         line
     }
 }
@@ -115,17 +151,22 @@ fn command(program: &str, changes: &[Change]) -> String {
 pub fn write(out: &mut impl Write, report: &Report<'_>, style: Style) -> io::Result<()> {
     let about =
         if report.vips.is_empty() { "no VIP known".to_owned() } else { format!("VIP {}", report.vips.join(", ")) };
-    writeln!(out, "{}; {about}\n", report.roles.join(" and "))?;
+    writeln!(out, "{}; {about}", report.roles.join(" and "))?;
+    for one in &report.vip_roles {
+        let roles = if one.roles.is_empty() { "not judged".to_owned() } else { one.roles.join(" and ") };
+        writeln!(out, "  {}: {roles}: {}", one.vip, escaped(one.seen))?;
+    }
+    writeln!(out)?;
     let mut table = Table::new();
     table.set_format(FormatBuilder::new().padding(0, 2).build());
     let mut counts = Vec::new();
-    for state in [State::Fail, State::Warn, State::Ok, State::Skip] {
+    for state in [State::Fail, State::Warn, State::Note, State::Ok, State::Skip] {
         let lines: Vec<_> = report.of_state(state).collect();
         if lines.is_empty() {
             continue;
         }
         counts.push(format!("{} {}", lines.len(), state.name()));
-        if style.all || matches!(state, State::Fail | State::Warn) {
+        if style.all || matches!(state, State::Fail | State::Warn | State::Note) {
             for line in lines {
                 table.add_row(row(state, line.id, &text(line), style));
             }
@@ -150,6 +191,7 @@ fn row(state: State, id: &str, text: &str, style: Style) -> Row {
     let color = match state {
         State::Fail => "31;1",
         State::Warn => "33",
+        State::Note => "36",
         State::Ok => "32",
         State::Skip => "2",
     };
@@ -173,6 +215,9 @@ fn text(line: &Line<'_>) -> String {
     if line.state == State::Fail.name() || line.state == State::Warn.name() {
         text.push_str(&format!("\n{}", line.why));
     }
+    if let Some(cause) = line.follows {
+        text.push_str(&format!("\nThis follows from {cause}: fix that first."));
+    }
     match (&line.fix, line.machine, &line.advice) {
         (Some(fix), None, _) => text.push_str(&format!("\nfix:\n    {}", escaped(fix.as_ref()))),
         (Some(fix), Some(machine), _) => {
@@ -180,6 +225,12 @@ fn text(line: &Line<'_>) -> String {
         }
         (None, _, Some(advice)) => text.push_str(&format!("\nfix: {}", escaped(advice.as_ref()))),
         (None, _, None) => {}
+    }
+    if let Some(lasts) = line.lasts.filter(|_| line.fix.is_some()) {
+        text.push_str(&format!("\nlasts {lasts}"));
+    }
+    if let Some(undo) = &line.undo {
+        text.push_str(&format!("\nundo:\n    {}", escaped(undo.as_ref())));
     }
     text
 }
@@ -192,7 +243,8 @@ mod tests {
 
     fn finding(id: &str, state: State, fix: Option<Fix>) -> Finding {
         let check = CHECKS.iter().find(|check| check.id == id).unwrap();
-        Finding { check, judgement: Judgement { state, fact: "a fact".to_owned(), from: "/proc".to_owned(), fix } }
+        let (fact, from) = ("a fact".to_owned(), "/proc".to_owned());
+        Finding { check, judgement: Judgement { state, fact, from, fix, undo: None }, follows: None }
     }
 
     fn findings() -> [Finding; 5] {

@@ -1477,6 +1477,9 @@ fn the_doctor_reports_and_changes_nothing() -> Result<()> {
         ensure!(document["schema"] == 1 && report["state"] == "fail", "{document}");
         ensure!(report["roles"] == serde_json::json!(["director"]), "{report}");
         ensure!(report["vips"] == serde_json::json!(["192.0.2.1"]), "{report}");
+        let seen = &report["vip_roles"][0];
+        ensure!(seen["roles"] == serde_json::json!(["director"]), "{report}");
+        ensure!(seen["seen"] == "the table has TCP 192.0.2.1:80", "{report}");
         let findings = report["findings"].as_array().context("no findings")?;
         let of = |id: &str| findings.iter().find(|finding| finding["id"] == id).with_context(|| format!("no {id}"));
         let mut states: BTreeSet<String> = BTreeSet::new();
@@ -1484,20 +1487,21 @@ fn the_doctor_reports_and_changes_nothing() -> Result<()> {
             for key in ["id", "role", "title", "state", "fact", "why"] {
                 ensure!(finding[key].as_str().is_some_and(|text| !text.is_empty()), "{key}: {finding}");
             }
-            for key in ["source", "fix", "machine", "advice"] {
+            for key in ["source", "fix", "undo", "lasts", "machine", "advice", "follows"] {
                 ensure!(finding.get(key).is_some_and(|value| value.is_null() || value.is_string()), "{key}: {finding}");
             }
             states.extend(finding["state"].as_str().map(str::to_owned));
             let bad = matches!(finding["state"].as_str(), Some("warn" | "fail"));
             ensure!(!bad || finding["fix"].is_string() || finding["advice"].is_string(), "no way to fix {finding}");
+            ensure!(finding["fix"].is_string() == finding["undo"].is_string(), "no way back from {finding}");
         }
-        ensure!(states == ["fail", "ok", "skip", "warn"].map(str::to_owned).into(), "{states:?}");
+        ensure!(states == ["fail", "note", "ok", "skip"].map(str::to_owned).into(), "{states:?}");
         let fix = of("D2")?["fix"].as_str().unwrap_or_default();
         ensure!(fix.starts_with("ip addr add 192.0.2.1/32 dev "), "{fix}");
         ensure!(of("D7")?["state"] == "fail" && of("D19")?["fix"] == "ipvsadm --set 7300 0 0", "{report}");
         ensure_table(&before)?;
         let text = run(&["doctor"], b"")?;
-        let (first, last) = (text.stdout.find("FAIL  D2"), text.stdout.find("WARN  D19"));
+        let (first, last) = (text.stdout.find("FAIL  D2"), text.stdout.find("note  D19"));
         ensure!(text.status == "2" && first < last && first.is_some(), "{text:?}");
         Ok(())
     })

@@ -1,5 +1,6 @@
 //! The questions that can be asked.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 
@@ -137,6 +138,19 @@ impl Firewall {
         let legacy = if packet.destination.is_ipv4() { &self.legacy.ip } else { &self.legacy.ip6 };
         let local = packet.local || way.comes_to(Hook::Input);
         self.run(&Known::of(packet, local), way, legacy)
+    }
+
+    /// Whether there is a chain of this name.
+    #[must_use]
+    pub fn has_chain(&self, family: TableFamily, table: &str, name: &str) -> bool {
+        self.ruleset.chain(family, table, name).is_some()
+    }
+
+    /// The numbers that rules compare with something of two bytes, as ports are: each port that a rule names is among them.
+    /// Of a range these are both ends.
+    #[must_use]
+    pub fn ports(&self) -> BTreeSet<u16> {
+        self.ruleset.ports()
     }
 
     /// What the rules for ARP do about an address on an interface.

@@ -62,6 +62,7 @@ mod known;
 mod numbers;
 mod packet;
 mod place;
+mod ports;
 mod property;
 mod read;
 mod ruleset;

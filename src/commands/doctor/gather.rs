@@ -6,22 +6,25 @@ use std::io::BufReader;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use ipvs_client::{
-    Change, Client, DestinationEntry, ServiceKey, Table, hash_tables,
+    Change, Client, DaemonRole, DestinationEntry, ServiceKey, Table, hash_tables,
     plan::{self, Options},
 };
 use netlink_exchange::Errno;
 
-use super::filter::Filter;
+use super::traffic;
+use super::ways::Ways;
 use crate::commands::state::read_state;
 use crate::doctor::facts::{
-    Answer, Blocked, BootAddress, Fact, Facts, FilePort, Ipvs, Modules, Probe, RulesFile, Settings, Vip,
+    Answer, Blocked, BootAddress, Fact, Facts, FilePort, Ipvs, Modules, Probe, Return, RulesFile, Settings, Vip,
 };
 use crate::doctor::quiet::speakers;
 use crate::host::probe::{Heard, Wire};
 use crate::host::route::{self, Address, Link, Route, RouteQuery};
 use crate::host::{self, SystemNames, boot, ethtool, input, module, sysctl};
+use crate::machine::{Prefix, RouteKind};
 use crate::realserver;
 use crate::rules::{self, CUT_OFF, Collector, ReadError};
 
@@ -65,15 +68,24 @@ pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
     };
     let targets: Vec<IpAddr> = vips.iter().map(|vip| vip.address).collect();
     let routes = read(&mut network, "the kernel's routes", route::Client::routes);
-    let probe = wanted.probe.then(|| {
+    let drops_before = traffic::reverse_path_drops();
+    let daemons = ask(&mut ipvs, Client::daemons);
+    let mut probe = wanted.probe.then(|| {
         let gateways = routes.value().into_iter().flatten().filter_map(|route| route.gateway);
         let asked: BTreeSet<IpAddr> = targets.iter().copied().chain(gateways).collect();
-        ask_around(&asked, &targets, &links, &addresses)
+        // A master has messages ready every three seconds.
+        let is_backup = daemons.value().is_some_and(|all| all.iter().any(|daemon| daemon.role == DaemonRole::Backup));
+        let patience = Duration::from_millis(if is_backup { 3500 } else { 1000 });
+        ask_around(&asked, &targets, &links, &addresses, patience)
     });
+    let drops_now = traffic::reverse_path_drops();
+    if let (Some(probe), Some(before), Some(now)) = (&mut probe, drops_before.value(), drops_now.value()) {
+        probe.reverse_path_drops = Fact::known(now.saturating_sub(*before), drops_now.from().to_owned());
+    }
     let rules = saved(wanted.rules, &mut ipvs);
     let listeners = Fact::of(host::listeners(), "the kernel's sockets");
-    let mut filter = Filter::read(&links);
-    Facts {
+    let own = own_addresses(&links, &addresses);
+    let mut facts = Facts {
         program: wanted.program,
         kernel: release(),
         ipvs: Fact::of(
@@ -86,14 +98,13 @@ pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
         info: ask(&mut ipvs, Client::info),
         hash_tables: Fact::of(hash_tables::read(), hash_tables::STATUS),
         timeouts: ask(&mut ipvs, Client::timeouts),
-        daemons: ask(&mut ipvs, Client::daemons),
+        daemons,
         modules: Fact::of(
             boot::modules().map(|known| Modules { known, blocked: forbidden }),
             "/lib/modules and /proc/modules",
         ),
         rules,
         managers: managers(&links),
-        routes,
         neighbours: read(&mut network, "the kernel's neighbour table", route::Client::neighbours),
         paths: paths(&mut network, &targets, &table),
         settings: settings(&links),
@@ -101,16 +112,158 @@ pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
         boot_settings: Fact::of(boot::settings(), "/etc/sysctl.d and the like"),
         boot_addresses: Fact::known(boot_addresses(&targets), "the network configuration under /etc"),
         announced: Fact::known(boot::announced(&targets), "/etc/sysconfig/network-scripts"),
-        scheduled: filter.scheduled(&table),
-        delivered: filter.delivered(&vips, &listeners),
+        marked: BTreeMap::new(),
+        policies: read(&mut network, "the kernel's rules of policy routing", route::Client::rules),
+        returns: returns(&mut network, targets.iter().chain(&own), &routes),
+        reverse_path_drops: drops_now,
+        traffic: traffic::here(&targets),
+        progress: traffic::progress(),
+        programs: programs(),
+        scheduled: Vec::new(),
+        delivered: Vec::new(),
+        cluster: Vec::new(),
         listeners,
-        arp: filter.arp(&targets),
+        arp: Fact::known(Vec::new(), ""),
         probe,
         vips,
         table,
         links,
         addresses,
+        routes,
+    };
+    Ways::read(network).fill(&mut facts);
+    facts
+}
+
+/// The addresses of the interfaces that packets come in by: the first of each family.
+fn own_addresses(links: &Fact<Vec<Link>>, addresses: &Fact<Vec<Address>>) -> Vec<IpAddr> {
+    let links = links.value().map(Vec::as_slice).unwrap_or_default();
+    let held = addresses.value().map(Vec::as_slice).unwrap_or_default();
+    let mut own = Vec::new();
+    for link in speakers(links) {
+        for is_ipv4 in [true, false] {
+            own.extend(
+                held.iter()
+                    .filter(|one| one.index == link.index && one.address.is_ipv4() == is_ipv4)
+                    .find(|one| !matches!(one.address, IpAddr::V6(address) if address.is_unicast_link_local()))
+                    .map(|one| one.address),
+            );
+        }
     }
+    own
+}
+
+/// Addresses that no network of this machine has, as far as its routes tell: clients from anywhere.
+const ANYWHERE: [[u8; 4]; 4] = [[203, 0, 113, 9], [198, 51, 100, 9], [192, 0, 2, 9], [9, 9, 9, 9]];
+/// Routes to networks of clients that are looked at, at most.
+const WAYS: usize = 32;
+
+/// The ways of answers from these addresses: to clients from anywhere, and to those of each network behind a router.
+fn returns<'a>(
+    client: &mut Result<route::Client, route::Error>,
+    from: impl Iterator<Item = &'a IpAddr>,
+    routes: &Fact<Vec<Route>>,
+) -> Vec<Return> {
+    let routes = routes.value().map(Vec::as_slice).unwrap_or_default();
+    let is_covered = |address: IpAddr| {
+        routes.iter().any(|route| route.destination.length > 0 && route.destination.contains(address))
+    };
+    let mut networks: Vec<Prefix> = Vec::new();
+    for route in routes.iter().filter(|route| route.destination.length > 0 && route.kind == RouteKind::Unicast) {
+        let is_routed = route.gateway.is_some() || route.next_hops.iter().any(|hop| hop.gateway.is_some());
+        if is_routed && !networks.contains(&route.destination) && networks.len() < WAYS {
+            networks.push(route.destination);
+        }
+    }
+    let mut found = Vec::new();
+    for &from in from {
+        let anywhere: IpAddr = match from {
+            IpAddr::V4(_) => {
+                let all = ANYWHERE.map(IpAddr::from);
+                all.into_iter().find(|address| !is_covered(*address)).unwrap_or(all[3])
+            }
+            // Of the block for documentation (RFC 9637).
+            IpAddr::V6(_) => IpAddr::from([0x3fff, 0, 0, 0, 0, 0, 0, 9]),
+        };
+        let of_networks = networks.iter().filter(|network| network.address.is_ipv4() == from.is_ipv4());
+        let clients = of_networks.map(|network| (first_of(*network), Some(*network)));
+        for (to, network) in [(anywhere, None)].into_iter().chain(clients) {
+            if to == from {
+                continue;
+            }
+            let plain = find_route(client, RouteQuery::to(to));
+            // Where the address is not here, the kernel refuses the question.
+            let route = match find_route(client, RouteQuery { from: Some(from), ..RouteQuery::to(to) }) {
+                found if found.value() == Some(&None) => match is_held(client, from) {
+                    true => found,
+                    false => plain,
+                },
+                found => found,
+            };
+            found.push(Return { from, client: to, network, route });
+        }
+    }
+    found
+}
+
+/// Whether an address is this machine's.
+fn is_held(client: &mut Result<route::Client, route::Error>, address: IpAddr) -> bool {
+    let found = find_route(client, RouteQuery::to(address));
+    found.value().and_then(Option::as_ref).is_some_and(|route| route.kind == RouteKind::Local)
+}
+
+/// The first host of a network.
+fn first_of(network: Prefix) -> IpAddr {
+    match network.address {
+        IpAddr::V4(address) if network.length < 31 => IpAddr::from((address.to_bits() | 1).to_be_bytes()),
+        IpAddr::V6(address) if network.length < 127 => IpAddr::from((address.to_bits() | 1).to_be_bytes()),
+        address => address,
+    }
+}
+
+/// A route, or that there is none.
+fn find_route(client: &mut Result<route::Client, route::Error>, query: RouteQuery) -> Fact<Option<Route>> {
+    let from = "the kernel's routes";
+    match client {
+        Ok(client) => match client.route_to(&query) {
+            Ok(route) => Fact::known(Some(route), from),
+            Err(error)
+                if matches!(
+                    error.errno(),
+                    Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EACCES | Errno::EINVAL)
+                ) =>
+            {
+                Fact::known(None, from)
+            }
+            Err(error) => Fact::unreadable(error, from),
+        },
+        Err(error) => Fact::unreadable(error, from),
+    }
+}
+
+/// Programs that put addresses on interfaces, or keep the packet filter.
+const PROGRAMS: &[&str] = &[
+    "keepalived",
+    "ldirectord",
+    "ctdbd",
+    "pacemakerd",
+    "corosync",
+    "kube-proxy",
+    "kube-router",
+    "kubelet",
+    "vrrpd",
+    "ucarp",
+    "firewalld",
+    "dockerd",
+];
+
+fn programs() -> Fact<Vec<String>> {
+    let mut found = boot::running(PROGRAMS);
+    // Not a process, but a set of rules that scripts load.
+    if let (Ok(found), true) = (&mut found, boot::has_ufw()) {
+        found.push("ufw".to_owned());
+    }
+    Fact::of(found, "the processes")
 }
 
 /// Ask IPVS.
@@ -145,18 +298,21 @@ fn all_vips(table: &Fact<Table>, links: &Fact<Vec<Link>>, addresses: &Fact<Vec<A
     let links = links.value().map(Vec::as_slice).unwrap_or_default();
     for held in addresses.value().map(Vec::as_slice).unwrap_or_default() {
         let Some(link) = links.iter().find(|link| link.index == held.index) else { continue };
-        let is_host = held.prefix == route::Prefix::host(held.address).length;
+        let is_host = held.prefix == Prefix::host(held.address).length;
         let is_hidden = match link.flags.is_loopback() {
             true => !held.address.is_loopback(),
             // Others without ARP have networks of their own: a point-to-point tunnel, a VPN.
             false => link.flags.is_no_arp() && is_host && link.name != KUBE_INTERFACE && held.peer.is_none(),
         };
-        let is_link_local = matches!(held.address, IpAddr::V6(address) if address.is_unicast_link_local());
+        let is_link_local = match held.address {
+            IpAddr::V4(address) => address.is_link_local(),
+            IpAddr::V6(address) => address.is_unicast_link_local(),
+        };
         if is_hidden && !is_link_local {
             all.insert(held.address);
         }
     }
-    all.into_iter().map(|address| Vip { address, port: None }).collect()
+    all.into_iter().map(|address| Vip { address, port: None, is_named: false }).collect()
 }
 
 /// Where packets to virtual addresses and servers go.
@@ -176,24 +332,9 @@ fn paths(
         })
         .collect();
     let targets: BTreeSet<IpAddr> = vips.iter().copied().chain(servers).collect();
-    let from = "the kernel's routes";
-    let mut find = |query: RouteQuery| match client {
-        Ok(client) => match client.route_to(&query) {
-            Ok(route) => Fact::known(Some(route), from),
-            Err(error)
-                if matches!(
-                    error.errno(),
-                    Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EACCES | Errno::EINVAL)
-                ) =>
-            {
-                Fact::known(None, from)
-            }
-            Err(error) => Fact::unreadable(error, from),
-        },
-        Err(error) => Fact::unreadable(error, from),
-    };
+    let mut find = |query: RouteQuery| find_route(client, query);
     let is_local = |fact: &Fact<Option<Route>>| {
-        fact.value().and_then(Option::as_ref).is_some_and(|route| route.kind == route::RouteKind::Local)
+        fact.value().and_then(Option::as_ref).is_some_and(|route| route.kind == RouteKind::Local)
     };
     let mut found = BTreeMap::new();
     for to in targets {
@@ -253,6 +394,7 @@ fn settings(links: &Fact<Vec<Link>>) -> Settings {
         "net/ipv6/conf/all/forwarding",
         "net/ipv4/neigh/default/gc_thresh3",
         "net/ipv4/tcp_keepalive_time",
+        "net/netfilter/nf_conntrack_tcp_loose",
     ] {
         add(key);
     }
@@ -371,6 +513,7 @@ fn ask_around(
     vips: &[IpAddr],
     links: &Fact<Vec<Link>>,
     addresses: &Fact<Vec<Address>>,
+    patience: Duration,
 ) -> Probe {
     /// `ARPHRD_ETHER`
     const ETHERNET: u16 = 1;
@@ -403,7 +546,7 @@ fn ask_around(
                     _ => None,
                 });
                 let (ipv4, ipv6) = (&ipv4, &ipv6);
-                (link, scope.spawn(move || Wire::open(&link.name)?.ask(sender, link_local, ipv4, ipv6)))
+                (link, scope.spawn(move || Wire::open(&link.name)?.ask(sender, link_local, ipv4, ipv6, patience)))
             })
             .collect();
         threads.into_iter().map(|(link, thread)| (link, thread.join())).collect()
@@ -415,7 +558,11 @@ fn ask_around(
             Ok(Ok(heard)) => heard,
             Ok(Err(error)) => {
                 let why = format!("{}: {error}", link.name);
-                return Probe { answers: Fact::unreadable(&why, from), sync_ids: Fact::unreadable(&why, from) };
+                return Probe {
+                    answers: Fact::unreadable(&why, from),
+                    sync_ids: Fact::unreadable(&why, from),
+                    reverse_path_drops: Fact::known(0, from),
+                };
             }
             // A thread of ours panicked; its message is on standard error.
             Err(_) => continue,
@@ -432,5 +579,9 @@ fn ask_around(
         }
     }
     answers.retain(|answer| asked.contains(&answer.address));
-    Probe { answers: Fact::known(answers, from), sync_ids: Fact::known(sync_ids, from) }
+    Probe {
+        answers: Fact::known(answers, from),
+        sync_ids: Fact::known(sync_ids, from),
+        reverse_path_drops: Fact::known(0, from),
+    }
 }

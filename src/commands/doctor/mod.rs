@@ -1,7 +1,8 @@
 //! `doctor`: what is wrong with this machine as a director or real server, and how to fix it. It only reads.
 
-mod filter;
 mod gather;
+mod traffic;
+mod ways;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::{Output, Reported, called, color, document, status};
 use crate::doctor::facts::Vip;
-use crate::doctor::{self, Role, State};
+use crate::doctor::{self, Role, State, VipRole};
 use crate::view;
 
 /// Warnings, and nothing worse.
@@ -61,8 +62,12 @@ pub(crate) fn command() -> Command {
 /// A virtual address, with a port or without.
 fn vip(word: &str) -> Result<Vip, String> {
     let parsed = match word.parse::<SocketAddr>() {
-        Ok(endpoint) => Vip { address: endpoint.ip(), port: Some(endpoint.port()) },
-        Err(_) => Vip { address: word.parse::<IpAddr>().map_err(|_| "it is not an address".to_owned())?, port: None },
+        Ok(endpoint) => Vip { address: endpoint.ip(), port: Some(endpoint.port()), is_named: true },
+        Err(_) => Vip {
+            address: word.parse::<IpAddr>().map_err(|_| "it is not an address".to_owned())?,
+            port: None,
+            is_named: true,
+        },
     };
     let address = parsed.address;
     let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
@@ -73,21 +78,26 @@ fn vip(word: &str) -> Result<Vip, String> {
 }
 
 pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
-    let named = matches.contains_id("vip");
     let facts = gather::gather(gather::Wanted {
         program: called::command_line(),
         vips: matches.get_many::<Vip>("vip").unwrap_or_default().copied().collect(),
         rules: matches.get_one::<PathBuf>("rules").map(PathBuf::as_path),
         probe: matches.get_flag("probe"),
     });
-    let roles = match matches.get_one::<String>("role").map(String::as_str) {
-        Some("director") => vec![Role::Director],
-        Some("real-server") => vec![Role::RealServer],
-        // Without services it can only be meant to be a real server, whatever it lacks for that.
-        _ => Some(doctor::roles(&facts)).filter(|roles| !roles.is_empty()).unwrap_or(match named {
-            true => vec![Role::RealServer],
-            false => Vec::new(),
-        }),
+    let forced = match matches.get_one::<String>("role").map(String::as_str) {
+        Some("director") => Some(Role::Director),
+        Some("real-server") => Some(Role::RealServer),
+        _ => None,
+    };
+    let (roles, vips) = match forced {
+        Some(role) => {
+            let of = |vip: &Vip| VipRole { vip: *vip, roles: vec![role], seen: "--role says so".to_owned() };
+            (vec![role], facts.vips.iter().map(of).collect())
+        }
+        None => {
+            let vips = doctor::roles::of_vips(&facts);
+            (doctor::roles::of_machine(&facts, &vips), vips)
+        }
     };
     if roles.is_empty() {
         let why = match facts.table.get() {
@@ -100,8 +110,8 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
         );
         return Err(Reported(status::USAGE).into());
     }
-    let findings = doctor::examine(&facts, &roles);
-    let report = view::doctor::Report::new(&facts.program, &roles, &facts.vips, &findings);
+    let findings = doctor::examine(&facts, &roles, &vips);
+    let report = view::doctor::Report::new(&facts.program, &roles, &vips, &findings);
     if let Some(pretty) = document::wanted(matches) {
         view::json::write(&mut *output, "doctor", &report, pretty)?;
     } else {

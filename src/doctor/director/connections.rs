@@ -1,6 +1,6 @@
 //! When connections end, and when they begin again: settings and timeouts.
 
-use ipvs_client::Change;
+use ipvs_client::{Change, Protocol, ServiceKey};
 
 use super::setting::setting;
 use crate::doctor::facts::Facts;
@@ -37,11 +37,20 @@ pub(in crate::doctor) fn reuse(facts: &Facts) -> Judged {
     let found = Judgement::ok(fact, format!("/proc/sys/{MODE}"));
     Ok(vec![match mode {
         0 => found,
-        _ => Judgement { state: State::Warn, ..found }.command("sysctl -w net.ipv4.vs.conn_reuse_mode=0"),
+        _ => Judgement { state: State::Warn, ..found }
+            .command("sysctl -w net.ipv4.vs.conn_reuse_mode=0")
+            .undo(format!("sysctl -w net.ipv4.vs.conn_reuse_mode={mode}")),
     }])
 }
 
 pub(in crate::doctor) fn keepalive(facts: &Facts) -> Judged {
+    let has_tcp = facts.services()?.iter().any(|service| match service.entry.service.key {
+        ServiceKey::Address { protocol, .. } => protocol == Protocol::Tcp,
+        ServiceKey::Mark { .. } => true,
+    });
+    if !has_tcp {
+        return Err(Skip::does_not_apply("no service of TCP"));
+    }
     let timeouts = *facts.timeouts.get()?;
     let tcp = i64::from(timeouts.tcp);
     let keepalive = facts.settings.get("net/ipv4/tcp_keepalive_time")?;
@@ -54,5 +63,7 @@ pub(in crate::doctor) fn keepalive(facts: &Facts) -> Judged {
     }
     let longer = u32::try_from(keepalive).unwrap_or(u32::MAX).saturating_add(100);
     let change = Change::SetTimeouts(ipvs_client::Timeouts::new(longer, 0, 0));
-    Ok(vec![Judgement { state: State::Warn, ..found }.changes([change])])
+    // A kernel comes so. It matters to connections that are idle for long, and not to others.
+    let before = Change::SetTimeouts(ipvs_client::Timeouts::new(timeouts.tcp, 0, 0));
+    Ok(vec![Judgement { state: State::Note, ..found }.changes([change]).undo_changes([before])])
 }

@@ -3,6 +3,7 @@
 pub(super) mod connections;
 pub(super) mod modules;
 pub(super) mod packets;
+pub(super) mod progress;
 mod setting;
 pub(super) mod sizes;
 pub(super) mod sync;

@@ -18,23 +18,25 @@ pub(in crate::doctor) fn ipvs(facts: &Facts) -> Judged {
                 format!("the module ip_vs is loaded, but cannot be at the next boot: {}", blocked.line),
                 &blocked.file,
             )
-            .command(permit(blocked)),
+            .edit(&permit(blocked), &blocked.file, ""),
         }]);
     }
     Ok(vec![match &ipvs.blocked {
-        None => Judgement::fail("the module ip_vs is not loaded", from).command("modprobe ip_vs"),
+        None => {
+            Judgement::fail("the module ip_vs is not loaded", from).command("modprobe ip_vs").undo("modprobe -r ip_vs")
+        }
         Some(blocked) => {
             Judgement::fail(format!("the module ip_vs is not loaded, and forbidden: {}", blocked.line), &blocked.file)
-                .command(format!("{} && modprobe ip_vs", permit(blocked)))
+                .edit(&permit(blocked), &blocked.file, " && modprobe ip_vs")
         }
     }])
 }
 
-/// The command that takes away what forbids a module.
+/// The script for sed(1) that takes away what forbids a module.
 fn permit(blocked: &Blocked) -> String {
     // Files spell names with either.
     let module = blocked.module.replace('_', "[-_]");
-    format!("sed -i '/^[[:space:]]*install[[:space:]]*{module}[[:space:]]/d' {}", shell(&blocked.file))
+    format!("/^[[:space:]]*install[[:space:]]*{module}[[:space:]]/d")
 }
 
 pub(in crate::doctor) fn schedulers(facts: &Facts) -> Judged {
@@ -66,7 +68,7 @@ pub(in crate::doctor) fn schedulers(facts: &Facts) -> Judged {
                     format!("line {line} of {path} asks for the {kind} {name}, but modprobe.d says: {}", blocked.line),
                     &blocked.file,
                 )
-                .command(permit(blocked)),
+                .edit(&permit(blocked), &blocked.file, ""),
             );
         } else if !modules.known.contains(&module) {
             let found = Judgement::fail(
@@ -75,7 +77,7 @@ pub(in crate::doctor) fn schedulers(facts: &Facts) -> Judged {
             );
             bad.push(match kind {
                 "scheduler" => {
-                    found.command(format!("sed -i '{line}s/\\(-s\\|--scheduler\\)[ =]*{name}/-s {instead}/' {path}"))
+                    found.edit(&format!("{line}s/\\(-s\\|--scheduler\\)[ =]*{name}/-s {instead}/"), &rules.path, "")
                 }
                 _ => found.advice(format!("Install the package with the module {module}.")),
             });

@@ -9,6 +9,7 @@ use super::setting::setting;
 use crate::doctor::facts::Facts;
 use crate::doctor::firewall::passages;
 use crate::doctor::judgement::{Judged, Judgement, ROUTES, Skip, State, sysctl_key, unless_bad};
+use crate::doctor::segment::incoming;
 use crate::machine::{Link, Prefix, RouteKind};
 
 /// The servers of these forwarding methods, each address once.
@@ -36,7 +37,13 @@ pub(in crate::doctor) fn servers_on_link(facts: &Facts) -> Judged {
                 let found = Judgement::fail(format!("{address} is behind the gateway {gateway}"), ROUTES);
                 bad.push(match on_segment(facts, address) {
                     Some(link) => {
-                        found.command(format!("ip route replace {} dev {}", Prefix::host(address), link.name))
+                        let host = Prefix::host(address);
+                        let listed = facts.routes.value().into_iter().flatten().find(|one| one.destination == host);
+                        let undo = match listed.and_then(|route| route.gateway) {
+                            Some(gateway) => format!("ip route replace {host} via {gateway}"),
+                            None => format!("ip route del {host} dev {}", link.name),
+                        };
+                        found.command(format!("ip route replace {host} dev {}", link.name)).undo(undo)
                     }
                     None => found
                         .advice("Move the real server to this segment, or use tunnelling (-i) or masquerading (-m)."),
@@ -63,7 +70,15 @@ pub(in crate::doctor) fn neighbours(facts: &Facts) -> Judged {
     let mut bad = Vec::new();
     let mut macs: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
     let mut seen = 0;
-    for address in servers_by(facts, |forwarding| forwarding != Forwarding::Local)? {
+    // One that gets no connections may be off.
+    let wanted: BTreeSet<IpAddr> = facts
+        .servers()?
+        .into_iter()
+        .map(|(_, entry)| entry.destination)
+        .filter(|server| server.forwarding != Forwarding::Local && server.weight > 0)
+        .map(|server| server.key.address)
+        .collect();
+    for address in wanted {
         let Some(route) = facts.path(address)? else { continue };
         if route.gateway.is_some() {
             continue;
@@ -88,10 +103,14 @@ pub(in crate::doctor) fn neighbours(facts: &Facts) -> Judged {
         let by_hand = known.iter().find(|entry| entry.state.is_permanent() && addresses.contains(&entry.address));
         bad.push(match by_hand {
             Some(entry) => {
-                found.command(format!("ip neigh del {} dev {}", entry.address, facts.interface(entry.index)))
+                let device = facts.interface(entry.index);
+                found
+                    .command(format!("ip neigh del {} dev {device}", entry.address))
+                    .undo(format!("ip neigh replace {} lladdr {mac} nud permanent dev {device}", entry.address))
             }
-            None => found.advice(
-                "Two addresses of one machine are not two real servers; or one machine answers for another (proxy ARP).",
+            // Two addresses of one machine are two servers to IPVS.
+            None => Judgement { state: State::Note, ..found }.advice(
+                "Two addresses of one machine do not share its load; or one machine answers for another (proxy ARP).",
             ),
         });
     }
@@ -102,9 +121,16 @@ pub(in crate::doctor) fn neighbours(facts: &Facts) -> Judged {
 }
 
 pub(in crate::doctor) fn forwarding(facts: &Facts) -> Judged {
-    let servers = servers_by(facts, |forwarding| forwarding == Forwarding::Masquerade)?;
+    let mut servers = servers_by(facts, |forwarding| forwarding == Forwarding::Masquerade)?;
     if servers.is_empty() {
         return Err(Skip::does_not_apply("no service with masquerading (-m)"));
+    }
+    // Answers of programs here are not forwarded.
+    servers.retain(|address| {
+        !facts.path(*address).is_ok_and(|path| path.is_some_and(|route| route.kind == RouteKind::Local))
+    });
+    if servers.is_empty() {
+        return Err(Skip::does_not_apply("all masqueraded servers are on this machine"));
     }
     let mut found = Vec::new();
     for (family, key) in [(Family::Ipv4, "net/ipv4/ip_forward"), (Family::Ipv6, "net/ipv6/conf/all/forwarding")] {
@@ -112,24 +138,90 @@ pub(in crate::doctor) fn forwarding(facts: &Facts) -> Judged {
             found.extend(setting(facts, key, 1, State::Fail)?);
         }
     }
-    let mut outputs = BTreeSet::new();
-    for address in servers.iter().filter(|address| address.is_ipv4()) {
-        outputs.extend(facts.path(*address)?.and_then(|route| route.output));
+    found.extend(unanswered(facts)?);
+    for vip in facts.vips.iter().map(|vip| vip.address).filter(IpAddr::is_ipv4) {
+        // A shorter way is told of where packets leave by the interface that they came in by.
+        let entries = incoming(facts, vip)?;
+        let mut outputs = BTreeSet::new();
+        for address in servers.iter().filter(|address| address.is_ipv4()) {
+            outputs.extend(facts.path(*address)?.and_then(|route| route.output));
+        }
+        for link in entries.into_iter().filter(|link| outputs.contains(&link.index)) {
+            let name = &link.name;
+            let key = format!("net/ipv4/conf/{name}/send_redirects");
+            // Here either is enough.
+            if facts.settings.effective("send_redirects", name)? == 0 {
+                continue;
+            }
+            let fact = format!(
+                "{name} leads to clients and to servers, and sends redirects to senders: send_redirects of all or \
+                 {name} is 1"
+            );
+            let (all, own) = (facts.settings.get("net/ipv4/conf/all/send_redirects")?, facts.settings.get(&key)?);
+            let setting = sysctl_key(&key);
+            found.push(
+                Judgement::warn(fact, format!("/proc/sys/{key}"))
+                    .command(format!("sysctl -w net.ipv4.conf.all.send_redirects=0 {setting}=0"))
+                    .undo(format!("sysctl -w net.ipv4.conf.all.send_redirects={all} {setting}={own}")),
+            );
+        }
     }
-    for name in outputs.into_iter().map(|index| facts.interface(index)) {
-        let key = format!("net/ipv4/conf/{name}/send_redirects");
-        // Here either is enough.
-        if facts.settings.effective("send_redirects", &name)? != 0 {
-            let fact = format!("{name} sends redirects to senders: send_redirects of all or {name} is 1");
-            let off = format!("sysctl -w net.ipv4.conf.all.send_redirects=0 {}=0", sysctl_key(&key));
-            found.push(Judgement::warn(fact, format!("/proc/sys/{key}")).command(off));
+    found.dedup();
+    Ok(found)
+}
+
+/// Clients that masqueraded servers reach without the director, so that their answers miss it; and virtual addresses from
+/// which no answer reaches clients.
+fn unanswered(facts: &Facts) -> Result<Vec<Judgement>, Skip> {
+    let mut found = Vec::new();
+    let networks: Vec<Prefix> = facts
+        .addresses
+        .get()?
+        .iter()
+        .map(|held| Prefix { address: held.address, length: held.prefix })
+        .filter(|network| !network.is_host())
+        .collect();
+    let seen = facts.progress.value().map(Vec::as_slice).unwrap_or_default();
+    for one in seen.iter().filter(|one| one.waiting > 0) {
+        let is_masqueraded = facts.servers()?.iter().any(|(_, entry)| {
+            entry.destination.forwarding == Forwarding::Masquerade && entry.destination.key.address == one.server.0
+        });
+        let shared = networks.iter().find(|network| network.contains(one.client) && network.contains(one.server.0));
+        if let (true, Some(network)) = (is_masqueraded, shared) {
+            let fact = format!(
+                "{} is a client in the servers' own network {network}: {} answers it directly, not by this director",
+                one.client, one.server.0
+            );
+            found.push(Judgement::fail(fact, facts.progress.from()).advice(format!(
+                "On the servers let answers to {network} go by the director (ip route replace {network} via DIRECTOR, \
+                 and accept_redirects=0), or translate these clients' source address here, or use direct routing (-g)."
+            )));
+        }
+    }
+    found.dedup_by(|a, b| a.fix == b.fix);
+    for vip in &facts.vips {
+        let is_masqueraded = facts.servers()?.iter().any(|(key, entry)| {
+            key.address() == Some(vip.address) && entry.destination.forwarding == Forwarding::Masquerade
+        });
+        let near = || {
+            facts.returns.iter().any(|one| one.from == vip.address && one.route.value().is_some_and(Option::is_some))
+        };
+        if is_masqueraded && facts.way_to_clients(vip.address)?.is_none() {
+            let found_here = if near() { Judgement::note } else { Judgement::fail };
+            found.push(
+                found_here(
+                    "there is no route to clients outside of this machine's networks".to_owned(),
+                    ROUTES.to_owned(),
+                )
+                .advice("Set the router that clients are behind: ip route add default via ROUTER"),
+            );
         }
     }
     Ok(found)
 }
 
 pub(in crate::doctor) fn firewall(facts: &Facts) -> Judged {
-    passages(&facts.scheduled, "no service by address and port")
+    passages(facts, &facts.scheduled, "no service by address and port")
 }
 
 pub(in crate::doctor) fn receive_offload(facts: &Facts) -> Judged {
@@ -141,7 +233,8 @@ pub(in crate::doctor) fn receive_offload(facts: &Facts) -> Judged {
         if *on.get()? {
             bad.push(
                 Judgement::warn(format!("large receive offload of {name} is on"), on.from())
-                    .command(format!("ethtool -K {name} lro off")),
+                    .command(format!("ethtool -K {name} lro off"))
+                    .undo(format!("ethtool -K {name} lro on")),
             );
         }
     }

@@ -13,7 +13,7 @@ pub(super) fn setting(facts: &Facts, key: &str, wanted: i64, state: State) -> Ju
     let mut found = Judgement::new(State::Ok, format!("{name} = {value}"), format!("/proc/sys/{key}"));
     if value != wanted {
         found.state = state;
-        found = found.command(format!("sysctl -w {name}={wanted}"));
+        found = found.command(format!("sysctl -w {name}={wanted}")).undo(format!("sysctl -w {name}={value}"));
     }
     Ok(vec![found])
 }

@@ -44,10 +44,11 @@ fn growing_tables(tables: &HashTables, from: &str) -> Judged {
         let fact = format!("{entries} connections, and no more than conn_max = {limit} are taken");
         let more = entries.saturating_mul(2).max(1024);
         let command = format!("sysctl -w net.ipv4.vs.conn_max={more}");
+        let undo = format!("sysctl -w net.ipv4.vs.conn_max={limit}");
         if entries >= limit {
-            bad.push(Judgement::fail(fact, from).command(command));
+            bad.push(Judgement::fail(fact, from).command(command).undo(undo));
         } else if entries.saturating_mul(10) >= limit.saturating_mul(9) {
-            bad.push(Judgement::warn(fact, from).command(command));
+            bad.push(Judgement::warn(fact, from).command(command).undo(undo));
         }
     }
     let mut good = Vec::new();
@@ -61,7 +62,8 @@ fn growing_tables(tables: &HashTables, from: &str) -> Judged {
             };
             if load > 0 {
                 let command = format!("sysctl -w net.ipv4.vs.{setting}={usual}");
-                bad.push(Judgement::warn(fact.clone(), from).command(command));
+                let undo = format!("sysctl -w net.ipv4.vs.{setting}={load}");
+                bad.push(Judgement::warn(fact.clone(), from).command(command).undo(undo));
             }
         }
         good.push(fact);
@@ -94,5 +96,6 @@ pub(in crate::doctor) fn neighbour_table(facts: &Facts) -> Judged {
     let room = (needed * 4).max(1024).cast_unsigned().next_power_of_two();
     let command =
         format!("sysctl -w net.ipv4.neigh.default.gc_thresh3={room} net.ipv4.neigh.default.gc_thresh2={}", room / 2);
-    Ok(vec![Judgement { state: State::Warn, ..found }.command(command)])
+    let undo = format!("sysctl -w net.ipv4.neigh.default.gc_thresh3={limit}");
+    Ok(vec![Judgement { state: State::Warn, ..found }.command(command).undo(undo)])
 }

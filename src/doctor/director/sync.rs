@@ -4,6 +4,7 @@ use ipvs_client::{Change, DaemonRole, Forwarding};
 
 use super::setting::setting;
 use crate::doctor::facts::Facts;
+use crate::doctor::firewall::passages;
 use crate::doctor::judgement::{Judged, Judgement, Skip, State, unless_bad};
 use crate::machine::{Address, Prefix, RouteKind};
 
@@ -36,41 +37,81 @@ pub(in crate::doctor) fn daemons(facts: &Facts) -> Judged {
     }
     let links = facts.links.get()?;
     let mut bad = Vec::new();
+    let mut unheard = Vec::new();
     for daemon in daemons {
         let (role, name) = (daemon.role.name(), daemon.interface.text());
         let Some(link) = links.iter().find(|link| link.name == name) else {
             let fact = format!("the {role} daemon's interface {name} is gone");
-            bad.push(Judgement::fail(fact, from).changes([Change::StopDaemon(*daemon)]));
+            bad.push(
+                Judgement::fail(fact, from)
+                    .changes([Change::StopDaemon(*daemon)])
+                    .undo_changes([Change::StartDaemon(*daemon)]),
+            );
             continue;
         };
         if !link.flags.is_up() {
             let fact = format!("the {role} daemon's interface {name} is down");
-            bad.push(Judgement::fail(fact, facts.links.from()).command(format!("ip link set {name} up")));
+            bad.push(
+                Judgement::fail(fact, facts.links.from())
+                    .command(format!("ip link set {name} up"))
+                    .undo(format!("ip link set {name} down")),
+            );
         } else if !link.flags.is_multicast() {
             let fact = format!("the {role} daemon's interface {name} does not multicast");
-            bad.push(Judgement::fail(fact, facts.links.from()).command(format!("ip link set {name} multicast on")));
+            bad.push(
+                Judgement::fail(fact, facts.links.from())
+                    .command(format!("ip link set {name} multicast on"))
+                    .undo(format!("ip link set {name} multicast off")),
+            );
         }
         let Some(heard) =
             facts.probe.as_ref().and_then(|probe| probe.sync_ids.value().zip(Some(probe.sync_ids.from())))
         else {
             continue;
         };
+        if daemon.role != DaemonRole::Backup {
+            continue;
+        }
         let (ids, heard_on) = heard;
         let takes = |id: &u8| u32::from(*id) == daemon.sync_id;
-        // A backup with id 0 takes from all.
-        if daemon.role == DaemonRole::Backup && daemon.sync_id != 0 && !ids.is_empty() && !ids.iter().any(takes) {
+        if ids.is_empty() {
+            unheard.push(name);
+        } else if daemon.sync_id != 0 && !ids.iter().any(takes) {
+            // A backup with id 0 takes from all.
             let sent = u32::from(ids[0]);
             let fact = format!("the backup daemon waits for sync id {}, but the master sends {sent}", daemon.sync_id);
             let mut right = *daemon;
             right.sync_id = sent;
             bad.push(
-                Judgement::fail(fact, heard_on).changes([Change::StopDaemon(*daemon), Change::StartDaemon(right)]),
+                Judgement::fail(fact, heard_on)
+                    .changes([Change::StopDaemon(*daemon), Change::StartDaemon(right)])
+                    .undo_changes([Change::StopDaemon(right), Change::StartDaemon(*daemon)]),
             );
         }
     }
     let list: Vec<_> =
         daemons.iter().map(|d| format!("{} on {}, id {}", d.role.name(), d.interface, d.sync_id)).collect();
-    unless_bad(bad, list.join("; "), from)
+    if !bad.is_empty() {
+        return Ok(bad);
+    }
+    // Connections that came by messages show that they come.
+    let synced: u64 = facts.progress.value().into_iter().flatten().map(|one| one.synced).sum();
+    let is_backup = daemons.iter().any(|daemon| daemon.role == DaemonRole::Backup);
+    if is_backup && synced == 0 {
+        let why = match (&facts.probe, unheard.is_empty()) {
+            (Some(_), false) => "no message of a master was heard; one that has nothing to report sends none",
+            (Some(_), true) => return unless_bad(bad, list.join("; "), from),
+            (None, _) => "no connection came from a master yet; --probe listens for its messages",
+        };
+        return Err(Skip(format!("{}: {why}", list.join("; "))));
+    }
+    let came = if synced > 0 { format!("; {synced} connections came from the master") } else { String::new() };
+    unless_bad(bad, format!("{}{came}", list.join("; ")), from)
+}
+
+/// Whether the packet filter lets the messages of sync daemons and of VRRP through.
+pub(in crate::doctor) fn passes(facts: &Facts) -> Judged {
+    passages(facts, &facts.cluster, "neither a sync daemon nor keepalived runs here")
 }
 
 /// Nothing shows who sent a sync message: where clients are, each of them can make connections.

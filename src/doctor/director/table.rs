@@ -18,17 +18,19 @@ pub(in crate::doctor) fn ports(facts: &Facts) -> Judged {
         let mut right = server;
         right.key.port = port;
         let changes = [Change::DeleteDestination(key, server.key), Change::AddDestination(key, right)];
+        let back = [Change::DeleteDestination(key, right.key), Change::AddDestination(key, server)];
         let fact =
             format!("{key} sends to port {} of {}, but packets keep port {port}", server.key.port, server.key.address);
-        bad.push(Judgement::warn(fact, TABLE).changes(changes));
+        bad.push(Judgement::warn(fact, TABLE).changes(changes).undo_changes(back));
     }
     let rules = facts.rules.value().and_then(Option::as_ref);
     for port in rules.into_iter().flat_map(|rules| &rules.ports) {
-        let path = rules.map_or_else(String::new, |rules| shell(&rules.path));
+        let file = rules.map_or("", |rules| rules.path.as_str());
+        let path = shell(file);
         let fact = format!("line {} asks for port {}, but packets keep port {}", port.line, port.written, port.counts);
         let found = Judgement::warn(fact, &path);
         bad.push(if port.literal {
-            found.command(format!("sed -i '{}s/:{}\\b/:{}/' {path}", port.line, port.written, port.counts))
+            found.edit(&format!("{}s/:{}\\b/:{}/", port.line, port.written, port.counts), file, "")
         } else {
             found.advice("Name the service's port there, or use masquerading (-m).")
         });
@@ -63,7 +65,8 @@ pub(in crate::doctor) fn capacity(facts: &Facts) -> Judged {
                 1 => format!("the only server of {name} has weight 0"),
                 number => format!("all {number} servers of {name} have weight 0"),
             };
-            bad.push(Judgement::fail(fact, TABLE).changes(edit));
+            let back = servers.iter().map(|entry| Change::EditDestination(key, entry.destination));
+            bad.push(Judgement::fail(fact, TABLE).changes(edit).undo_changes(back));
             continue;
         }
         let full = |entry: &&ipvs_client::DestinationEntry| {
@@ -77,7 +80,8 @@ pub(in crate::doctor) fn capacity(facts: &Facts) -> Judged {
             };
             bad.push(
                 Judgement::fail(format!("all servers of {name} are at their upper threshold"), TABLE)
-                    .changes(open.iter().map(unlimited)),
+                    .changes(open.iter().map(unlimited))
+                    .undo_changes(open.iter().map(|entry| Change::EditDestination(key, entry.destination))),
             );
         }
     }
@@ -118,9 +122,16 @@ pub(in crate::doctor) fn saved(facts: &Facts) -> Judged {
     // That is not to be saved: it is what there is before the rules are loaded.
     if table.services.is_empty() && !rules.schedulers.is_empty() {
         let fact = format!("the table is empty, and {path} has rules");
-        return Ok(vec![Judgement::warn(fact, from).command(format!("{program} -R --file {path}"))]);
+        return Ok(vec![
+            Judgement::warn(fact, from).command(format!("{program} -R --file {path}")).undo(format!("{program} -C")),
+        ]);
     }
     let all = if rules.whole { " --all" } else { "" };
     let fact = format!("rules that differ: {}; {program} diff {path} shows them", rules.differences);
-    Ok(vec![Judgement::warn(fact, path).command(format!("{program} -S -n{all} --file {path}"))])
+    let kept = shell(&format!("{}.before", rules.path));
+    Ok(vec![
+        Judgement::warn(fact, path)
+            .command(format!("cp -p {path} {kept} && {program} -S -n{all} --file {path}"))
+            .undo(format!("mv {kept} {path}")),
+    ])
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipvs_client::{DaemonRole, Family, ServiceKey};
 
 use crate::doctor::facts::Facts;
-use crate::doctor::judgement::{Judged, Judgement, ROUTES, Skip, unless_bad};
+use crate::doctor::judgement::{Judged, Judgement, ROUTES, Skip, State, unless_bad};
 use crate::doctor::quiet::Place;
 use crate::machine::{Prefix, RouteKind};
 
@@ -16,6 +16,7 @@ pub(in crate::doctor) fn is_local(facts: &Facts) -> Judged {
     }
     let mut bad = Vec::new();
     let mut unusable = None;
+    let mut standing_by = None;
     for vip in &facts.vips {
         let address = vip.address;
         let path = facts.path(address)?;
@@ -29,7 +30,8 @@ pub(in crate::doctor) fn is_local(facts: &Facts) -> Judged {
         let stands_by =
             facts.daemons.value().is_some_and(|all| all.iter().any(|daemon| daemon.role == DaemonRole::Backup));
         if stands_by || facts.is_managed() {
-            return Err(Skip::does_not_apply(format!("{address} is not here, as on a director that stands by")));
+            standing_by = Some(address);
+            continue;
         }
         let goes = path
             .and_then(|route| route.output)
@@ -37,18 +39,26 @@ pub(in crate::doctor) fn is_local(facts: &Facts) -> Judged {
         let device = device_for(facts, address).unwrap_or_else(|| "INTERFACE".to_owned());
         bad.push(
             Judgement::fail(format!("packets to {address} go {goes}"), ROUTES)
-                .command(format!("ip addr add {} dev {device}", Prefix::host(address))),
+                .command(format!("ip addr add {} dev {device}", Prefix::host(address)))
+                .undo(format!("ip addr del {} dev {device}", Prefix::host(address))),
         );
     }
     match unusable {
         Some(address) if bad.is_empty() => {
             Err(Skip::does_not_apply(format!("{address} is here, and failed duplicate address detection (D20)")))
         }
-        _ => unless_bad(bad, "all virtual addresses are local", ROUTES),
+        _ if bad.is_empty() => match standing_by {
+            Some(address) => {
+                Err(Skip::does_not_apply(format!("{address} is not here, as on a director that stands by")))
+            }
+            None => unless_bad(bad, "all virtual addresses are local", ROUTES),
+        },
+        _ => Ok(bad),
     }
 }
 
-/// The interface on which a virtual address belongs: that of the way to the servers, or else the first that answers ARP.
+/// The interface on which a virtual address belongs: that of its network, that of the way to clients or to the servers, or
+/// else the first that answers ARP.
 fn device_for(facts: &Facts, vip: IpAddr) -> Option<String> {
     let servers = facts.servers().ok()?;
     let output = |(_, entry): &(ServiceKey, &ipvs_client::DestinationEntry)| {
@@ -58,7 +68,12 @@ fn device_for(facts: &Facts, vip: IpAddr) -> Option<String> {
         (route.kind == RouteKind::Unicast).then_some(facts.interface(route.output?))
     };
     let first = || facts.speaking().ok()?.first().map(|link| link.name.clone());
-    servers.iter().find_map(output).or_else(first)
+    let near = || match crate::doctor::segment::incoming(facts, vip).ok()?[..] {
+        [link] => Some(link.name.clone()),
+        _ => None,
+    };
+    let to_clients = || Some(facts.interface(facts.way_to_clients(vip).ok()??.output?));
+    near().or_else(to_clients).or_else(|| servers.iter().find_map(output)).or_else(first)
 }
 
 pub(in crate::doctor) fn prefix(facts: &Facts) -> Judged {
@@ -73,15 +88,60 @@ pub(in crate::doctor) fn prefix(facts: &Facts) -> Judged {
                 continue;
             }
             let (address, prefix, name) = (vip.address, held.prefix, &link.name);
-            bad.push(Judgement::warn(format!("{address}/{prefix} on {name}"), from).command(format!(
-                "ip addr add {address}/{host} dev {name} && ip addr del {address}/{prefix} dev {name}"
-            )));
+            let found = Judgement::warn(format!("{address}/{prefix} on {name}"), from);
+            let others: Vec<_> = facts
+                .addresses
+                .get()?
+                .iter()
+                .filter(|other| {
+                    other.index == link.index
+                        && other.address != address
+                        && other.address.is_ipv4() == address.is_ipv4()
+                })
+                .collect();
+            let is_source = is_source(facts, address);
+            // The kernel takes the first address of a network as the source, and others of it not; and an interface has to
+            // have a network by one of its addresses.
+            if !is_source && (held.flags.is_secondary() || others.is_empty()) {
+                bad.push(Judgement { state: State::Note, ..found });
+                continue;
+            }
+            let network = Prefix { address, length: prefix };
+            let depends = others.iter().any(|other| other.flags.is_secondary() && network.contains(other.address));
+            bad.push(if facts.managers.value().is_some_and(|all| all.iter().any(|one| one == "keepalived")) {
+                found.advice(format!(
+                    "Write {address}/{host} in place of {address}/{prefix} under virtual_ipaddress in keepalived.conf, and \
+                     reload keepalived; by hand it would only fail over."
+                ))
+            } else if depends {
+                found.advice(format!(
+                    "Other addresses of {name} are secondary to it, and would go with it: make it {address}/{host} where \
+                     it is configured."
+                ))
+            } else {
+                found
+                    .command(format!(
+                        "ip addr add {address}/{host} dev {name} && ip addr del {address}/{prefix} dev {name}"
+                    ))
+                    .undo(format!(
+                        "ip addr add {address}/{prefix} dev {name} && ip addr del {address}/{host} dev {name}"
+                    ))
+            });
         }
     }
     if !seen {
         return Err(Skip::does_not_apply("no virtual address is on an interface here"));
     }
     unless_bad(bad, "no virtual address has a wide prefix", from)
+}
+
+/// Whether packets to real servers have this address as their source.
+fn is_source(facts: &Facts, address: IpAddr) -> bool {
+    facts.paths.values().any(|path| {
+        path.value()
+            .and_then(Option::as_ref)
+            .is_some_and(|route| route.kind == RouteKind::Unicast && route.preferred_source == Some(address))
+    })
 }
 
 pub(in crate::doctor) fn ipv6(facts: &Facts) -> Judged {
@@ -94,20 +154,17 @@ pub(in crate::doctor) fn ipv6(facts: &Facts) -> Judged {
             let (whole, name) = (format!("{}/{}", held.address, held.prefix), &link.name);
             if held.flags.is_dad_failed() {
                 bad.push(
-                    Judgement::fail(format!("{whole} on {name} failed duplicate address detection: another host had it, which --probe names if it still has"), from).command(
-                        format!(
+                    Judgement::fail(format!("{whole} on {name} failed duplicate address detection: another host had it, which --probe names if it still has"), from)
+                        .command(format!(
                             "ip addr del {whole} dev {name} && ip addr add {whole} dev {name} nodad preferred_lft 0"
-                        ),
-                    ),
+                        ))
+                        .undo(format!("ip addr del {whole} dev {name} && ip addr add {whole} dev {name}")),
                 );
-            } else if facts.paths.values().any(|path| {
-                path.value().and_then(Option::as_ref).is_some_and(|route| {
-                    route.kind == RouteKind::Unicast && route.preferred_source == Some(held.address)
-                })
-            }) {
+            } else if is_source(facts, held.address) {
                 bad.push(
                     Judgement::warn(format!("{whole} on {name} is the source of packets to real servers"), ROUTES)
-                        .command(format!("ip addr change {whole} dev {name} preferred_lft 0")),
+                        .command(format!("ip addr change {whole} dev {name} preferred_lft 0"))
+                        .undo(format!("ip addr change {whole} dev {name} preferred_lft forever")),
                 );
             }
         }
@@ -157,7 +214,8 @@ pub(in crate::doctor) fn answers(facts: &Facts) -> Judged {
             );
             bad.push(
                 Judgement::fail(fact, probe.answers.from())
-                    .elsewhere(who, format!("ipvsadm-rs realserver start {vip}")),
+                    .elsewhere(who, format!("ipvsadm-rs realserver start {vip}"))
+                    .undo(format!("ipvsadm-rs realserver stop {vip}")),
             );
         }
     }

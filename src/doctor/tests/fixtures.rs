@@ -8,6 +8,7 @@ use ipvs_client::{
 };
 
 use crate::doctor::facts::*;
+use crate::doctor::passage::*;
 use crate::doctor::*;
 use crate::machine::{
     Address, HardwareAddress, Link, LinkFlags, Listener, Neighbour, NeighbourState, OperationalState, Prefix, Route,
@@ -21,6 +22,26 @@ pub(super) const ETH0: u32 = 2;
 
 pub(super) fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
+}
+
+pub(super) fn vip(text: &str) -> Vip {
+    Vip { address: ip(text), port: None, is_named: true }
+}
+
+/// What was learnt by asking.
+pub(super) fn probe(answers: Vec<Answer>, sync_ids: &[u8]) -> Probe {
+    Probe {
+        answers: Fact::known(answers, "wire"),
+        sync_ids: Fact::known(sync_ids.to_vec(), "wire"),
+        reverse_path_drops: Fact::known(0, "netstat"),
+    }
+}
+
+/// The way of answers from an address to clients, or to those of a network.
+pub(super) fn returning(from: &str, network: Option<Prefix>, gateway: Option<&str>, output: u32) -> Return {
+    let to = Prefix::host(ip("203.0.113.9"));
+    let way = route(to, RouteKind::Unicast, gateway, output);
+    Return { from: ip(from), client: to.address, network, route: Fact::known(Some(way), "routes") }
 }
 
 pub(super) fn mac(last: u8) -> HardwareAddress {
@@ -89,8 +110,23 @@ pub(super) fn set(facts: &mut Facts, key: &str, value: i64) {
 }
 
 pub(super) fn passage() -> Passage {
-    let packet = "tcp to 20.20.20.20:80".to_owned();
-    Passage { packet, certain: true, fate: Fact::known(Fate::Accepted, "rules") }
+    Passage {
+        vip: Some(ip(VIP)),
+        packet: "tcp to 20.20.20.20:80".to_owned(),
+        stage: Stage::In,
+        selector: Selector {
+            protocol: OverIp("tcp"),
+            source: None,
+            source_port: None,
+            destination: Some(ip(VIP)),
+            port: Some(80),
+        },
+        input: Some("eth0".to_owned()),
+        weight: State::Fail,
+        passes_if_tracked: false,
+        taken_from_ipvs: false,
+        fate: Fact::known(Fate::Accepted, "rules"),
+    }
 }
 
 /// What all machines have.
@@ -98,7 +134,7 @@ pub(super) fn machine() -> Facts {
     let speaking = LinkFlags::UP | LinkFlags::BROADCAST | LinkFlags::MULTICAST;
     let mut facts = Facts {
         program: "ipvsadm-rs".to_owned(),
-        vips: vec![Vip { address: ip(VIP), port: None }],
+        vips: vec![vip(VIP)],
         kernel: Fact::known((6, 1), "osrelease"),
         ipvs: Fact::known(Ipvs { present: true, blocked: None }, "netlink"),
         table: Fact::known(Table::default(), "table"),
@@ -126,8 +162,16 @@ pub(super) fn machine() -> Facts {
         boot_settings: Fact::known(Vec::new(), "sysctl.d"),
         boot_addresses: Fact::known(Vec::new(), "etc"),
         announced: Fact::known(Vec::new(), "scripts"),
+        marked: [].into(),
+        policies: Fact::known(Vec::new(), "rules"),
+        returns: vec![returning(VIP, None, Some("30.30.30.254"), ETH0)],
+        reverse_path_drops: Fact::known(0, "netstat"),
+        traffic: Fact::known([].into(), "sockets"),
+        progress: Fact::known(Vec::new(), "connections"),
+        programs: Fact::known(Vec::new(), "processes"),
         scheduled: vec![passage()],
         delivered: vec![passage()],
+        cluster: Vec::new(),
         arp: Fact::known(Vec::new(), "rules"),
         probe: None,
     };
@@ -175,7 +219,7 @@ pub(super) fn director() -> Facts {
         ..RulesFile::default()
     };
     facts.rules = Fact::known(Some(rules), "rules");
-    facts.probe = Some(Probe { answers: Fact::known(Vec::new(), "wire"), sync_ids: Fact::known(Vec::new(), "wire") });
+    facts.probe = Some(probe(Vec::new(), &[]));
     facts
 }
 
@@ -204,8 +248,7 @@ pub(super) fn real_server() -> Facts {
         "sockets",
     );
     facts.neighbours = Fact::known(vec![neighbour("30.30.30.254", 0xfe, NeighbourState::REACHABLE)], "neighbours");
-    facts.probe =
-        Some(Probe { answers: Fact::known(vec![answer(0x21)], "wire"), sync_ids: Fact::known(Vec::new(), "wire") });
+    facts.probe = Some(probe(vec![answer(0x21)], &[]));
     facts
 }
 
@@ -239,6 +282,8 @@ pub(super) fn assert_found(id: &str, facts: &Facts, state: State, fact: &str, co
         None => String::new(),
     };
     assert!(text.contains(command), "{text}");
+    let is_typed = matches!(judgement.fix, Some(Fix::Command(_) | Fix::Changes(_) | Fix::Elsewhere { .. }));
+    assert_eq!(is_typed, judgement.undo.is_some(), "what is typed can be undone: {judgement:?}");
 }
 
 #[track_caller]

@@ -9,15 +9,18 @@ mod real_server;
 
 use super::facts::*;
 use super::judgement::sysctl_key;
+use super::passage::*;
 use super::*;
+use crate::machine::RouteKind;
 use fixtures::*;
 use ipvs_client::{DestinationKey, Forwarding, Tunnel};
 
 #[test]
 fn all_is_well_where_all_is_well() {
     for (facts, role) in [(director(), Role::Director), (real_server(), Role::RealServer)] {
-        assert_eq!(roles(&facts), [role]);
-        for finding in examine(&facts, &[role]) {
+        let vips = roles::of_vips(&facts);
+        assert_eq!(roles::of_machine(&facts, &vips), [role]);
+        for finding in examine(&facts, &[role], &vips) {
             let state = finding.judgement.state;
             assert!(matches!(state, State::Ok | State::Skip), "{}: {:?}", finding.check.id, finding.judgement);
         }
@@ -26,7 +29,7 @@ fn all_is_well_where_all_is_well() {
 
 #[test]
 fn names_of_checks_go_on_by_one() {
-    for (role, letter, count) in [(Role::Director, 'D', 24), (Role::RealServer, 'R', 13)] {
+    for (role, letter, count) in [(Role::Director, 'D', 27), (Role::RealServer, 'R', 13)] {
         let ids: Vec<_> = CHECKS.iter().filter(|check| check.role == role).map(|check| check.id.to_owned()).collect();
         assert_eq!(ids, (1..=count).map(|number| format!("{letter}{number}")).collect::<Vec<_>>());
     }
@@ -57,9 +60,18 @@ fn what_cannot_be_read_is_skipped_and_never_a_failure() {
     facts.arp = Fact::unreadable(no, "x");
     facts.offload = vec![("eth0".to_owned(), Fact::unreadable(no, "x"))];
     let passage = Passage { fate: Fact::unreadable(no, "x"), ..passage() };
-    (facts.scheduled, facts.delivered) = (vec![passage.clone()], vec![passage]);
-    facts.probe = Some(Probe { answers: Fact::unreadable(no, "x"), sync_ids: Fact::unreadable(no, "x") });
-    for finding in examine(&facts, &[Role::Director, Role::RealServer]) {
+    (facts.scheduled, facts.delivered, facts.cluster) = (vec![passage.clone()], vec![passage.clone()], vec![passage]);
+    (facts.policies, facts.progress) = (Fact::unreadable(no, "x"), Fact::unreadable(no, "x"));
+    (facts.traffic, facts.programs) = (Fact::unreadable(no, "x"), Fact::unreadable(no, "x"));
+    facts.returns.iter_mut().for_each(|one| one.route = Fact::unreadable(no, "x"));
+    facts.probe = Some(Probe {
+        answers: Fact::unreadable(no, "x"),
+        sync_ids: Fact::unreadable(no, "x"),
+        reverse_path_drops: Fact::unreadable(no, "x"),
+    });
+    let both = [Role::Director, Role::RealServer];
+    let of = |role| VipRole { vip: vip(VIP), roles: vec![role], seen: String::new() };
+    for finding in examine(&facts, &both, &both.map(of)) {
         // No server in the table means nothing to be said of ports.
         assert_eq!(finding.judgement.state, State::Skip, "{}: {:?}", finding.check.id, finding.judgement);
         assert!(!finding.judgement.fact.is_empty(), "{}", finding.check.id);
@@ -67,24 +79,32 @@ fn what_cannot_be_read_is_skipped_and_never_a_failure() {
 }
 
 #[test]
-fn d14_and_r9_firewall() {
-    for (id, mut facts) in [("D14", director()), ("R9", real_server())] {
-        let stopped = Fate::Stopped {
-            how: "dropped".to_owned(),
-            rule: "inet f i: drop".to_owned(),
-            undo: Some("nft delete".to_owned()),
+fn d14_r9_and_d25_packet_filter() {
+    for (id, mut facts) in [("D14", director()), ("R9", real_server()), ("D25", director())] {
+        let place = RulePlace {
+            family: "inet".to_owned(),
+            table: "f".to_owned(),
+            chain: "i".to_owned(),
+            handle: Some(7),
+            can_be_typed: true,
+            is_iptables: false,
+            has_docker_user: false,
         };
-        let both = |facts: &mut Facts, fate: &Fate, certain: bool| {
-            let passage = Passage { fate: Fact::known(fate.clone(), "rules"), certain, ..passage() };
-            (facts.scheduled, facts.delivered) = (vec![passage.clone()], vec![passage]);
+        let stopped =
+            Fate::Stopped { how: "dropped".to_owned(), rule: "inet f i: drop".to_owned(), place: Some(place) };
+        let all = |facts: &mut Facts, fate: &Fate, weight: State| {
+            let passage = Passage { fate: Fact::known(fate.clone(), "rules"), weight, ..passage() };
+            (facts.scheduled, facts.delivered, facts.cluster) =
+                (vec![passage.clone()], vec![passage.clone()], vec![passage]);
         };
-        both(&mut facts, &stopped, true);
-        assert_found(id, &facts, State::Fail, "tcp to 20.20.20.20:80 is dropped by inet f i: drop", "nft delete");
-        both(&mut facts, &stopped, false);
-        assert_found(id, &facts, State::Warn, "dropped", "nft delete");
-        both(&mut facts, &Fate::Depends("the client".to_owned()), true);
+        all(&mut facts, &stopped, State::Fail);
+        let fix = "nft insert rule inet f i position 7 ip daddr 20.20.20.20 tcp dport 80 accept";
+        assert_found(id, &facts, State::Fail, "tcp to 20.20.20.20:80 is dropped by inet f i: drop", fix);
+        all(&mut facts, &stopped, State::Warn);
+        assert_found(id, &facts, State::Warn, "dropped", fix);
+        all(&mut facts, &Fate::Depends("the client".to_owned()), State::Fail);
         assert_skipped(id, &facts, "the client");
-        (facts.scheduled, facts.delivered) = (Vec::new(), Vec::new());
+        (facts.scheduled, facts.delivered, facts.cluster) = (Vec::new(), Vec::new(), Vec::new());
         assert_skipped(id, &facts, "does not apply");
     }
 }
@@ -98,9 +118,27 @@ fn settings_of_interfaces_with_dots_are_named_as_sysctl_takes_them() {
 #[test]
 fn a_machine_can_be_both_or_nothing() {
     let mut facts = director();
+    let roles = |facts: &Facts| roles::of_machine(facts, &roles::of_vips(facts));
+    // Wherever a director has the VIP, it is a director's.
     facts.addresses = Fact::known(vec![address(LO, VIP, 32)], "addresses");
+    assert_eq!(roles(&facts), [Role::Director]);
+    facts.paths.extend([path("30.30.30.30", RouteKind::Local, None)]);
     assert_eq!(roles(&facts), [Role::Director, Role::RealServer]);
-    assert_eq!(roles(&machine()), []);
+    let of_both = examine(&facts, &roles(&facts), &roles::of_vips(&facts));
+    assert!(of_both.iter().all(|finding| finding.check.role == Role::Director));
+    assert_eq!(roles(&Facts { vips: Vec::new(), ..machine() }), []);
+    // Another VIP that it serves for another director.
+    facts.vips.push(vip("20.20.20.21"));
+    let held = vec![address(LO, VIP, 32), address(LO, "20.20.20.21", 32), address(ETH0, "30.30.30.20", 24)];
+    facts.addresses = Fact::known(held, "addresses");
+    let found = examine(&facts, &roles(&facts), &roles::of_vips(&facts));
+    let of = |id: &str| found.iter().find(|finding| finding.check.id == id).unwrap();
+    assert_eq!(of("R2").judgement.state, State::Fail);
+    assert!(of("R1").judgement.fact.starts_with("20.20.20.21/32 on lo"), "{}", of("R1").judgement.fact);
+    // One that was not named, and may be the director's own.
+    facts.vips[1].is_named = false;
+    assert_eq!(roles::of_vips(&facts)[1].roles, []);
+    facts.paths.extend([path("30.30.30.30", RouteKind::Unicast, None)]);
     table(&mut facts, |service| {
         let key = DestinationKey { address: ip("30.30.30.50"), port: 80 };
         service.destinations[0].destination.forwarding = Forwarding::Tunnel(Tunnel::Ipip);

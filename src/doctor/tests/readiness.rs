@@ -16,10 +16,10 @@ const DUMMY0: u32 = 3;
 const BRIDGE: u32 = 4;
 const VRF: u32 = 5;
 
-/// A machine with lo, Ethernet, a dummy, a bridge and a VRF, and a VIP where it belongs or not.
+/// A machine with lo, Ethernet, a dummy, a bond and a VRF, and a VIP where it belongs or not.
 fn any_machine() -> impl Strategy<Value = Facts> {
     let master = option::of(select(&[BRIDGE, VRF][..]));
-    let held = vec((select(&[LO, LO, ETH0, DUMMY0, BRIDGE][..]), select(&[32, 32, 32, 24][..])), 0..4);
+    let held = vec((select(&[LO, LO, ETH0, DUMMY0, BRIDGE][..]), select(&[32, 32, 32, 24][..])), 1..4);
     let values = vec(select(&[0, 1, 1, 2, 2, 3, 8][..]), 8);
     (any::<bool>(), any::<bool>(), master, held, values).prop_map(|(eth0, dummy0, master, held, values)| {
         let up = |is_up: bool| if is_up { LinkFlags::UP } else { 0 };
@@ -29,18 +29,20 @@ fn any_machine() -> impl Strategy<Value = Facts> {
             link(LO, "lo", LinkFlags::UP | LinkFlags::LOOPBACK),
             Link { master, ..link(ETH0, "eth0", up(eth0)) },
             link(DUMMY0, "dummy0", LinkFlags::NO_ARP | up(dummy0)),
-            kind(link(BRIDGE, "br0", LinkFlags::UP), "bridge"),
+            kind(link(BRIDGE, "bond0", LinkFlags::UP), "bond"),
             kind(link(VRF, "red", LinkFlags::NO_ARP | LinkFlags::UP), "vrf"),
         ];
         let mut values = values.into_iter();
-        for which in ["all", "eth0", "br0", "lo"] {
+        for which in ["all", "eth0", "bond0", "lo"] {
             for (name, value) in ["arp_ignore", "arp_announce"].into_iter().zip(values.by_ref()) {
                 set(&mut facts, &format!("net/ipv4/conf/{which}/{name}"), value);
             }
         }
         facts.links = Fact::known(links, "links");
         let of = |(index, prefix): (u32, u8)| address(index, VIP, prefix);
-        facts.addresses = Fact::known(held.into_iter().map(of).collect(), "addresses");
+        // Each of them leads to other machines.
+        let own = [address(ETH0, "30.30.30.30", 24), address(BRIDGE, "30.30.31.30", 24)];
+        facts.addresses = Fact::known(held.into_iter().map(of).chain(own).collect(), "addresses");
         facts
     })
 }

@@ -4,15 +4,20 @@ use ipvs_client::{Family, Protocol};
 
 use super::fixtures::*;
 use crate::doctor::facts::*;
+use crate::doctor::passage::*;
 use crate::doctor::*;
-use crate::machine::{Link, LinkFlags, Listener, Prefix, RouteKind, SettingLine};
+use crate::machine::{Link, LinkFlags, Listener, Prefix, RouteKind, Rule, RuleAction, SettingLine};
 
 #[test]
 fn r1_vip_is_here() {
     let mut facts = real_server();
     facts.addresses = Fact::known(vec![address(LO, VIP, 24)], "addresses");
     let fix = "ip addr del 20.20.20.20/24 dev lo && ipvsadm-rs realserver start 20.20.20.20";
-    assert_found("R1", &facts, State::Fail, "20.20.20.20/24 on lo", fix);
+    assert_found("R1", &facts, State::Warn, "20.20.20.20/24 on lo", fix);
+    // The router is then taken for this machine.
+    let default = route(Prefix::all(Family::Ipv4), RouteKind::Unicast, Some("20.20.20.254"), ETH0);
+    facts.routes = Fact::known(vec![default], "routes");
+    assert_found("R1", &facts, State::Fail, "the gateway 20.20.20.254 is in it", fix);
     facts.addresses = Fact::known(Vec::new(), "addresses");
     assert_found("R1", &facts, State::Fail, "not on lo", "ipvsadm-rs realserver start 20.20.20.20");
     // Where it belongs, but of no use there.
@@ -47,7 +52,7 @@ fn r2_and_r3_arp_settings() {
         assert_found(id, &facts, State::Fail, &format!("{name} is 3 on eth0"), " && ipvsadm-rs realserver start 20.");
         set(&mut facts, &format!("net/ipv4/conf/eth0/{name}"), 0);
         assert_found(id, &facts, State::Fail, &format!("{name} is 3 on eth0"), "ipvsadm-rs realserver start 20.");
-        facts.vips = vec![Vip { address: ip(VIP6), port: None }];
+        facts.vips = vec![vip(VIP6)];
         assert_skipped(id, &facts, "IPv6");
     }
 }
@@ -55,7 +60,7 @@ fn r2_and_r3_arp_settings() {
 /// Rules for ARP that stop what comes in, what goes out, or both.
 fn arp(incoming: bool, outgoing: bool) -> ArpPassage {
     let fate = |stops: bool| match stops {
-        true => Fate::Stopped { how: "dropped".to_owned(), rule: "arp f i: drop".to_owned(), undo: None },
+        true => Fate::Stopped { how: "dropped".to_owned(), rule: "arp f i: drop".to_owned(), place: None },
         false => Fate::Accepted,
     };
     ArpPassage {
@@ -94,7 +99,7 @@ fn r4_vip_elsewhere() {
     assert_found("R1", &facts, State::Ok, "20.20.20.20/32 on eth0", "");
     assert_found("R4", &facts, State::Ok, "on eth0, whose rules for ARP stop questions", "");
     facts.arp = Fact::known(vec![arp(false, true)], "rules");
-    assert_found("R1", &facts, State::Fail, "not on lo", "ipvsadm-rs realserver start");
+    assert_found("R1", &facts, State::Ok, "20.20.20.20/32 on eth0", "");
     assert_found("R4", &facts, State::Fail, "is on eth0", "ip addr del 20.20.20.20/32 dev eth0");
 }
 
@@ -116,7 +121,7 @@ fn r5_boot() {
     let mut later = good[0].clone();
     (later.value, later.file, later.number) = ("0".to_owned(), "/etc/sysctl.d/99.conf".to_owned(), 4);
     facts.boot_settings = Fact::known([good.clone(), vec![later]].concat(), "sysctl.d");
-    assert_found("R5", &facts, State::Warn, "will be 0 at boot", "sed -i '4s/=.*/= 1/' /etc/sysctl.d/99.conf");
+    assert_found("R5", &facts, State::Warn, "will be 0 at boot", "sed -i.before '4s/=.*/= 1/' /etc/sysctl.d/99.conf");
     // The larger counts, but 3 answers.
     let of_eth0 = |value: &str| SettingLine {
         key: "net/ipv4/conf/eth0/arp_ignore".to_owned(),
@@ -127,38 +132,72 @@ fn r5_boot() {
     facts.boot_settings = Fact::known([good.clone(), vec![of_eth0("0")]].concat(), "sysctl.d");
     assert_found("R5", &facts, State::Ok, "come back", "");
     facts.boot_settings = Fact::known([good.clone(), vec![of_eth0("3")]].concat(), "sysctl.d");
-    assert_found("R5", &facts, State::Warn, "will be 3 at boot", "sed -i '7s/=.*/= 1/'");
+    assert_found("R5", &facts, State::Warn, "will be 3 at boot", "sed -i.before '7s/=.*/= 1/'");
+    // For all interfaces by a star; a script comes last, and is not for sed.
+    let star = SettingLine { key: "net/ipv4/conf/*/arp_ignore".to_owned(), ..good[0].clone() };
+    facts.boot_settings = Fact::known(vec![star, good[1].clone()], "sysctl.d");
+    assert_found("R5", &facts, State::Ok, "come back", "");
+    let script = SettingLine { file: "/etc/rc.local".to_owned(), value: "0".to_owned(), ..good[0].clone() };
+    facts.boot_settings = Fact::known(vec![good[1].clone(), script], "sysctl.d");
+    assert_found("R5", &facts, State::Warn, "will be 0 at boot", "Let line 1 of /etc/rc.local make it 1");
     facts.boot_settings = Fact::known(good, "sysctl.d");
     facts.boot_addresses = Fact::known(Vec::new(), "etc");
     assert_found("R5", &facts, State::Warn, "no file sets 20.20.20.20", "--persist 20.20.20.20");
     // Of an IPv6 VIP only the address matters.
     facts.boot_settings = Fact::known(Vec::new(), "sysctl.d");
-    facts.vips = vec![Vip { address: ip(VIP6), port: None }];
+    facts.vips = vec![vip(VIP6)];
     assert_found("R5", &facts, State::Warn, "no file sets 2001:db8:20::20", "--persist 2001:db8:20::20");
 }
 
 #[test]
 fn r6_way_back() {
     let mut facts = real_server();
-    let default = |gateway| route(Prefix::all(Family::Ipv4), RouteKind::Unicast, Some(gateway), ETH0);
-    let subnet = route(Prefix { address: ip("40.40.40.0"), length: 24 }, RouteKind::Unicast, Some("30.30.30.20"), ETH0);
+    let clients = Prefix { address: ip("40.40.40.0"), length: 24 };
+    let subnet = route(clients, RouteKind::Unicast, Some("30.30.30.20"), ETH0);
     facts.neighbours = Fact::known(vec![neighbour("30.30.30.254", 0xfe, 2), neighbour("30.30.30.20", 0x21, 2)], "n");
     assert_found("R6", &facts, State::Ok, "30.30.30.254, which is not the director: for the VIP answers 02:", "");
-    facts.routes = Fact::known(vec![default("30.30.30.254"), subnet], "routes");
-    assert_found(
-        "R6",
-        &facts,
-        State::Fail,
-        "40.40.40.0/24 goes via 30.30.30.20",
-        "ip route del 40.40.40.0/24 via 30.30.30.20",
-    );
-    facts.routes = Fact::known(vec![default("30.30.30.20")], "routes");
-    assert_found("R6", &facts, State::Fail, "default goes via", "ip route replace default via ROUTER");
-    facts.routes = Fact::known(Vec::new(), "routes");
+    let mut other = facts.clone();
+    other.routes = Fact::known([facts.routes.value().unwrap().clone(), vec![subnet]].concat(), "routes");
+    other.returns.push(returning(VIP, Some(clients), Some("30.30.30.20"), ETH0));
+    let fix = "ip route del 40.40.40.0/24 via 30.30.30.20";
+    assert_found("R6", &other, State::Warn, "40.40.40.0/24 goes via 30.30.30.20", fix);
+    let waiting = |established, half_open| Fact::known([(ip(VIP), Traffic { established, half_open })].into(), "s");
+    other.traffic = waiting(0, 2);
+    assert_found("R6", &other, State::Fail, "2 connections wait for the client's answer", fix);
+    // The director may forward what comes from its own address.
+    other.traffic = waiting(1, 2);
+    assert_found("R6", &other, State::Note, "clients are connected", "");
+    facts.returns = vec![returning(VIP, None, Some("30.30.30.20"), ETH0)];
+    assert_found("R6", &facts, State::Warn, "default goes via", "ip route replace default via ROUTER");
+    facts.returns[0].route = Fact::known(None, "routes");
     assert_found("R6", &facts, State::Fail, "no route has a gateway", "ip route add default");
     facts = real_server();
     facts.probe = None;
     assert_skipped("R6", &facts, "--probe");
+}
+
+#[test]
+fn r6_rules_of_policy_routing() {
+    let mut facts = real_server();
+    facts.addresses = Fact::known(vec![address(ETH0, "30.30.30.30", 24), address(LO, VIP, 32)], "addresses");
+    let rule = Rule {
+        family: Family::Ipv4,
+        priority: 100,
+        from: Prefix::host(ip("30.30.30.30")),
+        to: Prefix::all(Family::Ipv4),
+        input: None,
+        output: None,
+        mark: None,
+        inverted: false,
+        action: RuleAction::Lookup,
+        table: 77,
+    };
+    facts.policies = Fact::known(vec![rule], "rules");
+    facts.returns.push(returning("30.30.30.30", None, Some("30.30.30.254"), ETH0));
+    assert_found("R6", &facts, State::Ok, "not the director", "");
+    facts.returns[0] = returning(VIP, None, Some("30.30.30.1"), ETH0);
+    let fix = "ip rule add from 20.20.20.20 lookup 77";
+    assert_found("R6", &facts, State::Fail, "go via 30.30.30.1 by eth0, those from 30.30.30.30 via 30.30.30.254", fix);
 }
 
 fn with_tunnel(facts: &mut Facts, flags: u32, mtu: u32) {
@@ -174,11 +213,42 @@ fn with_tunnel(facts: &mut Facts, flags: u32, mtu: u32) {
 fn r7_reverse_path() {
     let mut facts = real_server();
     set(&mut facts, "net/ipv4/conf/all/rp_filter", 1);
-    assert_found("R7", &facts, State::Ok, "come in where answers leave", "");
+    assert_found("R7", &facts, State::Ok, "come in by eth0 and answers leave by it", "");
     with_tunnel(&mut facts, LinkFlags::UP, 1480);
     assert_found("R7", &facts, State::Fail, "rp_filter is 1 on ipip0", "sysctl -w net.ipv4.conf.ipip0.rp_filter=2");
     set(&mut facts, "net/ipv4/conf/ipip0/rp_filter", 2);
     assert_found("R7", &facts, State::Ok, "rp_filter is 2 on ipip0", "");
+    // Loose filtering drops what comes in by an interface without an address, too.
+    facts.addresses = Fact::known(vec![address(LO, VIP, 32)], "addresses");
+    let fix = "sysctl -w net.ipv4.conf.ipip0.rp_filter=2 && ip addr add 20.20.20.20/32 dev ipip0";
+    assert_found("R7", &facts, State::Fail, "ipip0 has no address", fix);
+    set(&mut facts, "net/ipv4/conf/all/rp_filter", 0);
+    assert_found("R7", &facts, State::Fail, "ipip0 has no address", "sysctl -w net.ipv4.conf.ipip0.rp_filter=0");
+}
+
+#[test]
+fn r7_two_interfaces() {
+    const ETH1: u32 = 7;
+    let mut facts = real_server();
+    facts.probe = None;
+    let mut links = facts.links.value().unwrap().clone();
+    links.push(link(ETH1, "eth1", LinkFlags::UP | LinkFlags::BROADCAST));
+    facts.links = Fact::known(links, "links");
+    let held = vec![address(ETH0, "30.30.30.30", 24), address(ETH1, "50.50.50.30", 24), address(LO, VIP, 32)];
+    facts.addresses = Fact::known(held, "addresses");
+    set(&mut facts, "net/ipv4/conf/eth1/rp_filter", 0);
+    set(&mut facts, "net/ipv4/conf/all/rp_filter", 1);
+    facts.reverse_path_drops = Fact::known(12, "netstat");
+    assert_skipped("R7", &facts, "if they came in by eth1 (dropped so far, from wherever: 12, IPReversePathFilter)");
+    let other = Answer { interface: "eth1".to_owned(), ..answer(0x21) };
+    facts.probe = Some(probe(vec![other], &[]));
+    assert_found("R7", &facts, State::Fail, "rp_filter is 1 on eth1", "sysctl -w net.ipv4.conf.eth1.rp_filter=2");
+    facts.probe = Some(probe(Vec::new(), &[]));
+    assert_skipped("R7", &facts, "eth1");
+    facts.probe.as_mut().unwrap().reverse_path_drops = Fact::known(3, "netstat");
+    assert_found("R7", &facts, State::Fail, "3 packets were dropped while --probe listened", "eth1.rp_filter=2");
+    set(&mut facts, "net/ipv4/conf/all/rp_filter", 0);
+    assert_found("R7", &facts, State::Ok, "", "");
 }
 
 #[test]
