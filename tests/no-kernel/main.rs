@@ -10,6 +10,7 @@ mod limits;
 mod listings;
 mod metrics;
 mod plan;
+mod versions;
 
 #[path = "../../fuzz/holds.rs"]
 mod holds;
