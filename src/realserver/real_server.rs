@@ -19,6 +19,8 @@ pub struct Options {
 
 /// What does starting and stopping, alone: while it exists, others wait.
 pub struct RealServer {
+    /// This program as a command line begins with it, for commands that warnings suggest.
+    pub(super) program: String,
     pub(super) client: Client,
     pub(super) book: Book,
 }
@@ -28,7 +30,7 @@ impl RealServer {
     ///
     /// # Errors
     /// We may not, or the record cannot be read.
-    pub fn open() -> Result<Self> {
-        Ok(Self { book: Book::open()?, client: Client::connect()? })
+    pub fn open(program: String) -> Result<Self> {
+        Ok(Self { program, book: Book::open()?, client: Client::connect()? })
     }
 }

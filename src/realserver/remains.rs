@@ -56,8 +56,8 @@ pub(super) fn in_words(parts: &[Remain]) -> String {
     }
 }
 
-/// The command that removes all of it.
-pub(super) fn stop_command(vip: IpAddr, interface: &str) -> String {
+/// The command of this program that removes all of it.
+pub(super) fn stop_command(program: &str, vip: IpAddr, interface: &str) -> String {
     let interface = if interface == "lo" { String::new() } else { format!(" --interface {interface}") };
-    format!("ipvsadm-rs realserver stop --force{interface} {vip}")
+    format!("{program} realserver stop --force{interface} {vip}")
 }

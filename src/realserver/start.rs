@@ -61,7 +61,7 @@ impl RealServer {
                     continue;
                 }
             } else {
-                warnings.extend(taken_over(vip, &link.name, &machine));
+                warnings.extend(taken_over(&self.program, vip, &link.name, &machine));
             }
             wanted.push(vip);
         }
@@ -254,11 +254,11 @@ impl RealServer {
     }
 }
 
-/// What there is to be warnings of a VIP that another program or a lost record left here: it is started, and stop leaves it.
-fn taken_over(vip: IpAddr, interface: &str, machine: &Machine) -> Option<String> {
+/// The warning about a VIP that another program or a lost record left here: stop leaves it.
+fn taken_over(program: &str, vip: IpAddr, interface: &str, machine: &Machine) -> Option<String> {
     let parts = Remains::on(vip, interface, machine).parts();
     (!parts.is_empty()).then(|| {
-        let (parts, command) = (in_words(&parts), stop_command(vip, interface));
+        let (parts, command) = (in_words(&parts), stop_command(program, vip, interface));
         format!("{vip}: found {parts} without a record, which `stop' leaves; to remove: {command}")
     })
 }

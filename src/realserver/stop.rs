@@ -31,7 +31,7 @@ impl RealServer {
             if is_started || (force && !parts.is_empty()) {
                 wanted.push((vip, interface));
             } else {
-                warnings.push(not_started(vip, &interface, &parts, &machine));
+                warnings.push(not_started(&self.program, vip, &interface, &parts, &machine));
             }
         }
         // Some may not be: an earlier stop was stopped between two VIPs.
@@ -44,7 +44,7 @@ impl RealServer {
             if force {
                 warnings.extend(self.remove(vip, &interface, &machine)?);
             } else {
-                warnings.extend(left(vip, &interface, &machine));
+                warnings.extend(left(&self.program, vip, &interface, &machine));
             }
         }
         Ok(warnings)
@@ -150,9 +150,9 @@ impl RealServer {
 }
 
 /// What is said of a VIP that is not started: how what there is of it can be removed.
-fn not_started(vip: IpAddr, interface: &str, parts: &[Remain], machine: &Machine) -> String {
+fn not_started(program: &str, vip: IpAddr, interface: &str, parts: &[Remain], machine: &Machine) -> String {
     if !parts.is_empty() {
-        let (parts, command) = (in_words(parts), stop_command(vip, interface));
+        let (parts, command) = (in_words(parts), stop_command(program, vip, interface));
         return format!("{vip} is not started; there is {parts} without a record; to remove: {command}");
     }
     let elsewhere = machine.network().places(vip).find(|place| place.link.name != interface);
@@ -161,10 +161,10 @@ fn not_started(vip: IpAddr, interface: &str, parts: &[Remain], machine: &Machine
 }
 
 /// What was there before a start, and so is still there after the stop.
-fn left(vip: IpAddr, interface: &str, machine: &Machine) -> Option<String> {
+fn left(program: &str, vip: IpAddr, interface: &str, machine: &Machine) -> Option<String> {
     let parts = Remains::on(vip, interface, machine).parts();
     (!parts.is_empty()).then(|| {
-        let (parts, command) = (in_words(&parts), stop_command(vip, interface));
+        let (parts, command) = (in_words(&parts), stop_command(program, vip, interface));
         format!("{vip}: left {parts}, found before start; to remove: {command}")
     })
 }

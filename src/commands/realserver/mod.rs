@@ -137,14 +137,16 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
 }
 
 fn start(matches: &ArgMatches) -> Result<u8> {
-    for warning in RealServer::open()?.start(&vips(matches), &options(matches))? {
+    for warning in RealServer::open(called::command_line())?.start(&vips(matches), &options(matches))? {
         say!("{} realserver start: {warning}", called::name());
     }
     Ok(status::OK)
 }
 
 fn stop(matches: &ArgMatches) -> Result<u8> {
-    for warning in RealServer::open()?.stop(&vips(matches), &options(matches), matches.get_flag("force"))? {
+    for warning in
+        RealServer::open(called::command_line())?.stop(&vips(matches), &options(matches), matches.get_flag("force"))?
+    {
         say!("{} realserver stop: {warning}", called::name());
     }
     Ok(status::OK)
