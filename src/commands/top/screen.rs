@@ -18,6 +18,7 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
 use super::reader::Reader;
+use crate::commands::called;
 use crate::commands::drain;
 use crate::commands::drain::spare::{self, Fallback, Terms};
 use crate::commands::lock::{self, Locked};
@@ -275,7 +276,7 @@ impl View<'_> {
         let cost = spare::cost(&service, &have, terms, || table_sizes::read().kernel);
         if cost.refuses {
             let why = cost.lines.join("; ");
-            let message = format!("{why}; to drain it anyway: ipvsadm-rs -d --drain --force");
+            let message = format!("{why}; to drain it anyway: {} -d --drain --force", called::command_line());
             self.app.say(Message::Failed(message));
             return Ok(false);
         }
