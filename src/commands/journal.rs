@@ -12,17 +12,21 @@ use super::called;
 use super::lock::this_process;
 use super::report::plain;
 use super::state::read_state;
-use crate::host::journal::{FOLDER, Journal, others};
+use crate::host::journal::{FOLDER, Journal, others, settle_others};
 use crate::view::{Labels, rules};
 
 /// The copy of a table that is being changed; none of an empty table, or where none can be written.
 #[must_use]
-pub(super) struct Copy(Option<Journal>);
+pub(super) struct Copy {
+    journal: Option<Journal>,
+    /// It only says that a change waits for its confirmation: there was nothing to keep.
+    is_empty: bool,
+}
 
 impl Copy {
     /// No copy.
     pub(super) const fn none() -> Self {
-        Self(None)
+        Self { journal: None, is_empty: true }
     }
 
     /// Read the table, and of timeouts and daemons what `like` has, and write it down.
@@ -35,7 +39,7 @@ impl Copy {
             }
             Err(error @ Error::Unsettled) => {
                 say!("{error}: going on without a copy of the table");
-                Ok(Self(None))
+                Ok(Self::none())
             }
             Err(error) => Err(error),
         }
@@ -43,42 +47,70 @@ impl Copy {
 
     /// Write the table down. That this fails is printed, and nothing to fail for.
     pub(super) fn of(state: &State) -> Self {
-        if state.services.is_empty() && state.daemons.iter().all(|daemon| daemon.rule.1.is_none()) {
-            return Self(None);
-        }
+        if is_empty(state) { Self::none() } else { Self::written(state) }
+    }
+
+    /// The same, also of an empty table: other processes see by it that a change waits for its confirmation.
+    pub(super) fn until_confirmed(state: &State) -> Self {
+        Self { is_empty: is_empty(state), ..Self::written(state) }
+    }
+
+    fn written(state: &State) -> Self {
         match text(state).and_then(|text| Journal::begin(&this_process(), &text)) {
-            Ok(journal) => Self(Some(journal)),
+            Ok(journal) => Self { journal: Some(journal), is_empty: false },
             Err(error) => {
                 say!("{FOLDER}: {}: going on without a copy of the table", plain(&error.to_string()));
-                Self(None)
+                Self::none()
             }
         }
     }
 
-    /// Whether no other process has replaced the table since.
-    pub(super) fn is_current(&self) -> bool {
-        self.0.as_ref().is_none_or(Journal::is_current)
+    /// Whether no other process has replaced the table since, for good.
+    pub(super) fn is_there(&self) -> bool {
+        self.journal.as_ref().is_none_or(Journal::is_there)
     }
 
-    /// The table is as it was before.
+    /// The same, not even one that waits for the confirmation of that. To be called with the lock on the table.
+    pub(super) fn is_current(&self) -> bool {
+        self.journal.as_ref().is_none_or(Journal::is_current)
+    }
+
+    /// The table is as it was before, or another process has replaced it.
     pub(super) fn discard(self) {
-        if let Some(journal) = self.0 {
+        if let Some(journal) = self.journal {
             journal.discard();
         }
     }
 
     /// The table is changed, and if `replaced_all`, all of it. Returns where the copy is now.
     pub(super) fn finish(self, replaced_all: bool) -> Option<PathBuf> {
-        let journal = self.0?;
-        let path = journal.path().to_owned();
-        match journal.finish(replaced_all) {
-            Ok(path) => Some(path),
-            Err(error) => {
-                say!("{}: {}", path.display(), plain(&error.to_string()));
+        match self.journal {
+            Some(journal) if !self.is_empty => {
+                let path = journal.path().to_owned();
+                match journal.finish(replaced_all) {
+                    Ok(path) => Some(path),
+                    Err(error) => {
+                        say!("{}: {}", path.display(), plain(&error.to_string()));
+                        None
+                    }
+                }
+            }
+            journal => {
+                if let Some(journal) = journal {
+                    journal.discard();
+                }
+                if replaced_all {
+                    settle_others();
+                }
                 None
             }
         }
     }
+}
+
+/// Whether there is nothing in it to go back to.
+fn is_empty(state: &State) -> bool {
+    state.services.is_empty() && state.daemons.iter().all(|daemon| daemon.rule.1.is_none())
 }
 
 /// A state as a file of rules that brings it back.

@@ -69,14 +69,14 @@ impl Signals {
     /// With SIGTTOU kept back, what runs in the background may write to the terminal even under `stty tostop`; with SIGTTIN,
     /// reading from it fails and does not stop the program.
     pub(super) fn hold() -> Result<Self> {
-        let mut set = SigSet::all();
-        HARMLESS.into_iter().chain(FAULTS).for_each(|signal| set.remove(signal));
-        Self::keep(set)
+        Self::keep(ending())
     }
 
-    /// Keep back these, but for what the caller of the program has switched off.
-    pub(super) fn take(signals: &[Signal]) -> Result<Self> {
-        Self::keep(signals.iter().copied().collect())
+    /// The same, and SIGWINCH: another size of the terminal.
+    pub(super) fn hold_for_screen() -> Result<Self> {
+        let mut set = ending();
+        set.add(Signal::SIGWINCH);
+        Self::keep(set)
     }
 
     fn keep(mut set: SigSet) -> Result<Self> {
@@ -95,12 +95,8 @@ impl Signals {
         self.queue.as_fd()
     }
 
-    /// The next signal that has come, if one has.
-    pub(super) fn next(&self) -> Option<Signal> {
-        self.next_number().and_then(|number| Signal::try_from(number).ok())
-    }
-
-    fn next_number(&self) -> Option<i32> {
+    /// The number of the next signal that has come, if one has.
+    pub(super) fn next(&self) -> Option<i32> {
         let info = self.queue.read_signal().ok().flatten()?;
         let number = i32::try_from(info.ssi_signo).ok()?;
         self.first.set(self.first.get().or(Some(number)));
@@ -109,7 +105,7 @@ impl Signals {
 
     /// Whether the first signal has come just now.
     pub(super) fn first_came(&self) -> bool {
-        self.first.get().is_none() && self.next_number().is_some()
+        self.first.get().is_none() && self.next().is_some()
     }
 
     /// Answer the first signal, if it has come just now, with how far a change is.
@@ -122,7 +118,7 @@ impl Signals {
     /// The first signal that has come, if one has.
     pub(super) fn came(&self) -> Option<Interrupted> {
         if self.first.get().is_none() {
-            self.next_number();
+            self.next();
         }
         self.first.get().map(Interrupted)
     }
@@ -132,26 +128,36 @@ impl Signals {
         self.came().map_or(Ok(()), |interrupted| Err(interrupted.into()))
     }
 
-    /// End by this signal, as without us. A shell stops a loop around a program that Ctrl-C has ended, but goes on after
-    /// one that just has a status of its own.
-    pub(super) fn end_by(self, signal: Signal) {
-        let _ = self.set.thread_unblock();
-        let _ = raise(signal);
+    /// Do something with the terminal that stops a program in the background, as without us, until it is in the foreground.
+    pub(super) fn in_foreground<T>(&self, work: impl FnOnce() -> T) -> T {
+        let stops: SigSet = [Signal::SIGTTIN, Signal::SIGTTOU].into_iter().collect();
+        let _ = stops.thread_unblock();
+        let done = work();
+        let _ = self.set.thread_block();
+        done
     }
+}
+
+/// Everything that would end or stop the program.
+fn ending() -> SigSet {
+    let mut set = SigSet::all();
+    HARMLESS.into_iter().chain(FAULTS).for_each(|signal| set.remove(signal));
+    set
 }
 
 impl Drop for Signals {
     fn drop(&mut self) {
         if self.first.get().is_some() {
             // What came after it is of no interest any more.
-            while self.next_number().is_some() {}
+            while self.next().is_some() {}
         }
         let _ = self.before.thread_set_mask();
     }
 }
 
 impl Interrupted {
-    /// End the program by this signal. Returns the status to end with where the signal does not end it, as one that stops.
+    /// End the program by this signal: a shell stops a loop around a program that Ctrl-C has ended, but goes on after one that
+    /// just has a status of its own. Returns the status to end with where the signal does not end it, as one that stops.
     pub(super) fn end(self) -> u8 {
         /// What a shell adds to the number of a signal.
         const BY_SIGNAL: i32 = 128;

@@ -1,8 +1,8 @@
 //! Copies of the table from before it was changed, as files of rules that bring it back.
 //!
-//! - `/run/ipvsadm-rs/changes/INODE-PROCESS.rules` is there while a process changes the table of the network namespace INODE, or
-//!   waits for the confirmation of its change. The process has it locked (flock(2)): one that is not locked is of a change
-//!   that was not finished.
+//! - `/run/ipvsadm-rs/changes/INODE-PROCESS.rules` (or with a number, if there is one of that name) is there while a process
+//!   changes the table of the network namespace INODE, or waits for the confirmation of its change. The process has it locked
+//!   (flock(2)): one that is not locked is of a change that was not finished.
 //! - `/run/ipvsadm-rs/before-INODE.rules` is of the last change that was finished.
 //!
 //! The first lines are comments: who changed the table, and which namespace and boot it is of. An inode is given again when
@@ -12,6 +12,7 @@ use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use nix::fcntl::OFlag;
 
@@ -40,6 +41,8 @@ pub struct Other {
     pub by: String,
     /// Whether the process is still there.
     pub is_alive: bool,
+    /// When it was made.
+    made: Option<SystemTime>,
 }
 
 impl Journal {
@@ -51,8 +54,8 @@ impl Journal {
         let namespace = Namespace::current()?;
         let folder = Path::new(CHANGES);
         DirBuilder::new().recursive(true).mode(0o755).create(FOLDER)?;
-        let name = format!("{}-{}.rules", namespace.inode, std::process::id());
-        let (path, new) = (folder.join(&name), folder.join(format!(".{name}")));
+        let path = free_name(folder, &format!("{}-{}", namespace.inode, std::process::id()));
+        let new = folder.join(format!(".{}-{}", namespace.inode, std::process::id()));
         // Another process may be done in this moment, and take the folder away.
         let mut tries = 0..3;
         let mut file = loop {
@@ -79,8 +82,7 @@ impl Journal {
             let _ = fs::remove_dir(folder);
             return Err(error);
         }
-        let before = Path::new(FOLDER).join(format!("before-{}.rules", namespace.inode));
-        Ok(Self { file, path, before })
+        Ok(Self { file, path, before: before(&namespace) })
     }
 
     /// Where it is.
@@ -89,46 +91,102 @@ impl Journal {
         &self.path
     }
 
-    /// Whether no other process has replaced the whole table since.
+    /// Whether no other process has replaced the whole table since, for good.
     #[must_use]
-    pub fn is_current(&self) -> bool {
-        match (fs::symlink_metadata(&self.path), self.file.metadata()) {
-            (Ok(there), Ok(ours)) => (there.dev(), there.ino()) == (ours.dev(), ours.ino()),
-            _ => false,
-        }
+    pub fn is_there(&self) -> bool {
+        is_at(&self.file, &self.path)
     }
 
-    /// Nothing was changed, or it is as it was before.
+    /// Whether no other process has replaced the whole table since, not even one that waits for the confirmation of that. To be
+    /// called with the lock on the table.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        let is_older = |other: &Other| !other.is_alive || other.path == self.path || other.is_older(self.made());
+        self.is_there() && others().iter().all(is_older)
+    }
+
+    /// When it was made.
+    fn made(&self) -> Option<SystemTime> {
+        self.file.metadata().and_then(|file| file.modified()).ok()
+    }
+
+    /// Nothing was changed, or it is as it was before, or another process has replaced the table since.
     pub fn discard(self) {
-        if self.is_current() {
+        if self.is_there() {
             let _ = fs::remove_file(&self.path);
         }
         let _ = fs::remove_dir(CHANGES);
     }
 
-    /// The change is made. Returns where the copy is from now on.
-    ///
-    /// If the whole table was replaced, that also settles the changes of others: one that was not finished is over, and its
-    /// copy is the one that is kept; one that waits for its confirmation has nothing to roll back any more.
+    /// The change is made. Returns where the copy is from now on. If the whole table was replaced, that also settles the changes
+    /// of others before it.
     ///
     /// # Errors
     /// The file cannot be renamed.
     pub fn finish(self, replaced_all: bool) -> io::Result<PathBuf> {
-        let mut kept = self.path.clone();
-        if replaced_all {
-            let mut others = others();
-            others.retain(|other| other.path != self.path);
-            let made = |other: &&Other| fs::metadata(&other.path).and_then(|file| file.modified()).ok();
-            if let Some(first) = others.iter().filter(|other| !other.is_alive).min_by_key(made) {
-                kept.clone_from(&first.path);
-            }
-            for path in others.iter().map(|other| &other.path).chain([&self.path]).filter(|path| **path != kept) {
-                let _ = fs::remove_file(path);
-            }
+        let older = if replaced_all { settle(Some(&self)) } else { None };
+        if older.is_some() {
+            let _ = fs::remove_file(&self.path);
         }
-        let outcome = fs::rename(&kept, &self.before);
+        let outcome = fs::rename(older.as_ref().unwrap_or(&self.path), &self.before);
         let _ = fs::remove_dir(CHANGES);
         outcome.map(|()| self.before)
+    }
+}
+
+impl Other {
+    /// Whether it was made before that time.
+    fn is_older(&self, than: Option<SystemTime>) -> bool {
+        than.is_some_and(|than| self.made.is_some_and(|made| made < than))
+    }
+}
+
+/// What is done if the whole table was replaced: a change before it that waits for its confirmation has nothing to roll back any
+/// more, and one that was not finished is over. Of the latter the first copy is left, and returned: it is of the table from
+/// before all of them.
+fn settle(own: Option<&Journal>) -> Option<PathBuf> {
+    let mut others = others();
+    if let Some(own) = own {
+        others.retain(|other| other.path != own.path && (!other.is_alive || other.is_older(own.made())));
+    }
+    let first = others.iter().filter(|other| !other.is_alive).min_by_key(|other| other.made);
+    let first = first.map(|other| other.path.clone());
+    for other in others.iter().filter(|other| Some(&other.path) != first.as_ref()) {
+        let _ = fs::remove_file(&other.path);
+    }
+    first
+}
+
+/// The whole table is replaced, and there is no copy of it to keep: it was empty, or there was nothing to change. The changes of
+/// others are settled by that.
+pub fn settle_others() {
+    if let Some(first) = settle(None)
+        && let Ok(namespace) = Namespace::current()
+    {
+        let _ = fs::rename(first, before(&namespace));
+    }
+    let _ = fs::remove_dir(CHANGES);
+}
+
+/// Where the copy is of the last change that was finished.
+fn before(namespace: &Namespace) -> PathBuf {
+    Path::new(FOLDER).join(format!("before-{}.rules", namespace.inode))
+}
+
+/// A name that begins like this, and that no copy has: one that a process of the same number has left behind, in this PID
+/// namespace or in another, is still of use.
+fn free_name(folder: &Path, start: &str) -> PathBuf {
+    let with_number = |number: u32| folder.join(format!("{start}-{number}.rules"));
+    let names = [folder.join(format!("{start}.rules"))].into_iter().chain((2..).map(with_number));
+    let is_free = |name: &PathBuf| fs::symlink_metadata(name).is_err();
+    names.into_iter().find(is_free).unwrap_or_else(|| folder.join(start))
+}
+
+/// Whether this file is the one that is at this path.
+fn is_at(file: &File, path: &Path) -> bool {
+    match (fs::symlink_metadata(path), file.metadata()) {
+        (Ok(there), Ok(file)) => (there.dev(), there.ino()) == (file.dev(), file.ino()),
+        _ => false,
     }
 }
 
@@ -157,11 +215,16 @@ fn other(path: PathBuf, identity: &str) -> Option<Other> {
         Err(TryLockError::WouldBlock) => true,
         Err(TryLockError::Error(_)) => return None,
     };
+    if !is_at(&file, &path) {
+        // Its process was just about to end.
+        return None;
+    }
+    let made = file.metadata().and_then(|file| file.modified()).ok();
     let mut lines = BufReader::new(file).lines();
     let first = lines.next()?.ok()?;
     let by = first.strip_prefix("# The table before ")?.strip_suffix(" changed it")?;
     let is_ours = lines.next()?.is_ok_and(|line| line == identity);
-    is_ours.then(|| Other { path, by: by.to_owned(), is_alive })
+    is_ours.then(|| Other { path, by: by.to_owned(), is_alive, made })
 }
 
 /// The line that identifies a namespace.
@@ -169,4 +232,34 @@ pub(super) fn identity(namespace: &Namespace) -> String {
     let Namespace { inode, cookie, boot } = namespace;
     let cookie = cookie.map_or_else(|| "unknown".to_owned(), |cookie| cookie.to_string());
     format!("# network namespace {inode}, cookie {cookie}, boot {boot}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_copy_takes_the_place_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let names: Vec<_> = (0..3)
+            .map(|_| {
+                let name = free_name(folder.path(), "7-12");
+                fs::write(&name, "").unwrap();
+                name.file_name().unwrap().to_str().unwrap().to_owned()
+            })
+            .collect();
+        assert_eq!(names, ["7-12.rules", "7-12-2.rules", "7-12-3.rules"]);
+    }
+
+    #[test]
+    fn a_file_that_is_gone_or_another_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("7-12.rules");
+        let file = File::create(&path).unwrap();
+        assert!(is_at(&file, &path));
+        fs::rename(&path, folder.path().join("before-7.rules")).unwrap();
+        assert!(!is_at(&file, &path));
+        fs::write(&path, "").unwrap();
+        assert!(!is_at(&file, &path));
+    }
 }

@@ -2,24 +2,27 @@
 //! an answer that is lost at every change, while connections go through services that both tables have.
 //!
 //! Each pair is made of a seed, which is printed where it fails. `IPVS_SEED=N` begins there, and tries that pair first.
+//!
+//! The same of the program as it is called stands in [`program`], and what follows from `--confirm` in [`confirm`].
+
+pub mod confirm;
+mod live;
+pub mod program;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, Read as _};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use ipvs_client::netlink::{Netlink, Transport};
 use ipvs_client::plan::{Options, Phase, State, Step, Traced, difference};
 use ipvs_client::transaction::{Transaction, read_state};
 use ipvs_client::{
-    Change, Client, Counters, Daemon, DaemonRole, Destination, DestinationKey, Family, InterfaceName, Service,
-    ServiceKey, Timeouts,
+    Change, Client, Daemon, DaemonRole, Destination, DestinationKey, Family, InterfaceName, ServiceKey, Timeouts,
 };
 use ipvsadm_rs::commands::replace_over;
 use nix::sys::signal::{Signal, raise};
@@ -28,7 +31,8 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use crate::strategies::{self, Reach, Rules, RulesOfService};
-use crate::support::{Links, Subject, Trial, connect_tcp, in_fresh_namespace, trial};
+use crate::support::{Subject, Trial, in_fresh_namespace, trial};
+use live::{SERVERS, World, held, shared_services};
 
 /// What is tried, and where.
 pub fn subject() -> Subject {
@@ -53,15 +57,10 @@ fn trials() -> Result<Vec<Trial>> {
             in_fresh_namespace(|| all_or_nothing(first + number * PAIRS))
         })
     });
-    Ok(pairs.collect())
+    Ok(pairs.chain(program::trials()).chain(confirm::trials()).collect())
 }
 
 // ---- pairs of tables ------------------------------------------------------------------------------------------------
-
-/// Virtual addresses of the services that every table has, and real servers of each of them.
-const SHARED: [&str; 3] = ["20.20.20.1:80", "20.20.20.2:80", "20.20.20.3:443"];
-const SERVERS: [&str; 2] = ["10.0.0.1:8080", "10.0.0.2:8080"];
-const CLIENT: &str = "40.40.40.10";
 
 /// All that a rules file says of a table.
 #[derive(Clone, Debug)]
@@ -92,13 +91,6 @@ impl Target {
             ..strategies::state(&self.rules)
         }
     }
-}
-
-fn shared_services() -> impl Iterator<Item = ServiceKey> {
-    SHARED
-        .iter()
-        .filter_map(|service| service.parse().ok())
-        .map(|service: SocketAddr| ServiceKey::tcp(service.ip(), service.port()))
 }
 
 /// Any two tables with much in common. While a daemon runs the kernel takes no servers of another family than their service's,
@@ -250,108 +242,6 @@ impl Transport for Peer {
 
     fn expect_many(&mut self) -> io::Result<usize> {
         self.netlink.expect_many()
-    }
-}
-
-fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-// ---- the world ------------------------------------------------------------------------------------------------------
-
-/// Connections through the services that every table has.
-struct World {
-    live: Vec<Live>,
-    next: AtomicUsize,
-    counters: Mutex<HashMap<(ServiceKey, Option<DestinationKey>), Counters>>,
-}
-
-struct Live {
-    name: String,
-    near: TcpStream,
-    far: TcpStream,
-}
-
-impl Live {
-    /// A byte goes there and one comes back.
-    fn talk(&self) -> Result<()> {
-        let mut byte = [0];
-        let mut exchange = || -> io::Result<()> {
-            (&self.near).write_all(b"?")?;
-            (&self.far).read_exact(&mut byte)?;
-            (&self.far).write_all(b"!")?;
-            (&self.near).read_exact(&mut byte)
-        };
-        exchange().with_context(|| format!("the connection to {} is broken", self.name))
-    }
-}
-
-impl World {
-    /// Two connections to each shared service, one to each of its servers, over the table as it is to be in the beginning.
-    fn new() -> Result<Self> {
-        let links = Links::new()?;
-        let vips = SHARED.iter().chain(&SERVERS).map(|address| address.parse().map(|address: SocketAddr| address.ip()));
-        for address in vips.collect::<Result<Vec<IpAddr>, _>>()?.into_iter().chain([CLIENT.parse()?]) {
-            links.add_address("lo", address, 32)?;
-        }
-        let mut client = Client::connect()?;
-        // A connection whose server is deleted is reset with the next packet.
-        fs::write("/proc/sys/net/ipv4/vs/expire_nodest_conn", "1")?;
-        let listeners = SERVERS.map(TcpListener::bind).into_iter().collect::<Result<Vec<_>, _>>()?;
-        let mut live = Vec::new();
-        for (number, (key, address)) in (0_u16..).zip(shared_services().zip(SHARED)) {
-            client.change(&Change::AddService(Service::new(key, ipvs_client::scheduler::RR)))?;
-            for (index, (server, listener)) in SERVERS.iter().zip(&listeners).enumerate() {
-                let name: SocketAddr = server.parse()?;
-                let server = Destination::new(name.ip(), name.port()).forwarding(ipvs_client::Forwarding::Masquerade);
-                client.change(&Change::AddDestination(key, server))?;
-                let from = SocketAddr::new(CLIENT.parse()?, 5000 + number * 10 + index as u16);
-                let near = TcpStream::from(connect_tcp(from, address.parse()?)?);
-                let (far, _) = listener.accept()?;
-                for end in [&near, &far] {
-                    end.set_read_timeout(Some(Duration::from_secs(5)))?;
-                    end.set_nodelay(true)?;
-                }
-                live.push(Live { name: format!("{address} at {name}"), near, far });
-                // The next one goes to the other server.
-                client.change(&Change::EditDestination(key, server.weight(0)))?;
-            }
-        }
-        let world = Self { live, next: AtomicUsize::new(0), counters: Mutex::default() };
-        world.talk_on_all()?;
-        Ok(world)
-    }
-
-    fn talk_on_one(&self) -> Result<()> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.live[number % self.live.len()].talk()
-    }
-
-    fn talk_on_all(&self) -> Result<()> {
-        self.live.iter().try_for_each(Live::talk)
-    }
-
-    /// No counter of a service that every table has is less than before, nor of a server that every table has.
-    fn count(&self, client: &mut Client) -> Result<()> {
-        let mut known = held(&self.counters);
-        let mut note = |name, now: Counters| {
-            let before: Counters = known.insert(name, now).unwrap_or_default();
-            let values = |counters: Counters| {
-                [counters.connections, counters.incoming_packets, counters.outgoing_packets, counters.incoming_bytes]
-            };
-            let falls = values(before).iter().zip(values(now)).any(|(before, now)| now < *before);
-            ensure!(!falls, "counters of {name:?} fell from {before:?} to {now:?}");
-            Ok(())
-        };
-        for key in shared_services() {
-            note((key, None), client.service(&key)?.statistics.counters)?;
-            for entry in client.destinations(&key)?.context("a shared service is gone")? {
-                if entry.destination.key.address != IpAddr::V4(Ipv4Addr::new(10, 0, 0, 3)) {
-                    note((key, Some(entry.destination.key)), entry.statistics.counters)?;
-                }
-            }
-        }
-        Ok(())
     }
 }
 

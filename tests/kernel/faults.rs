@@ -12,7 +12,7 @@ use netlink_exchange::{Netlink, Transport, system_message};
 use nix::errno::Errno;
 
 use crate::strategies::rules_of;
-use crate::support::{Guest, Subject, Trial, in_fresh_namespace, trial};
+use crate::support::{Guest, Subject, Trial, in_fresh_namespace, run, succeed, trial};
 
 /// What a trial does.
 type Run = fn() -> Result<()>;
@@ -34,6 +34,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("cut and spoilt replies are reported", cut_replies),
         ("answers to other questions are passed over", answers_to_others),
         ("answers that go missing are reported", missing_answers),
+        ("a small receive buffer loses no refusal", a_small_receive_buffer),
         ("a module that goes away is reported", a_module_that_goes_away),
     ];
     Ok(trials
@@ -324,6 +325,45 @@ fn missing_answers() -> Result<()> {
 }
 
 /// Between a question and the next.
+/// Each refusal takes a part of the buffer, and what there is no room for is lost.
+fn a_small_receive_buffer() -> Result<()> {
+    const REFUSED: u32 = 700;
+    let set = |value: &str| -> Result<String> {
+        // The setting is that of all namespaces, and seen in the first.
+        let script = format!("cd /proc/sys/net/core && cat rmem_max && echo {value} >rmem_max");
+        let output = Command::new("nsenter").args(["--net=/proc/1/ns/net", "sh", "-c", &script]).output()?;
+        ensure!(output.status.success(), "{output:?}");
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    };
+    let before = set("2304")?;
+    let outcome = with_little_room(REFUSED);
+    set(&before)?;
+    outcome
+}
+
+fn with_little_room(refused: u32) -> Result<()> {
+    fill(&mut Client::connect()?, refused)?;
+    let table = succeed(&["-S", "-n"], b"")?;
+    // Every line of these is refused but the last.
+    let again: String = (1..=refused).map(|mark| format!("-A -f {mark} -s rr\n")).collect();
+    let output = run(&["-R", "--all-errors"], format!("{again}-A -f {} -s rr\n", refused + 1).as_bytes())?;
+    let told = output.stderr.lines().filter(|line| line.ends_with(": Service already exists")).count();
+    ensure!(told == refused as usize && output.stderr.lines().count() == told, "{told} are told: {output:?}");
+    ensure!(output.status == "255", "{output:?}");
+    ensure_marks(refused + 1)?;
+    succeed(&["-D", "-f", &(refused + 1).to_string()], b"")?;
+    let wanted: String = (1..=refused).map(|mark| format!("-A -f {mark} -s nosuch\n")).collect();
+    let output = run(&["-R", "--replace"], wanted.as_bytes())?;
+    ensure!(output.stderr.starts_with("<stdin>:1: Scheduler or persistence engine not found\n"), "{output:?}");
+    ensure!(output.stderr.ends_with("<stdin>: the table is as it was before\n"), "{output:?}");
+    ensure!(succeed(&["-S", "-n"], b"")? == table, "the table is another");
+    let output =
+        run(&["-R", "--replace", "--keep-going"], b"-A -f 1 -s rr\n-A -f 1000000 -s nosuch\n-A -f 1000001 -s rr\n")?;
+    ensure!(output.status == "3", "{output:?}");
+    ensure!(succeed(&["-S", "-n"], b"")? == format!("{table}-A -f 1000001 -s rr\n"), "what is good is not loaded");
+    Ok(())
+}
+
 fn a_module_that_goes_away() -> Result<()> {
     let mut client = Client::connect()?;
     ensure!(client.services()?.is_empty(), "a fresh table has services");

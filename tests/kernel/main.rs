@@ -19,6 +19,7 @@ mod metrics;
 mod names;
 mod realserver;
 mod service;
+mod strace;
 mod tables;
 mod terminal;
 

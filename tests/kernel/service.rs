@@ -2,6 +2,8 @@
 //! share the kernel's one set of modules, so they run one at a time; each has an empty table and an /etc and a /run of its
 //! own.
 
+mod signals;
+
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -53,6 +55,9 @@ fn trials() -> Result<Vec<Trial>> {
         ("two at once", two_at_once),
         ("the table's lock", the_tables_lock),
         ("panic: settings and lock do not matter", panic_always_works),
+        ("signals with whatever is sent", signals::with_whatever_is_sent),
+        ("killed with whatever is sent", signals::killed_with_whatever_is_sent),
+        ("the way back", signals::the_way_back),
         ("without privileges", without_privileges),
         ("wrong use", wrong_use),
     ];

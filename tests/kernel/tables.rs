@@ -1376,6 +1376,9 @@ fn closed_standard_streams() -> Result<()> {
         }
         let outcome = shell("\"$1\" -S >&-")?;
         ensure!(outcome == (Some(1), "standard output: Bad file descriptor\n".to_owned()), "{outcome:?}");
+        let outcome = shell("printf -- '-A -f 8 -s rr\\n-S -n\\n' | \"$1\" -R >&-")?;
+        ensure!(outcome == (Some(1), "standard output: Bad file descriptor\n".to_owned()), "{outcome:?}");
+        ensure_table(&rules)?;
         // What goes elsewhere, or is not asked for, needs no standard output.
         for well in ["-S >/dev/null", "-S --file /run/saved >&-", "-A -f 7 >&-", "-D -f 7 <&-"] {
             let outcome = shell(&format!("\"$1\" {well}"))?;

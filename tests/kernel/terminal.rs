@@ -14,6 +14,7 @@ use ipvs_client::Client;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::changes::confirm::{ANY, ends_by};
 use crate::support::{Holder, Invocation, Links, Output, Subject, Trial, connect_tcp, in_fresh_namespace, ours, trial};
 use pty::Terminal;
 
@@ -37,6 +38,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("drain: a time-out rolls back", a_time_out_rolls_back),
         ("drain: --force deletes in the end", force_deletes),
         ("drain: signals roll back", signals_roll_back),
+        ("drain: in the background", in_the_background),
         ("drain: others are noticed", others_are_noticed),
         ("drain: a whole service", a_whole_service),
         ("drain: an edit deletes nothing", an_edit_deletes_nothing),
@@ -48,6 +50,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("top: a terminal that goes away", a_terminal_that_goes_away),
         ("top: sizes", terminals_of_all_sizes),
         ("top: stopped and continued", stopped_and_continued),
+        ("top: in the background", top_in_the_background),
         ("top: estimation", estimation_off_is_said),
         ("top: plain lines", top_without_a_terminal),
     ];
@@ -183,11 +186,13 @@ fn force_deletes(cluster: &Cluster) -> Result<()> {
 fn signals_roll_back(cluster: &Cluster) -> Result<()> {
     use std::os::unix::process::ExitStatusExt as _;
     let _open = cluster.connect("40.40.40.10", 5001)?;
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
+    for signal in ANY {
         let (mut child, rest) = started(&["-d", "-t", SERVICE, "-r", SERVER, "--drain"], "1 connection")?;
         ensure!(weights()? == [0], "the weight is {:?}", weights()?);
         kill(Pid::from_raw(child.id().try_into()?), signal)?;
-        ensure!(child.wait()?.signal() == Some(signal as i32), "it did not end by {signal}");
+        let status = child.wait()?;
+        let ended = status.code().map_or(format!("signal {}", status.signal().unwrap_or(0)), |code| code.to_string());
+        ensure!(ends_by(&ended, signal), "it did not end by {signal}: {status}");
         ensure!(weights()? == [3], "after {signal} the weight is {:?}", weights()?);
         let said = said(rest);
         ensure!(said.contains("interrupted: rolling back\n10.0.0.1:8080: the weight is 3 again\n"), "{said}");
@@ -197,6 +202,21 @@ fn signals_roll_back(cluster: &Cluster) -> Result<()> {
     terminal.write(b"\x03")?;
     terminal.wait_for("the way back", |screen| screen.contains("the weight is 3 again"))?;
     ensure!(terminal.end()? == "signal 2", "Ctrl-C: {}", terminal.screen());
+    Ok(())
+}
+
+/// What runs in the background and writes to the terminal under `stty tostop` is stopped, and what is stopped never rolls back.
+fn in_the_background(cluster: &Cluster) -> Result<()> {
+    let _open = cluster.connect("40.40.40.10", 5001)?;
+    let script =
+        "set -m; stty tostop; \"$0\" -d -t \"$1\" -r \"$2\" --drain=1 & wait $!; s=$?; stty -tostop; echo ended: $s";
+    let mut shell = Command::new("bash");
+    shell.args(["-c", script]).arg(ours()).args([SERVICE, SERVER]);
+    let mut terminal = Terminal::start_any(24, 100, &shell)?;
+    terminal.wait_for("the end", |screen| screen.contains("ended: "))?;
+    ensure!(terminal.screen().contains("ended: 1"), "{}", terminal.screen());
+    ensure!(terminal.screen().contains("10.0.0.1:8080: the weight is 3 again"), "{}", terminal.screen());
+    ensure!(weights()? == [3], "the weight is {:?}", weights()?);
     Ok(())
 }
 
@@ -397,13 +417,15 @@ fn top_takes_turns(cluster: &Cluster) -> Result<()> {
 
 fn signals_leave_the_terminal(cluster: &Cluster) -> Result<()> {
     let _open = cluster.connect("40.40.40.10", 5001)?;
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+    // At SIGTSTP it stops, see below.
+    for signal in ANY.into_iter().filter(|signal| *signal != Signal::SIGTSTP) {
         let mut top = Terminal::start(24, 80, &["top"])?;
         top.wait_for("the table", |screen| screen.contains(SERVER))?;
         top.write(b"jdy")?;
         top.wait_for("the drain", |screen| screen.contains("Draining"))?;
         kill(top.process()?, signal)?;
-        ensure!(top.end()? == format!("signal {}", signal as i32), "it did not end by {signal}");
+        let ended = top.end().with_context(|| signal.to_string())?;
+        ensure!(ends_by(&ended, signal), "it did not end by {signal}: {ended}");
         ensure_restored(&top).with_context(|| signal.to_string())?;
         ensure!(weights()? == [3], "after {signal} the weight is {:?}", weights()?);
     }
@@ -458,6 +480,37 @@ fn stopped_and_continued(_: &Cluster) -> Result<()> {
     top.write(b"q")?;
     ensure!(top.end()? == "0", "its status");
     ensure_restored(&top)
+}
+
+/// It does not take the terminal from the shell, but stops until it is in the foreground. While it is stopped a signal ends it,
+/// and its drains.
+fn top_in_the_background(cluster: &Cluster) -> Result<()> {
+    let _open = cluster.connect("40.40.40.10", 5001)?;
+    let mut shell = Command::new("bash");
+    shell
+        .args(["-c", "set -m; \"$0\" top & read -r; fg; echo stopped; read -r; kill %1; wait %1; echo ended: $?"])
+        .arg(ours());
+    let mut terminal = Terminal::start_any(24, 80, &shell)?;
+    let settings = terminal.settings()?;
+    let stopped = |process: &str| -> bool {
+        std::fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| stat.contains(") T "))
+    };
+    let children = format!("/proc/{0}/task/{0}/children", terminal.child.id());
+    terminal.wait_for("nothing", |screen| {
+        !screen.contains(SERVER) && std::fs::read_to_string(&children).is_ok_and(|child| stopped(child.trim()))
+    })?;
+    ensure!(terminal.settings()? == settings, "the terminal's settings are others");
+    terminal.write(b"\n")?;
+    terminal.wait_for("the table", |screen| screen.contains(SERVER))?;
+    terminal.write(b"jdy")?;
+    terminal.wait_for("the drain", |screen| screen.contains("Draining"))?;
+    terminal.write(b"\x1a")?;
+    terminal.wait_for("the shell", |screen| screen.contains("stopped"))?;
+    ensure!(weights()? == [0], "the weight is {:?}", weights()?);
+    terminal.write(b"\n")?;
+    terminal.wait_for("the end", |screen| screen.contains("ended: 143"))?;
+    ensure!(weights()? == [3], "the weight is {:?}", weights()?);
+    Ok(())
 }
 
 /// Kernels before 6.2 always count, and then nothing may be said of it.

@@ -26,6 +26,10 @@ pub(in crate::commands) fn run(
     lock_wait: u32,
     output: &mut Output,
 ) -> Result<u8> {
+    if lines.iter().any(is_save) {
+        // Otherwise a script would take nothing for a backup, and here nothing is changed yet.
+        output.must_be_open()?;
+    }
     let Some(last) = lines.iter().rposition(|line| line.change().is_some()) else {
         let saves = lines.iter().any(is_save);
         let _locked = saves.then(|| lock::take_to_read(lock_wait)).transpose()?;
@@ -50,12 +54,13 @@ pub(in crate::commands) fn run(
     match &outcome {
         Ok(_) if signals.came().is_some() => say!("{source}: finished"),
         Ok(_) => journal::report_to_people(copy.as_deref()),
-        Err(_) => {
-            if let Some(copy) = &copy {
+        Err(_) => match &copy {
+            Some(copy) => {
                 let command = journal::command(copy);
                 say!("{source}: not all lines were carried out; to restore the table from before: {command}");
             }
-        }
+            None => say!("{source}: not all lines were carried out"),
+        },
     }
     let refused = unless_interrupted(outcome, signals.release())?;
     // What follows is printed, which may take long.

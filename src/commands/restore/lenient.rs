@@ -41,6 +41,7 @@ pub(super) fn load(
         return Ok(Replaced::failed());
     }
     if may_delete && transaction.steps().is_empty() {
+        let _ = Copy::none().finish(true);
         return Ok(Replaced { status: status::OK, rest, ..Replaced::failed() });
     }
     let signals = hold.begin()?;

@@ -43,6 +43,15 @@ pub(in crate::commands) struct How {
     options: Options,
     limits: Limits,
     faults: Faults,
+    /// Only daemons can differ: that replaces no table.
+    only_daemons: bool,
+}
+
+impl How {
+    /// What is done with a table that is as wanted but for daemons.
+    pub(in crate::commands) fn only_daemons() -> Self {
+        Self { only_daemons: true, ..Self::default() }
+    }
 }
 
 impl Replacement<'_> {
@@ -80,7 +89,7 @@ impl Replacement<'_> {
         }
         let locked = locked.map_or_else(|| lock::take_held(self.lock_wait, self.hold), Ok)?;
         journal::report_pending();
-        let how = How { options, limits: replace.limits, faults: replace.faults };
+        let how = How { options, limits: replace.limits, faults: replace.faults, only_daemons: false };
         self.carry_out(&mut client, locked, desired, how, question)
     }
 
@@ -93,7 +102,7 @@ impl Replacement<'_> {
         how: How,
         question: Option<Question>,
     ) -> Result<Replaced> {
-        let How { options, limits, faults } = how;
+        let How { options, limits, faults, .. } = how;
         let source = self.source;
         let have = read_state(client, &desired.state)?;
         match faults {
@@ -115,7 +124,7 @@ impl Replacement<'_> {
         client: &mut Client,
         locked: Locked,
         (have, desired): (&State, Desired),
-        How { options, limits, .. }: How,
+        How { options, limits, only_daemons, .. }: How,
         question: Option<Question>,
     ) -> Result<Replaced> {
         let source = self.source;
@@ -126,10 +135,15 @@ impl Replacement<'_> {
             return Ok(Replaced::failed());
         }
         if transaction.steps().is_empty() {
+            let _ = Copy::none().finish(!only_daemons);
             return Ok(Replaced { status: status::OK, rest, ..Replaced::failed() });
         }
         let signals = self.hold.begin()?;
-        let copy = Copy::of(&transaction.before());
+        let copy = match question {
+            None if only_daemons => Copy::none(),
+            None => Copy::of(&transaction.before()),
+            Some(_) => Copy::until_confirmed(&transaction.before()),
+        };
         if let Some(interrupted) = signals.came() {
             copy.discard();
             self.say(format_args!("{source}: nothing was changed"));
@@ -148,7 +162,7 @@ impl Replacement<'_> {
             return Ok(Replaced::failed());
         }
         if !self.report_forth(&transaction, outcome) {
-            self.name(copy.finish(true));
+            self.name(copy.finish(!only_daemons));
             return Ok(Replaced::failed());
         }
         if let Some(question) = question {
@@ -161,16 +175,23 @@ impl Replacement<'_> {
                     let outcome = exchange(steps, signals, self.say, |watch| Ok(transaction.roll_back(client, watch)))?;
                     self.report_back(&transaction, outcome, copy);
                 } else {
+                    copy.discard();
                     self.say(format_args!(
                         "{source}: another process has replaced the table since: nothing is rolled back"
                     ));
                 }
                 return Ok(Replaced::failed());
             }
+            if !copy.is_there() {
+                self.say(format_args!(
+                    "{source}: another process has replaced the table since: it is not what the rules say"
+                ));
+                return Ok(Replaced::failed());
+            }
         } else if signals.came().is_some() {
             self.say(format_args!("{source}: finished: the table is what the rules say"));
         }
-        Ok(Replaced { status: status::OK, rest, copy: copy.finish(true), faults: Vec::new() })
+        Ok(Replaced { status: status::OK, rest, copy: copy.finish(!only_daemons), faults: Vec::new() })
     }
 
     /// Report what came of all steps. Whether the table is what the rules say.

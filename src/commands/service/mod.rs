@@ -20,7 +20,7 @@ use super::lock::{self, Locked};
 use super::report::unless_interrupted;
 use super::restore::apply;
 use super::restore::exchange::Replaced;
-use super::restore::replace::Replacement;
+use super::restore::replace::{How, Replacement};
 use super::signals::{Hold, Interrupted};
 use super::source::Source;
 use super::state::read_state;
@@ -114,9 +114,11 @@ fn worst(error: &anyhow::Error, failed: u8) -> u8 {
 
 /// The verbs that change something.
 fn change(verb: &str, matches: &ArgMatches, output: &mut Output) -> Result<u8> {
-    let _lock = take_lock()?;
-    // Whatever comes of this: a later start must not be taken for the end of that restart.
-    let restarting = notes::take_restarting()?;
+    let lock = take_lock();
+    // Whatever comes of this: a later start must not be taken for the end of that restart. What fails for the lock of another
+    // verb leaves the mark to the start that it is for.
+    let restarting = if lock.is_ok() || verb == "start" { notes::take_restarting()? } else { None };
+    let _lock = lock?;
     // Not every verb takes the option.
     let lock_wait = matches.try_get_one("lock-wait").ok().flatten().copied().unwrap_or(LOCK_WAIT_DEFAULT);
     let hold = Hold::default();
@@ -376,7 +378,7 @@ impl Service<'_> {
             let desired = Desired::from(State { services, daemons, timeouts: None });
             let source = Source::of(Some(&place.file));
             let replacement = Replacement { source: &source, lock_wait: self.lock_wait, hold: self.hold, say: &say };
-            let replaced = replacement.carry_out(&mut client, locked, desired, Default::default(), None)?;
+            let replaced = replacement.carry_out(&mut client, locked, desired, How::only_daemons(), None)?;
             failed = failed.max(replaced.status);
         }
         Ok(failed)
@@ -408,10 +410,13 @@ fn panic() -> Result<u8> {
         Copy::none()
     });
     let hold = Hold::default();
-    hold.begin()?;
+    let signals = hold.begin()?;
     client.change(&Change::Flush)?;
     notes::forget_not_loaded();
     journal::report(copy.finish(true).as_deref());
+    if signals.came().is_some() {
+        say!("finished: the table is cleared");
+    }
     hold.release().map(|()| exit::OK)
 }
 

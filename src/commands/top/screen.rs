@@ -22,7 +22,7 @@ use crate::commands::called;
 use crate::commands::drain;
 use crate::commands::drain::spare::{self, Fallback, Terms};
 use crate::commands::lock::{self, Locked};
-use crate::commands::signals::Signals;
+use crate::commands::signals::{Interrupted, Signals};
 use crate::commands::status;
 use crate::grammar::LOCK_WAIT_DEFAULT;
 use crate::host::table_sizes;
@@ -32,20 +32,17 @@ use crate::view::top::render;
 /// How long the rest of a key's bytes may take, before what there is counts as the Escape key.
 const ESCAPE: Duration = Duration::from_millis(50);
 
-/// What is to be done at signals, rather than to end at once.
-const SIGNALS: [Signal; 6] =
-    [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGTSTP, Signal::SIGWINCH];
-
 /// Why the view ended.
 enum End {
     /// It was asked to, or the terminal is gone.
     Quit,
-    Signal(Signal),
+    /// The signal of this number came.
+    Signal(i32),
 }
 
 pub(super) fn run(reader: &mut Reader, mut app: App, interval: u32) -> Result<u8> {
-    let signals = Signals::take(&SIGNALS)?;
-    let entered = Entered::enter()?;
+    let signals = Signals::hold_for_screen()?;
+    let entered = signals.in_foreground(Entered::enter)?;
     let interval = Duration::from_secs(interval.into());
     let (mut late, mut fallbacks) = (Vec::new(), Vec::new());
     let screen = Screen::default();
@@ -73,11 +70,10 @@ pub(super) fn run(reader: &mut Reader, mut app: App, interval: u32) -> Result<u8
         say!("{message}");
     }
     drop(locked);
-    match ended? {
-        End::Quit => {}
-        End::Signal(signal) => signals.end_by(signal),
-    }
-    Ok(status::OK)
+    Ok(match ended? {
+        End::Quit => status::OK,
+        End::Signal(signal) => Interrupted(signal).end(),
+    })
 }
 
 /// Standard output, where it is a terminal. That it has gone is noted rather than reported: what draws must be able to end in
@@ -185,10 +181,14 @@ impl View<'_> {
             }
             let typed = wait[0].revents().unwrap_or(PollFlags::empty());
             while let Some(signal) = self.signals.next() {
-                match signal {
-                    Signal::SIGWINCH => {}
-                    Signal::SIGTSTP => self.pause(&mut terminal)?,
-                    signal => return Ok(End::Signal(signal)),
+                match Signal::try_from(signal) {
+                    Ok(Signal::SIGWINCH) => {}
+                    Ok(Signal::SIGTSTP) => {
+                        if let Some(signal) = self.pause(&mut terminal)? {
+                            return Ok(End::Signal(signal));
+                        }
+                    }
+                    _ => return Ok(End::Signal(signal)),
                 }
             }
             if typed.contains(PollFlags::POLLIN) {
@@ -221,15 +221,20 @@ impl View<'_> {
         terminal.draw(|frame| render(frame, self.app)).is_ok() && !self.screen.gone.get()
     }
 
-    /// Stop, as at Ctrl-Z elsewhere, with the terminal as it was; and go on some day.
-    fn pause(&self, terminal: &mut Terminal<CrosstermBackend<Screen>>) -> Result<()> {
+    /// Stop, as at Ctrl-Z elsewhere, with the terminal as it was; and go on some day. Returns the signal that came in between, if
+    /// one did.
+    fn pause(&self, terminal: &mut Terminal<CrosstermBackend<Screen>>) -> Result<Option<i32>> {
         leave();
         // Not SIGTSTP, which is kept back.
         let _ = raise(Signal::SIGSTOP);
-        enter()?;
+        let ends = |signal: &i32| ![Signal::SIGWINCH as i32, Signal::SIGTSTP as i32].contains(signal);
+        if let Some(signal) = std::iter::from_fn(|| self.signals.next()).find(ends) {
+            return Ok(Some(signal));
+        }
+        self.signals.in_foreground(enter)?;
         // A new one knows nothing of what was drawn, and draws everything.
         *terminal = new_terminal(&self.screen)?;
-        Ok(())
+        Ok(None)
     }
 
     fn key(&mut self, key: Key) -> Result<bool> {
