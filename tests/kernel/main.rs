@@ -17,6 +17,7 @@ mod library;
 mod mapping;
 mod metrics;
 mod names;
+mod readers;
 mod realserver;
 mod service;
 mod strace;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         mapping::subject(),
         metrics::subject(),
         names::subject(),
+        readers::subject(),
         realserver::subject(),
         tables::subject(),
         terminal::subject(),

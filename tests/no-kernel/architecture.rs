@@ -57,8 +57,8 @@ const ROOMS: &[Room] = &[
     Room {
         name: "kernel",
         modules: &["ipvs_client::kernel"],
-        holds: "in `crates/ipvs`: IPVS over netlink: attributes, encoding, decoding, errors and what they mean for the request",
-        uses: &["crates/netlink", "model"],
+        holds: "in `crates/ipvs`: IPVS over netlink: attributes, encoding, decoding, errors and what they mean for the request; servers by socket options",
+        uses: &["crates/netlink", "model", "nix"],
         not: "text, files, modprobe",
     },
     Room {
@@ -466,6 +466,38 @@ fn rooms_come_after_what_they_use() {
             assert!(before.contains(used), "{} uses {used}, which does not stand before it", room.name);
         }
         before.insert(room.name);
+    }
+}
+
+/// The one file that may have `unsafe` code, and all that allows it there.
+#[test]
+fn unsafe_code_stands_in_one_function() {
+    const FILE: &str = "crates/ipvs/src/kernel/getsockopt.rs";
+    let code = |text: &str| -> String {
+        let lines = text.lines().map(|line| line.split_once("//").map_or(line, |(code, _)| code));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    for (file, text) in files() {
+        let code = code(&text);
+        let keywords = code.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+        let unsafe_code = keywords.clone().filter(|word| *word == "unsafe").count();
+        let allowed = code.matches("unsafe_code").count();
+        let expected = if file == FILE { (1, 1) } else { (0, 0) };
+        assert_eq!((unsafe_code, allowed), expected, "{file}: `unsafe`, and lints of `unsafe_code`");
+        if file == FILE {
+            assert_eq!(keywords.filter(|word| *word == "fn").count(), 1, "{file}");
+            assert!(text.contains("// SAFETY: "), "{file}");
+        }
+    }
+    let manifest = |folder: &str| fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
+    assert!(manifest("").contains("[workspace.lints.rust]\nunsafe_code = \"forbid\"\n"));
+    for (_, library) in CRATES {
+        let folder = library.strip_suffix("src/lib.rs").unwrap();
+        let lints = match folder {
+            "crates/ipvs/" => "\n[lints.rust]\nunsafe_code = \"deny\"\n",
+            _ => "\n[lints]\nworkspace = true\n",
+        };
+        assert!(manifest(folder).contains(lints), "{folder}");
     }
 }
 

@@ -6,6 +6,7 @@ use super::attributes::{FAMILY_NAME, FAMILY_VERSION, command};
 use super::decode;
 use super::encode;
 use super::error::{Asked, Error, Refusal};
+use super::options::{Options, Unread};
 use crate::model::{
     Change, Daemon, DaemonRole, Destination, DestinationEntry, DestinationKey, Detail, Family, Info, InterfaceName,
     Service, ServiceEntry, ServiceFlags, ServiceKey, Table, TableService, Timeouts,
@@ -13,6 +14,9 @@ use crate::model::{
 
 /// How often a dump that changed under our eyes is read again.
 const DUMP_TRIES: u32 = 16;
+
+/// A list of more parts is read again in the largest ones.
+const FEW_PARTS: usize = 8;
 
 /// A connection to the kernel's IPVS: one socket for as many requests as there are, and others for dumps with larger parts,
 /// opened with the first such dump. So the thread has to stay in the network namespace that it was in.
@@ -24,6 +28,18 @@ pub struct Client {
     destinations: Part,
     /// How many destinations the last service had: often they are all alike.
     expected: usize,
+    options: Way,
+    /// How many services were read that way.
+    read_by_options: usize,
+}
+
+/// The way to servers by socket options.
+enum Way {
+    /// It was not tried yet.
+    Unknown,
+    Open(Options),
+    /// There is none, or none beside the transport that was given.
+    Closed,
 }
 
 /// Requests to the family of this number.
@@ -61,7 +77,7 @@ impl Client {
     /// Netlink itself fails.
     pub fn connect_if_present() -> Result<Option<Self>, Error> {
         let connection = Connection::open(Protocol::Generic, Part::Page).map_err(Error::of(Asked::Other))?;
-        Self::with(connection, Part::Page)
+        Self::with(connection, Part::Page, Way::Unknown)
     }
 
     /// As [`Client::connect_if_present`], over another transport than a netlink socket of our own: to see what comes of one
@@ -72,12 +88,19 @@ impl Client {
     #[doc(hidden)]
     pub fn over(transport: Box<dyn Transport>) -> Result<Option<Self>, Error> {
         // A transport that is given is the only one: there is nothing to grow into.
-        Self::with(Connection::over(transport), Part::TwoPages)
+        Self::with(Connection::over(transport), Part::TwoPages, Way::Closed)
     }
 
-    fn with(mut connection: Connection, destinations: Part) -> Result<Option<Self>, Error> {
+    fn with(mut connection: Connection, destinations: Part, options: Way) -> Result<Option<Self>, Error> {
         let family = connection.family(FAMILY_NAME).map_err(Error::of(Asked::Other))?;
-        Ok(family.map(|family| Self { connection, family, destinations, expected: 0 }))
+        Ok(family.map(|family| Self { connection, family, destinations, expected: 0, options, read_by_options: 0 }))
+    }
+
+    /// How often servers were read by socket options and not over netlink.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn read_by_options(&self) -> usize {
+        self.read_by_options
     }
 
     fn ipvs(&mut self) -> Ipvs<'_> {
@@ -309,6 +332,11 @@ impl Client {
         &mut self,
         key: &ServiceKey,
     ) -> Result<Option<Vec<DestinationEntry<D>>>, Error> {
+        if let Some(statistics) = D::absent()
+            && let Some(entries) = self.by_options(key, |entry| entry.with(statistics))
+        {
+            return Ok(Some(entries));
+        }
         self.of_service(key, decode::destination_with, |entry| &entry.destination)
     }
 
@@ -317,6 +345,9 @@ impl Client {
     /// # Errors
     /// The kernel refuses; the table changes under each try; or netlink fails.
     pub fn destination_rules(&mut self, key: &ServiceKey) -> Result<Option<Vec<Destination>>, Error> {
+        if let Some(rules) = self.by_options(key, |entry| entry.destination) {
+            return Ok(Some(rules));
+        }
         self.of_service(key, decode::destination_rule, |destination| destination)
     }
 
@@ -342,6 +373,28 @@ impl Client {
             }
         }
         Ok(Table { services })
+    }
+
+    /// The destinations of a service, if it is there and socket options tell everything of them.
+    fn by_options<T>(&mut self, key: &ServiceKey, make: impl Fn(DestinationEntry<()>) -> T) -> Option<Vec<T>> {
+        if key.family() != Family::Ipv4 {
+            return None;
+        }
+        if let Way::Unknown = self.options {
+            self.options = Options::open().map_or(Way::Closed, Way::Open);
+        }
+        let Way::Open(options) = &mut self.options else { return None };
+        match options.servers(key, make) {
+            Ok(servers) => {
+                self.read_by_options += 1;
+                Some(servers)
+            }
+            Err(Unread::Service) => None,
+            Err(Unread::Kernel) => {
+                self.options = Way::Closed;
+                None
+            }
+        }
     }
 
     /// The destinations of a service, if there is that service.
@@ -417,6 +470,7 @@ impl Client {
             let grows = part == Part::Page;
             match answer {
                 Ok(parts) if parts <= 1 || !changed => return Ok(entries),
+                Ok(parts) if parts > FEW_PARTS => part = Part::Most,
                 Ok(_) => {}
                 // No kernel of pages of 4 KiB has larger parts than were asked for; others may.
                 Err(netlink_exchange::Error::Wire(WireError::Truncated { .. })) if grows => entries.clear(),
@@ -425,8 +479,8 @@ impl Client {
             }
             if grows {
                 // What does not fit into one part may fit into a larger one, which saves reading it twice.
-                part = Part::TwoPages;
-                self.destinations = part;
+                self.destinations = Part::TwoPages;
+                part = if part == Part::Page { Part::TwoPages } else { part };
             }
         }
         Err(Error::Unsettled)

@@ -1,7 +1,7 @@
 //! The kernel's IPVS over generic netlink: few sockets, typed requests and replies.
 //!
 //! [`Client`] is the way in: [`Client::connect`], then [`Client::table`] to read and [`Client::change`] or [`Client::batch`]
-//! to change. The meaning of the attributes is in [`decode`] and the encoder beside it, with the numbers of
+//! to change. Servers are read by socket options where these tell all, see [`options`]. The meaning of the attributes is in [`decode`] and the encoder beside it, with the numbers of
 //! `linux/ip_vs.h`.
 
 #[allow(missing_docs)] // The names are the header's, see there.
@@ -10,6 +10,8 @@ mod client;
 pub mod decode;
 mod encode;
 mod error;
+mod getsockopt;
+mod options;
 
 pub use client::{Batch, Client};
 pub use error::{Asked, Error, Refusal};

@@ -72,6 +72,8 @@ mod sealed {
     pub trait Detail: Sized {
         /// With `reader`, which is called only if statistics are wanted.
         fn read<E>(reader: impl FnOnce() -> Result<Statistics, E>) -> Result<Self, E>;
+        /// Without statistics, if that will do.
+        fn absent() -> Option<Self>;
     }
 
     impl Detail for () {
@@ -79,12 +81,22 @@ mod sealed {
         fn read<E>(_: impl FnOnce() -> Result<Statistics, E>) -> Result<Self, E> {
             Ok(())
         }
+
+        #[inline(always)]
+        fn absent() -> Option<Self> {
+            Some(())
+        }
     }
 
     impl Detail for Statistics {
         #[inline(always)]
         fn read<E>(reader: impl FnOnce() -> Result<Self, E>) -> Result<Self, E> {
             reader()
+        }
+
+        #[inline(always)]
+        fn absent() -> Option<Self> {
+            None
         }
     }
 }
@@ -136,6 +148,12 @@ impl<D> DestinationEntry<D> {
     #[must_use]
     pub const fn new(destination: Destination, statistics: D) -> Self {
         Self { destination, active_connections: 0, inactive_connections: 0, persistent_connections: 0, statistics }
+    }
+
+    /// The same, and this went through it.
+    pub(crate) fn with<E>(self, statistics: E) -> DestinationEntry<E> {
+        let Self { destination, active_connections, inactive_connections, persistent_connections, .. } = self;
+        DestinationEntry { destination, active_connections, inactive_connections, persistent_connections, statistics }
     }
 }
 
