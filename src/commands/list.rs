@@ -3,6 +3,7 @@
 pub(super) mod connections;
 mod json;
 pub(super) mod metrics;
+mod partial;
 mod people;
 mod services;
 mod standstill;
@@ -20,7 +21,13 @@ use standstill::Standstill;
 
 pub(super) fn run(listing: &Listing, output: &mut Output) -> Result<u8> {
     let mut client = module::connect()?;
-    match listing_with(&mut client, listing, output) {
+    let outcome = match listing_with(&mut client, listing, output) {
+        Err(error) if matches!(error.downcast_ref(), Some(Error::NotPermitted)) && partial::can_show(listing) => {
+            partial::list(&mut client, listing, output)
+        }
+        outcome => outcome,
+    };
+    match outcome {
         // What the original calls a failed listing, whatever failed.
         Err(error) if matches!(error.downcast_ref(), Some(Error::Refused(_))) => {
             say!("{error:#}");

@@ -71,12 +71,26 @@ impl std::error::Error for LoadFailure {}
 /// The question that ipvsadm asks where there is no IPVS, or not for us.
 const IS_IT_THERE: &str = "Are you sure that IP Virtual Server is built in the kernel or as module?";
 
+/// Why root of another user namespace than the first is not permitted.
+const USER_NAMESPACE: &str = "\nThis is a user namespace (a container without privileges, say): the kernel takes changes of IPVS only \
+                              from outside of it.";
+
+/// How user numbers are mapped, user_namespaces(7): in the first namespace all of them, to themselves.
+const USER_NUMBERS: &str = "/proc/self/uid_map";
+
+/// Whether this is another user namespace than the first.
+fn in_user_namespace() -> bool {
+    let map = std::fs::read_to_string(USER_NUMBERS).unwrap_or_default();
+    !map.is_empty() && map.split_whitespace().ne(["0", "0", "4294967295"])
+}
+
 /// An error of IPVS, as ipvsadm words it.
 #[must_use]
 pub fn message(error: &Error) -> String {
     match error {
         Error::NotPermitted => {
-            format!("Can't initialize ipvs: Permission denied (you must be root)\n{IS_IT_THERE}")
+            let why = if in_user_namespace() { USER_NAMESPACE } else { "" };
+            format!("Can't initialize ipvs: Permission denied (you must be root)\n{IS_IT_THERE}{why}")
         }
         error => error.to_string(),
     }

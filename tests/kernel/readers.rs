@@ -1,6 +1,7 @@
 //! The two ways to servers, netlink and socket options: they tell the same, and what is told was there.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{IpAddr, Ipv6Addr};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,6 +31,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("both: which way is taken", options_are_asked_where_they_tell_all),
         ("options: a storm of edits", a_storm_of_edits),
         ("options: under valgrind", no_memory_is_misused),
+        ("options: in a user namespace", listed_in_a_user_namespace),
     ];
     Ok(trials.into_iter().map(|(name, run)| trial(name, move || in_fresh_namespace(run))).collect())
 }
@@ -247,5 +249,58 @@ fn no_memory_is_misused() -> Result<()> {
         ensure!(output.status.success() && said.is_empty(), "{words:?}: {}: {said}", output.status);
         ensure!(output.stdout == expected.as_bytes(), "{words:?}: another listing under valgrind");
     }
+    Ok(())
+}
+
+/// There netlink is refused, and a listing shows what options tell.
+fn listed_in_a_user_namespace() -> Result<()> {
+    let ours = support::ours();
+    let program = ours.to_str().context("a path that is not UTF-8")?;
+    let script = r#"ip link set lo up; echo ready; read -r _
+        for words in "-L -n" "-L -n -t 192.0.2.1:80" "-L -n -t 192.0.2.9:80" "-S -n" "-A -t 192.0.2.2:80"; do
+            "$0" $words; echo "status $?"
+        done 2>&1"#;
+    let mut inside = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--net", "sh", "-c", script, program])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("unshare (the package util-linux)")?;
+    let mut stdout = BufReader::new(inside.stdout.take().context("no standard output")?);
+    let mut text = String::new();
+    stdout.read_line(&mut text)?;
+    ensure!(text == "ready\n", "{text:?}");
+    text.clear();
+    let outside = format!("--net=/proc/{}/ns/net", inside.id());
+    for words in [
+        "-A -t 192.0.2.1:80 -s rr -p 300 --pe sip",
+        "-a -t 192.0.2.1:80 -r 10.0.0.2:80 -m -w 3",
+        "-a -t 192.0.2.1:80 -r 10.0.0.1 -m -w 2",
+        "-a -t 192.0.2.1:80 -r 10.0.0.3 -i",
+        "-A -t [2001:db8::1]:80",
+    ] {
+        let status = Command::new("nsenter").arg(&outside).arg(program).args(words.split(' ')).status()?;
+        ensure!(status.success(), "{words}: {status}");
+    }
+    drop(inside.stdin.take());
+    stdout.read_to_string(&mut text)?;
+    inside.wait()?;
+    let header = "Prot LocalAddress:Port Scheduler Flags\n\
+                  \x20 -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n";
+    let services = "TCP  192.0.2.1:80 rr persistent 300\n\
+                    \x20 -> 10.0.0.1:80                  Masq    2      0          0         \n\
+                    \x20 -> 10.0.0.2:80                  Masq    3      0          0         \n";
+    let left_out = "the kernel answers netlink only in the first user namespace: left out are IPv6 services, persistence \
+                    engines and servers through tunnels (servers left out: 1)\n";
+    let refused = "Can't initialize ipvs: Permission denied (you must be root)\n\
+                   Are you sure that IP Virtual Server is built in the kernel or as module?\n\
+                   This is a user namespace (a container without privileges, say): the kernel takes changes of IPVS only \
+                   from outside of it.\n";
+    // What is said comes before what was gathered.
+    let listed = format!("{left_out}{header}{services}status 0\n");
+    let expected = format!("{listed}{listed}No such service\nstatus 1\n{refused}status 2\n{refused}status 2\n");
+    let shown: String =
+        text.split_inclusive('\n').filter(|line| !line.starts_with("IP Virtual Server version ")).collect();
+    ensure!(shown == expected, "{}", support::difference(&expected, &shown));
     Ok(())
 }

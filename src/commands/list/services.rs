@@ -89,7 +89,7 @@ pub(super) fn for_services_in<D: Detail>(
 }
 
 /// The addresses of a service and its destinations.
-fn addresses<D>(service: &TableService<D>) -> impl Iterator<Item = IpAddr> {
+pub(super) fn addresses<D>(service: &TableService<D>) -> impl Iterator<Item = IpAddr> {
     let servers = service.destinations.iter().map(|entry| entry.destination.key.address);
     service.entry.service.key.address().into_iter().chain(servers)
 }

@@ -9,7 +9,7 @@ use super::error::{Asked, Error, Refusal};
 use super::options::{Options, Unread};
 use crate::model::{
     Change, Daemon, DaemonRole, Destination, DestinationEntry, DestinationKey, Detail, Family, Info, InterfaceName,
-    Service, ServiceEntry, ServiceFlags, ServiceKey, Table, TableService, Timeouts,
+    PartialTable, Service, ServiceEntry, ServiceFlags, ServiceKey, Table, TableService, Timeouts,
 };
 
 /// How often a dump that changed under our eyes is read again.
@@ -375,16 +375,35 @@ impl Client {
         Ok(Table { services })
     }
 
+    /// What the kernel tells of the table by socket options. In a user namespace other than the first, in which netlink is
+    /// refused, it is all that can be read. The services are read one after the other.
+    ///
+    /// # Errors
+    /// That is refused as well ([`Error::NotPermitted`]).
+    pub fn partial_table(&mut self) -> Result<PartialTable, Error> {
+        match self.options() {
+            Some(options) => options.table().map_err(|_| Error::NotPermitted),
+            None => Err(Error::NotPermitted),
+        }
+    }
+
+    /// The way to servers by socket options, if there is one.
+    fn options(&mut self) -> Option<&mut Options> {
+        if let Way::Unknown = self.options {
+            self.options = Options::open().map_or(Way::Closed, Way::Open);
+        }
+        match &mut self.options {
+            Way::Open(options) => Some(options),
+            Way::Unknown | Way::Closed => None,
+        }
+    }
+
     /// The destinations of a service, if it is there and socket options tell everything of them.
     fn by_options<T>(&mut self, key: &ServiceKey, make: impl Fn(DestinationEntry<()>) -> T) -> Option<Vec<T>> {
         if key.family() != Family::Ipv4 {
             return None;
         }
-        if let Way::Unknown = self.options {
-            self.options = Options::open().map_or(Way::Closed, Way::Open);
-        }
-        let Way::Open(options) = &mut self.options else { return None };
-        match options.servers(key, make) {
+        match self.options()?.servers(key, make) {
             Ok(servers) => {
                 self.read_by_options += 1;
                 Some(servers)

@@ -12,6 +12,10 @@ use nix::libc;
 #[derive(Clone, Copy, Debug)]
 #[repr(i32)]
 pub(super) enum Question {
+    /// `IP_VS_SO_GET_INFO`: what IPVS is, and how many services it has.
+    Info = 1153,
+    /// `IP_VS_SO_GET_SERVICES`: all services.
+    Services = 1154,
     /// `IP_VS_SO_GET_SERVICE`: one service, and how many servers it has.
     Service = 1155,
     /// `IP_VS_SO_GET_DESTS`: the servers of a service.

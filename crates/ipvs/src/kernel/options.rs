@@ -19,7 +19,10 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 use super::attributes::forward;
 use super::getsockopt::{Question, get};
-use crate::model::{Destination, DestinationEntry, DestinationKey, Family, Forwarding, ServiceKey};
+use crate::model::{
+    Destination, DestinationEntry, DestinationKey, Family, Forwarding, Info, Netmask, PartialTable, Persistence,
+    Protocol, SchedulerName, Service, ServiceEntry, ServiceFlags, ServiceKey, Table, TableService,
+};
 
 /// `struct ip_vs_stats_user`
 #[repr(C)]
@@ -70,6 +73,25 @@ struct ServerLayout {
     statistics: StatisticsLayout,
 }
 
+/// `struct ip_vs_getinfo`
+#[repr(C)]
+struct InfoLayout {
+    version: u32,
+    size: u32,
+    services: u32,
+}
+
+/// `struct ip_vs_get_services`
+#[repr(C)]
+struct ServicesLayout {
+    services: u32,
+    entries: [ServiceLayout; 0],
+}
+
+/// Where the services begin.
+const SERVICES_HEAD: usize = offset_of!(ServicesLayout, entries);
+/// Bytes of one.
+const SERVICE: usize = size_of::<ServiceLayout>();
 /// Where the servers begin.
 const HEAD: usize = offset_of!(ServersLayout, entries);
 /// Bytes of one.
@@ -112,6 +134,58 @@ impl Options {
 
     /// The servers of a service, in the kernel's order, each made from what is told of it.
     pub(super) fn servers<T>(&mut self, key: &ServiceKey, make: impl Fn(Entry) -> T) -> Result<Vec<T>, Unread> {
+        let (number, servers) = self.told(key, |entry| entry.map(&make).ok_or(Unread::Service))?;
+        if servers.len() != number || self.number(key)? != number {
+            return Err(Unread::Service);
+        }
+        Ok(servers)
+    }
+
+    /// All that is told of the table, in the kernel's order.
+    pub(super) fn table(&mut self) -> Result<PartialTable, Unread> {
+        self.ask(size_of::<InfoLayout>(), |_| Some(()), Question::Info)?;
+        let number = |bytes: &[u8], at| word(bytes, at).ok_or(Unread::Kernel);
+        let info = Info {
+            version: number(&self.bytes, offset_of!(InfoLayout, version))?,
+            connection_table_size: number(&self.bytes, offset_of!(InfoLayout, size))?,
+        };
+        let count = number(&self.bytes, offset_of!(InfoLayout, services))?;
+        let (mut services, mut left_out) = (Vec::new(), 0);
+        for entry in self.services(count as usize + 1)? {
+            let (number, servers) = match self.told(&entry.service.key, Ok) {
+                Ok(told) => told,
+                // It was deleted in between.
+                Err(Unread::Service) => continue,
+                Err(error) => return Err(error),
+            };
+            let destinations: Vec<_> = servers.into_iter().flatten().collect();
+            left_out += number.saturating_sub(destinations.len());
+            services.push(TableService { entry, destinations });
+        }
+        Ok(PartialTable { info, table: Table { services }, servers_left_out: left_out })
+    }
+
+    /// The services, with room for so many at first.
+    fn services(&mut self, mut room: usize) -> Result<Vec<ServiceEntry<()>>, Unread> {
+        loop {
+            let number = u32::try_from(room).map_err(|_| Unread::Kernel)?;
+            let length = SERVICES_HEAD + room * SERVICE;
+            self.ask(length, |bytes| write(bytes, 0, number.to_ne_bytes()), Question::Services)?;
+            let (entries, _) = self.bytes.get(SERVICES_HEAD..).unwrap_or_default().as_chunks::<SERVICE>();
+            let services: Vec<_> = entries.iter().map_while(service).collect();
+            if services.len() < room {
+                return Ok(services);
+            }
+            room *= 2;
+        }
+    }
+
+    /// How many servers a service has, and what is made of those that are told of.
+    fn told<T>(
+        &mut self,
+        key: &ServiceKey,
+        make: impl Fn(Option<Entry>) -> Result<T, Unread>,
+    ) -> Result<(usize, Vec<T>), Unread> {
         let number = self.number(key)?;
         let length = HEAD + (number + 1) * SERVER;
         self.ask(
@@ -135,12 +209,9 @@ impl Options {
         let mut servers = Vec::with_capacity(number);
         // What the kernel has not filled is 0, which is no server's address.
         for entry in entries.iter().take_while(|entry| entry.first_chunk() != Some(&[0; 4])) {
-            servers.push(make(server(entry).ok_or(Unread::Service)?));
+            servers.push(make(server(entry))?);
         }
-        if servers.len() != number || self.number(key)? != number {
-            return Err(Unread::Service);
-        }
-        Ok(servers)
+        Ok((number, servers))
     }
 
     /// How many servers a service has, of any family.
@@ -190,6 +261,30 @@ fn write_key(bytes: &mut [u8], key: &ServiceKey, [protocol, address, port, mark]
         }
         _ => None,
     }
+}
+
+/// What an entry says of a service; nothing where there is none. The persistence engine is missing.
+fn service(entry: &[u8; SERVICE]) -> Option<ServiceEntry<()>> {
+    let number = |at| word(entry, at);
+    let half = |at: usize| Some(*entry.get(at..)?.first_chunk::<2>()?);
+    let key = match number(offset_of!(ServiceLayout, mark))? {
+        0 => ServiceKey::Address {
+            protocol: Protocol::from_number(u16::from_ne_bytes(half(offset_of!(ServiceLayout, protocol))?))?,
+            address: Ipv4Addr::from(*entry.get(offset_of!(ServiceLayout, address)..)?.first_chunk::<4>()?).into(),
+            port: u16::from_be_bytes(half(offset_of!(ServiceLayout, port))?),
+        },
+        mark => ServiceKey::Mark { mark, family: Family::Ipv4 },
+    };
+    let scheduler = entry.get(offset_of!(ServiceLayout, scheduler)..)?.first_chunk::<16>()?;
+    let scheduler = scheduler.split(|byte| *byte == 0).next().unwrap_or_default();
+    let flags = number(offset_of!(ServiceLayout, flags))?;
+    let netmask = entry.get(offset_of!(ServiceLayout, netmask)..)?.first_chunk::<4>()?;
+    let mut service = Service::new(key, SchedulerName::new(scheduler)?).flags(ServiceFlags::from_bits(flags));
+    if flags & ServiceFlags::PERSISTENT != 0 {
+        let netmask = Netmask::V4(Ipv4Addr::from(*netmask));
+        service.persistence = Some(Persistence { timeout: number(offset_of!(ServiceLayout, timeout))?, netmask });
+    }
+    Some(ServiceEntry { service, statistics: () })
 }
 
 /// What an entry says; nothing of a tunnel, as its options are missing.

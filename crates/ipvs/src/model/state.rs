@@ -173,6 +173,19 @@ pub struct Table<D = Statistics> {
     pub services: Vec<TableService<D>>,
 }
 
+/// What the kernel tells of the table without netlink: IPv4 services without their persistence engines, and their IPv4 servers but
+/// for those through tunnels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PartialTable {
+    /// The version and the size of the connection table.
+    pub info: Info,
+    /// The services that are told of.
+    pub table: Table<()>,
+    /// How many servers these have that are not told of.
+    pub servers_left_out: usize,
+}
+
 impl<D> Default for Table<D> {
     fn default() -> Self {
         Self { services: Vec::new() }
