@@ -26,15 +26,24 @@ served() {
     done
     wait "${pids[@]}" 2>/dev/null || :
     for number in 1 2 3 4; do [[ -s $state/answer.$number ]] || return 1; done
-    [[ $(on director ipvsadm-rs -Ln --stats --exact) =~ TCP\ +$vip:80\ +4\ ]]
+    wait_for 3 "the director's count" counted
+}
+
+# The director has made at least as many connections as there were clients.
+counted() {
+    local protocol name connections rest
+    while read -r protocol name connections rest; do
+        [[ $protocol != TCP || $name != "$vip:80" ]] || { ((connections >= 4)); return; }
+    done < <(on director ipvsadm-rs -Ln --stats --exact)
+    return 1
 }
 
 make_director() {
     one_of dr nat tunnel; method=$choice
-    case $method in dr) flag=-g mode=bare ;; nat) flag=-m mode=nat ;; tunnel) flag=-i mode=tunnel ;; esac
+    case $method in dr) flag=-g layout=bare ;; nat) flag=-m layout=nat ;; tunnel) flag=-i layout=tunnel ;; esac
     one_of outside inside; where=$choice
     [[ $where == outside ]] && vip=20.20.20.20 || vip=30.30.30.100
-    cluster "$mode" "$flag"
+    cluster "$layout" "$flag"
     one_of eth0 eth0 wide lo dummy; place=$choice
     case $place in
         eth0) ;;
@@ -235,10 +244,10 @@ for ((seed = LAB_SEED; seed < LAB_SEED + LAB_CLUSTERS; seed++)); do
     if served; then truth=working; else truth=broken; fi
     if [[ $truth == working && $fault == none ]]; then
         count[working]=$((count[working] + 1))
-        hosts=(director)
-        [[ $method == nat ]] || hosts+=(rs1)
+        examined_on=(director)
+        [[ $method == nat ]] || examined_on+=(rs1)
         alarm="" warning="" skip=""
-        for host in "${hosts[@]}"; do
+        for host in "${examined_on[@]}"; do
             examined "$host"
             for id in "${failed[@]}"; do alarm+=" $id"; done
             for id in "${warned[@]}"; do [[ $about_the_vip != *" $id "* ]] || warning+=" $id"; done

@@ -6,6 +6,7 @@ mod director;
 pub(super) mod fixtures;
 mod readiness;
 mod real_server;
+mod remedy;
 
 use super::facts::*;
 use super::judgement::sysctl_key;
@@ -146,4 +147,31 @@ fn a_machine_can_be_both_or_nothing() {
     });
     // Of tunnels it is not asked whether they are on this segment.
     assert_found("D4", &facts, State::Ok, "no gateway", "");
+}
+
+#[test]
+fn the_cause_comes_before_what_follows_from_it() {
+    let mut facts = director();
+    facts.paths.extend([path("30.30.30.30", RouteKind::Unicast, Some("30.30.30.254"))]);
+    facts.progress = Fact::known(
+        vec![Progress {
+            service: (ip(VIP), 80),
+            server: (ip("30.30.30.30"), 80),
+            client: ip("40.40.40.10"),
+            waiting: 2,
+            further: 0,
+            synced: 0,
+        }],
+        "connections",
+    );
+    assert_found("D27", &facts, State::Fail, "2 connections to 20.20.20.20:80 wait", "ipvsadm-rs doctor 20.20.20.20");
+    let vips = roles::of_vips(&facts);
+    let found = examine(&facts, &[Role::Director], &vips);
+    assert_eq!((found[0].check.id, found[0].follows), ("D4", None));
+    assert_eq!((found[1].check.id, found[1].follows), ("D27", Some("D4")));
+    // Connections that got further show that it works.
+    if let Some(all) = facts.progress.value_mut() {
+        all[0].further = 1;
+    }
+    assert_found("D27", &facts, State::Ok, "1 connections got an answer", "");
 }
