@@ -35,6 +35,26 @@ pub fn escaped_lines(text: &str) -> Cow<'_, str> {
     escape(text.as_bytes(), |letter| letter == '\n')
 }
 
+/// The same, of a piece of JSON: each such character becomes an escape sequence of JSON, with the same meaning. Only in
+/// strings JSON has any but newlines.
+#[must_use]
+pub fn escaped_in_json(json: &str) -> Cow<'_, str> {
+    let is_safe = |letter: char| !is_unsafe(letter) || letter == '\n';
+    if json.bytes().all(|byte| byte < 0x7f) || json.chars().all(is_safe) {
+        return Cow::Borrowed(json);
+    }
+    let mut safe = String::with_capacity(json.len() + 16);
+    for letter in json.chars() {
+        if is_safe(letter) {
+            safe.push(letter);
+        } else {
+            // None of them takes more than four digits. Writing to memory cannot fail.
+            let _ = write!(safe, "\\u{:04x}", u32::from(letter));
+        }
+    }
+    Cow::Owned(safe)
+}
+
 /// Whether this text is printed as it is.
 #[must_use]
 pub fn is_safe(text: &[u8]) -> bool {
@@ -88,6 +108,15 @@ mod tests {
         assert_eq!(escaped_bytes(b"caf\xe9 \xff\xfe"), r"caf\xe9 \xff\xfe");
         assert_eq!(escaped(OsStr::from_bytes(b"/tmp/\xff\n")), r"/tmp/\xff\x0a");
         assert_eq!(escaped_lines("one\ntwo\r\n"), "one\ntwo\\x0d\n");
+    }
+
+    #[test]
+    fn json_keeps_its_meaning() {
+        assert_eq!(
+            escaped_in_json("\"a\u{7f}\u{9b}31m\u{202e}\u{2028}ö\"\n"),
+            "\"a\\u007f\\u009b31m\\u202e\\u2028ö\"\n"
+        );
+        assert!(matches!(escaped_in_json("{\"zwölf\": [1]}\n"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub(super) struct Field {
 
 impl Field {
     /// Longer than the columns of any listing, and than a connection with IPv4 addresses.
-    const ROOM: usize = 96;
+    const ROOM: usize = 104;
 
     pub(super) const fn new() -> Self {
         Self { bytes: [b' '; Self::ROOM], length: 0 }
@@ -33,20 +33,37 @@ impl Field {
         self.length
     }
 
+    /// Append the first bytes of a text that is blank behind them.
+    #[inline(always)]
+    fn push_padded<const WIDTH: usize>(&mut self, text: &[u8; WIDTH], length: usize) {
+        if let Some(place) = self.bytes.get_mut(self.length..).and_then(<[u8]>::first_chunk_mut) {
+            *place = *text;
+            self.length += length;
+        }
+    }
+
+    /// Append ASCII text of this many bytes, and a blank.
+    #[inline(always)]
+    pub(super) fn fixed<const WIDTH: usize>(&mut self, text: &[u8; WIDTH]) {
+        self.push_padded(text, WIDTH + 1);
+    }
+
     /// Append a number.
     #[inline(always)]
     fn push_number(&mut self, number: u32) {
-        if number >= 1000 {
+        if number >= 100_000 {
             itoa::Buffer::new().format(number).bytes().for_each(|digit| self.push(digit));
             return;
         }
-        if number >= 100 {
-            self.push(b'0' + (number / 100) as u8);
-        }
-        if number >= 10 {
-            self.push(b'0' + (number / 10 % 10) as u8);
-        }
-        self.push(b'0' + (number % 10) as u8);
+        // Five digits and blanks, the first digit in the lowest byte. Zeros in front go out there, and blanks come in behind.
+        const BLANKS: u64 = u64::from_le_bytes(*b"        ");
+        const ZERO: u64 = u64::from_le_bytes(*b"00000   ");
+        let [pair, last] = [number / 100 % 100, number % 100].map(|pair| u64::from(PAIRS[pair as usize]));
+        let digits = ZERO + u64::from(number / 10_000) + (pair << 8) + (last << 24);
+        let last_digit = 1 << 32;
+        let unwanted = ((digits ^ ZERO) | last_digit).trailing_zeros() & !7;
+        let text = ((digits ^ BLANKS) >> unwanted) ^ BLANKS;
+        self.push_padded(&text.to_le_bytes(), 5 - unwanted as usize / 8);
     }
 
     #[inline(always)]
@@ -81,10 +98,10 @@ impl Field {
     /// A number of at least two digits.
     #[inline(always)]
     pub(super) fn two_digits(&mut self, number: u32) {
-        if number < 10 {
-            self.push(b'0');
+        match PAIRS.get(number as usize) {
+            Some(pair) => self.push_padded(&(u16::from_le_bytes(*b"00") + pair).to_le_bytes(), 2),
+            None => self.push_number(number),
         }
-        self.push_number(number);
     }
 
     /// An IPv4 address and this byte.
@@ -92,10 +109,7 @@ impl Field {
     fn ipv4(&mut self, address: Ipv4Addr, end: u8) {
         for octet in address.octets() {
             let (text, length) = &OCTETS[usize::from(octet)];
-            if let Some(place) = self.bytes[self.length..].first_chunk_mut() {
-                *place = *text;
-                self.length += length;
-            }
+            self.push_padded(text, *length);
         }
         self.bytes[self.length - 1] = end;
     }
@@ -118,6 +132,17 @@ impl Field {
         &self.bytes[..self.length]
     }
 }
+
+/// What the digits of every number below a hundred add to two zeros of ASCII, the first digit in the lower byte.
+const PAIRS: [u16; 100] = {
+    let mut pairs = [0; 100];
+    let mut pair = 0;
+    while pair < 100 {
+        pairs[pair] = (pair / 10 + ((pair % 10) << 8)) as u16;
+        pair += 1;
+    }
+    pairs
+};
 
 /// Every octet of an address in decimal, with the dot behind it, and how long that is.
 const OCTETS: [([u8; 4], usize); 256] = {
@@ -268,6 +293,21 @@ mod tests {
         assert_eq!(line.clone().into_string(), "x: zwö");
         line.cut(3, 2);
         assert_eq!(line.into_string(), "x: zw");
+    }
+
+    #[test]
+    fn every_number_reads_as_the_standard_library_writes_it() {
+        for number in (0..=110_000).chain([999_999, u32::MAX]) {
+            let mut field = Field::new();
+            field.push_number(number);
+            // Nothing is left behind it.
+            let start = field.length();
+            field.end_column(start, 8);
+            assert_eq!(field.bytes(), format!("{number}         ").as_bytes());
+            let mut field = Field::new();
+            field.two_digits(number);
+            assert_eq!(field.bytes(), format!("{number:02}").as_bytes());
+        }
     }
 
     #[test]

@@ -37,15 +37,13 @@ pub fn usual(out: &mut impl Write, connection: &Usual<'_>) -> io::Result<()> {
 #[inline(never)]
 fn usual_line(connection: &Usual<'_>) -> Field {
     let mut field = Field::new();
-    connection.protocol.iter().for_each(|&byte| field.push(byte));
-    field.push(b' ');
+    field.fixed(connection.protocol);
     let start = field.length();
     field.two_digits(connection.expires / 60);
     field.push(b':');
     field.two_digits(connection.expires % 60);
     field.end_column(start, EXPIRY);
-    connection.state.iter().for_each(|&byte| field.push(byte));
-    field.push(b' ');
+    field.fixed(connection.state);
     let [source, virtual_address, destination] = connection.endpoints;
     for (address, port) in [source, virtual_address] {
         let start = field.length();

@@ -62,7 +62,10 @@ impl Labels {
     pub fn add_hosts(&mut self, hosts: impl IntoIterator<Item = (IpAddr, String)>) {
         let restorable = self.restorable;
         if let Some(names) = &mut self.names {
-            let safe = |(address, name): (IpAddr, String)| Some((address, printed(&name, restorable)?.into_owned()));
+            let safe = |(address, name): (IpAddr, String)| match reads_as_an_address(&name) {
+                true => None,
+                false => Some((address, printed(&name, restorable)?.into_owned())),
+            };
             names.hosts.extend(hosts.into_iter().filter_map(safe));
         }
     }
@@ -235,6 +238,16 @@ fn printed(name: &str, restorable: bool) -> Option<Cow<'_, str>> {
     (!restorable || matches!(safe, Cow::Borrowed(_))).then_some(safe)
 }
 
+/// Whether a name would be read as an address: by a person, or by inet_aton(3) in a saved rule. Who answers for an address
+/// could have another one printed in its place.
+fn reads_as_an_address(name: &str) -> bool {
+    let is_number = |part: &str| match part.strip_prefix("0x").or_else(|| part.strip_prefix("0X")) {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()),
+    };
+    name.contains(':') || name.trim_end_matches('.').split('.').all(is_number)
+}
+
 /// As inet_ntop(3) of the C library writes it, which knows addresses with an IPv4 address at their end, too
 /// (`::1.2.3.4`).
 fn write_ipv6(text: &mut Draft, address: Ipv6Addr) {
@@ -270,6 +283,27 @@ mod tests {
             let mut labels = Labels::with_names(HashMap::new());
             labels.add_hosts([(address, name.to_owned())]);
             assert_eq!(labels.text(address, 9, None), format!("{shown}:9"));
+        }
+    }
+
+    #[test]
+    fn a_name_that_reads_as_an_address_is_not_printed() {
+        let address: IpAddr = [10, 0, 0, 1].into();
+        for (name, shown) in [
+            ("192.0.2.9", false),
+            ("192.0.2.9.", false),
+            ("10.9", false),
+            ("0xa.0.0.2", false),
+            ("167772161", false),
+            ("2001:db8::1", false),
+            ("9.example", true),
+            ("rack.1", true),
+            ("1.2.3.4.example", true),
+            ("10-0-0-2", true),
+        ] {
+            let mut labels = Labels::with_names(HashMap::new());
+            labels.add_hosts([(address, name.to_owned())]);
+            assert_eq!(labels.text(address, 9, None), format!("{}:9", if shown { name } else { "10.0.0.1" }));
         }
     }
 

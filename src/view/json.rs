@@ -9,6 +9,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
+use crate::escape::escaped_in_json;
+
 pub use connections::{ConnectionCounts, ConnectionDocument};
 pub use table::{KeyDocument, ServerKeyDocument, ServiceDocument, TableHead};
 pub use whole::{DaemonDocument, TimeoutsDocument, VersionDocument};
@@ -20,19 +22,40 @@ pub const SCHEMA: u32 = 1;
 ///
 /// # Errors
 /// `out` fails.
-pub fn write(mut out: impl Write, kind: &str, body: &impl Serialize, pretty: bool) -> io::Result<()> {
+pub fn write(out: impl Write, kind: &str, body: &impl Serialize, pretty: bool) -> io::Result<()> {
     fn document<S: Serializer>(to: S, kind: &str, body: &impl Serialize) -> Result<S::Ok, S::Error> {
         let mut map = to.serialize_map(Some(2))?;
         map.serialize_entry("schema", &SCHEMA)?;
         map.serialize_entry(kind, body)?;
         map.end()
     }
+    let mut out = Safe(out);
     if pretty {
         document(&mut serde_json::Serializer::pretty(&mut out), kind, body)?;
     } else {
         document(&mut serde_json::Serializer::new(&mut out), kind, body)?;
     }
     out.write_all(b"\n")
+}
+
+/// What is written here is safe to print on a terminal. The serializer leaves characters from DEL on as they are.
+#[derive(Debug)]
+struct Safe<W>(W);
+
+impl<W: Write> Write for Safe<W> {
+    fn write(&mut self, json: &[u8]) -> io::Result<usize> {
+        if json.iter().all(|&byte| byte < 0x7f) {
+            return self.0.write(json);
+        }
+        // The serializer writes pieces of text, never a part of a character.
+        let text = std::str::from_utf8(json).map_err(io::Error::other)?;
+        self.0.write_all(escaped_in_json(text).as_bytes())?;
+        Ok(json.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// A document whose last part is a list that is written element by element: none of it is held. If it is not ended, what
@@ -77,13 +100,13 @@ impl<W: Write> Stream<W> {
         self.element.extend_from_slice(self.separator.as_bytes());
         self.separator = ",";
         match &self.indent {
-            None => serde_json::to_writer(&mut self.element, element)?,
+            None => serde_json::to_writer(Safe(&mut self.element), element)?,
             // There are no line feeds within JSON's strings.
             Some(indent) => {
                 for line in serde_json::to_string_pretty(element)?.split('\n') {
                     self.element.push(b'\n');
                     self.element.extend_from_slice(indent.as_bytes());
-                    self.element.extend_from_slice(line.as_bytes());
+                    self.element.extend_from_slice(escaped_in_json(line).as_bytes());
                 }
             }
         }
@@ -117,7 +140,7 @@ mod tests {
             list: &'a [(u64, &'a str)],
         }
         for pretty in [false, true] {
-            for list in [&[][..], &[(u64::MAX, "[]\n")], &[(1, ""), (2, "x"), (3, "[]")]] {
+            for list in [&[][..], &[(u64::MAX, "[]\n")], &[(1, ""), (2, "x\u{9b}\u{7f}ö"), (3, "[]")]] {
                 let mut streamed = Vec::new();
                 let body = Body { name: "[] and more", list: &[] };
                 let mut stream = Stream::begin(&mut streamed, "kind", &body, pretty).unwrap();
@@ -125,7 +148,9 @@ mod tests {
                 stream.end().unwrap();
                 let mut whole = Vec::new();
                 write(&mut whole, "kind", &Body { list, ..body }, pretty).unwrap();
-                assert_eq!(String::from_utf8(streamed).unwrap(), String::from_utf8(whole).unwrap());
+                let (streamed, whole) = (String::from_utf8(streamed).unwrap(), String::from_utf8(whole).unwrap());
+                assert_eq!(streamed, whole);
+                assert!(!whole.contains(['\u{9b}', '\u{7f}']), "{whole}");
             }
         }
     }

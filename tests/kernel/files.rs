@@ -32,6 +32,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("save: the new file keeps what the old one has", what_is_kept),
         ("save: nothing is kept that the folder gives or the content had", what_is_not_kept),
         ("save: what may not be kept gives no access", what_may_not_be_kept),
+        ("save: a label that may not be kept", a_label_that_may_not_be_kept),
         ("save: under the unit's capabilities", under_the_units_capabilities),
         ("save: hard links", hard_links),
         ("save: links and files that others laid", what_others_laid),
@@ -542,6 +543,40 @@ fn what_may_not_be_kept() -> Result<()> {
     ensure!(seen.get(&("fsetxattr", true)) == Some(&2) && seen.get(&("fsetxattr", false)) == Some(&2), "{seen:?}");
     // Its length and the list.
     ensure!(seen.get(&("listxattr", false)) == Some(&4), "{seen:?}");
+    Ok(())
+}
+
+/// Without a module that goes by it a label gives and takes no access: it is lost, and the file is saved. With one, the new
+/// file has a label already, and with that would be open to others than the old one.
+fn a_label_that_may_not_be_kept() -> Result<()> {
+    mount_with_attributes()?;
+    let forbidden = "inject=fsetxattr:error=EPERM:when=1";
+    // What a module does for every new file. Nothing else is asked of that.
+    let labelled = "inject=fgetxattr:retval=0";
+    for label in ["security.selinux", "security.SMACK64"] {
+        for (injected, refused, says) in [
+            (&["-e", forbidden][..], false, format!("the attribute {label} is lost: Operation not permitted")),
+            (
+                &["-e", forbidden, "-e", labelled],
+                true,
+                format!("the new file may not have the old one's {label}: Operation not permitted"),
+            ),
+            (&["-e", labelled], false, String::new()),
+        ] {
+            let _ = fs::remove_file(RULES);
+            old_with_acl()?;
+            set(RULES, label, b"Secret")?;
+            let before = access(RULES)?;
+            let traced = [&["-o", "/dev/null", "-e", "trace=fgetxattr,fsetxattr"], injected].concat();
+            let outcome = SAVE.run_over_what_is_there(&traced)?;
+            ensure!(outcome.status == Some(refused.into()) && SAVE.is_new()? != refused, "{injected:?}: {outcome:?}");
+            let said = if says.is_empty() { says } else { format!("{RULES}: {says}\n") };
+            ensure!(outcome.stderr == said, "{injected:?}: {outcome:?}");
+            let kept = said.is_empty() || refused;
+            ensure!(get(RULES, label)?.is_some() == kept && access(RULES)? == before, "{injected:?}: {outcome:?}");
+            ensure!(SAVE.leftovers()?.is_empty(), "{injected:?}: {:?} is left", SAVE.leftovers()?);
+        }
+    }
     Ok(())
 }
 

@@ -682,5 +682,16 @@ fn names_do_no_harm() -> Result<()> {
     let squeezed = |text: &str| text.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
     ensure!(squeezed(&listing) == squeezed(&plain), "{listing:?}");
     ensure!(!server.asked().is_empty(), "no server was asked");
+    drop(server);
+    // A name that is another address, which would be listed, and restored, in place of the right one.
+    let server = Server::start(ADDRESS, |question| {
+        vec![answer(question, 0, &[(label_name(&question.name), NAME, label_name("192.0.2.66"))])]
+    })?;
+    set("10.0.0.7 192.0.2.67\n", "hosts: files dns\n", RESOLVER)?;
+    for words in [&["-L"][..], &["-S"], &["-L", "--wide"], &["-L", "--table"]] {
+        let printed = succeed(words)?;
+        ensure!(!printed.contains("192.0.2.6") && printed.contains("10.0.0.3:http"), "{words:?}: {printed}");
+    }
+    ensure!(!server.asked().is_empty(), "no server was asked");
     Ok(())
 }

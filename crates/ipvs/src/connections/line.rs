@@ -55,11 +55,23 @@ fn beginning(line: &[u8; BEGINNING]) -> Option<Beginning<'_>> {
     Some((protocol, [endpoint(4)?, endpoint(18)?, endpoint(32)?], state))
 }
 
-/// A word, and blanks behind it.
+/// A word of graphic ASCII characters, and blanks behind it; of 16 bytes at most, which are looked at together.
 #[inline]
-fn is_padded_word(bytes: &[u8]) -> bool {
-    let length = bytes.iter().position(|&byte| byte == b' ').unwrap_or(bytes.len());
-    length > 0 && bytes[..length].iter().all(u8::is_ascii_graphic) && bytes[length..].iter().all(|&byte| byte == b' ')
+fn is_padded_word<const WIDTH: usize>(bytes: &[u8; WIDTH]) -> bool {
+    const fn all(byte: u8) -> u128 {
+        u128::from_ne_bytes([byte; 16])
+    }
+    let mut padded = [b' '; 16];
+    padded[..WIDTH].copy_from_slice(bytes);
+    // The first byte is the lowest. The highest bit of each byte is free in ASCII, so no sum carries into the next one.
+    let word = u128::from_le_bytes(padded);
+    let high = all(0x80);
+    let is_ascii = word & high == 0;
+    let word = word & !high;
+    let is_printable = (word + all(0x80 - b' ')) & !(word + all(0x80 - 0x7f)) & high == high;
+    let is_graphic = (word + all(0x80 - b'!')) & high;
+    // None of the graphic ones stands behind a blank, and the first is one.
+    is_ascii && is_printable && is_graphic & (!is_graphic & high) << 8 == 0 && is_graphic & 0x80 != 0
 }
 
 /// Blanks, and a number behind them.
@@ -157,4 +169,33 @@ fn hexadecimal(digits: &[u8], most: usize) -> Option<u32> {
         (value << 4 | u32::from(digit), largest | digit)
     });
     (!digits.is_empty() && digits.len() <= most && largest < 16).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_padded_word;
+
+    #[test]
+    fn a_padded_word_is_a_word_and_blanks() {
+        let plainly = |bytes: &[u8]| {
+            let length = bytes.iter().position(|&byte| byte == b' ').unwrap_or(bytes.len());
+            length > 0
+                && bytes[..length].iter().all(u8::is_ascii_graphic)
+                && bytes[length..].iter().all(|&byte| byte == b' ')
+        };
+        let mut words = 0;
+        for first in 0..=255 {
+            for second in 0..=255 {
+                for third in [0, 9, b' ', b'!', b'~', 0x7f, 0x80, 0xa0, 0xff] {
+                    let short = [first, second, third];
+                    assert_eq!(is_padded_word(&short), plainly(&short), "{short:?}");
+                    let mut long = *b"ESTABLISHED";
+                    long[8..].copy_from_slice(&short);
+                    assert_eq!(is_padded_word(&long), plainly(&long), "{long:?}");
+                    words += u32::from(plainly(&short));
+                }
+            }
+        }
+        assert_eq!(words, 94 * (94 * 3 + 1));
+    }
 }
