@@ -151,8 +151,9 @@ impl Judgement {
 /// Where routes are read.
 pub(super) const ROUTES: &str = "the kernel's routes";
 
-/// A file's name as a shell takes it.
-pub(super) fn shell(path: &str) -> String {
+/// A file's name, or an interface's, as a shell takes it.
+#[must_use]
+pub fn shell(path: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._+@:-".contains(c);
     if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }

@@ -27,7 +27,7 @@ pub(crate) use reverse_path::is_tunnel;
 pub use roles::VipRole;
 
 pub use facts::Facts;
-pub use judgement::{Fix, Judged, Judgement, Skip, State};
+pub use judgement::{Fix, Judged, Judgement, Skip, State, shell};
 
 /// All checks, in the order of their names.
 pub const CHECKS: &[Check] = &{

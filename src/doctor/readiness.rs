@@ -73,7 +73,7 @@ pub enum Finding {
     Elsewhere(Option<String>),
     /// What the kernel does with packets to the VIP, or why that is not known.
     Delivered(Result<RouteKind, String>),
-    /// Whether the host route is in the table main.
+    /// Whether the host route is there.
     HostRoute(bool),
     /// A setting of ARP.
     Setting(Wanted, Silence),

@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::doctor::quiet::Network;
 use crate::doctor::readiness::find_host_route;
 use crate::host::route::Client;
-use crate::machine::{Address, Link, Route};
+use crate::machine::{Address, Link, Prefix, Route, RouteKind};
 
 /// Links, addresses and routes, as they were read.
 pub(super) struct Machine {
@@ -36,8 +36,24 @@ impl Machine {
         here.find(|place| place.held.prefix == wanted.prefix).map(|place| place.held)
     }
 
+    /// The VRF that a link is a member of, if it is: that has a table of routes of its own.
+    pub(super) fn vrf(&self, link: &Link) -> Option<&Link> {
+        self.links.iter().find(|other| link.master == Some(other.index) && other.kind.as_deref() == Some("vrf"))
+    }
+
+    /// Whether the host route has to be set. For IPv6, and in the table of a VRF, where there can be no other, the kernel sets
+    /// one with the address and removes it with that.
+    pub(super) fn needs_host_route(&self, link: &Link, vip: IpAddr) -> bool {
+        vip.is_ipv4() && self.vrf(link).is_none()
+    }
+
     /// The host route as it is to be, if it is there.
     pub(super) fn host_route(&self, link: &Link, vip: IpAddr) -> Option<&Route> {
-        find_host_route(&self.routes, link, vip)
+        if self.vrf(link).is_none() {
+            return find_host_route(&self.routes, link, vip);
+        }
+        self.routes.iter().find(|route| {
+            (route.kind, route.destination, route.output) == (RouteKind::Local, Prefix::host(vip), Some(link.index))
+        })
     }
 }

@@ -5,13 +5,14 @@ use std::net::IpAddr;
 use super::filter::Filter;
 use super::machine::Machine;
 use crate::doctor::readiness::Remain;
+use crate::doctor::shell;
 use crate::machine::{Address, Route};
 
 /// What [`super::RealServer::start`] would have made for a VIP on an interface, as far as it is there.
 #[derive(Default)]
 pub(super) struct Remains {
     pub(super) address: Option<Address>,
-    /// IPv4 only: with an IPv6 address the kernel sets the route itself, and takes it away with that.
+    /// Only where the kernel does not set one itself.
     pub(super) route: Option<Route>,
     pub(super) filters: Vec<Filter>,
 }
@@ -31,7 +32,7 @@ impl Remains {
         let Some(link) = machine.link(interface) else { return Self::default() };
         Self {
             address: machine.address(link, vip).cloned(),
-            route: machine.host_route(link, vip).filter(|_| vip.is_ipv4()).cloned(),
+            route: machine.host_route(link, vip).filter(|_| machine.needs_host_route(link, vip)).cloned(),
             filters: Vec::new(),
         }
     }
@@ -58,6 +59,6 @@ pub(super) fn in_words(parts: &[Remain]) -> String {
 
 /// The command of this program that removes all of it.
 pub(super) fn stop_command(program: &str, vip: IpAddr, interface: &str) -> String {
-    let interface = if interface == "lo" { String::new() } else { format!(" --interface {interface}") };
+    let interface = if interface == "lo" { String::new() } else { format!(" --interface {}", shell(interface)) };
     format!("{program} realserver stop --force{interface} {vip}")
 }

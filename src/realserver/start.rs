@@ -15,6 +15,7 @@ use super::record::{Entry, Setting};
 use super::remains::{Remains, in_words, stop_command};
 use crate::doctor::quiet::{ANNOUNCE, IGNORE, Method, Wanted, is_quiet};
 use crate::doctor::readiness::host_route;
+use crate::doctor::shell;
 use crate::host::sysctl;
 use crate::machine::{Address, AddressFlags, Link};
 
@@ -130,7 +131,7 @@ impl RealServer {
     fn plan(&self, vip: IpAddr, options: &Options, link: &Link, machine: &Machine) -> Result<Plan> {
         let started = self.book.record.vips.get(&vip);
         let is_there = machine.address(link, vip).is_some();
-        let has_route = machine.host_route(link, vip).is_some();
+        let route = machine.needs_host_route(link, vip) && machine.host_route(link, vip).is_none();
         let mut entry = started.cloned().unwrap_or_else(|| Entry {
             interface: link.name.clone(),
             method: options.method,
@@ -141,14 +142,13 @@ impl RealServer {
             filter: None,
         });
         entry.address |= !is_there;
-        // With an IPv6 address the kernel sets the route in main itself, and takes it away with that.
-        entry.route |= vip.is_ipv4() && !has_route;
+        entry.route |= route;
         let mut plan = Plan {
             settings: Vec::new(),
             adopted: Vec::new(),
             filter: false,
             address: !is_there,
-            route: vip.is_ipv4() && !has_route,
+            route,
             persist: options.persist && !persist::is_written_as(vip, &entry),
             entry,
         };
@@ -200,7 +200,7 @@ impl RealServer {
             )));
         }
         if !link.flags.is_up() {
-            return Err(state(format!("{interface} is down: ip link set {interface} up")));
+            return Err(state(format!("{interface} is down: ip link set {} up", shell(interface))));
         }
         if let Some(entry) = self.book.record.vips.get(&vip)
             && (entry.method, &entry.interface) != (options.method, interface)
@@ -215,15 +215,17 @@ impl RealServer {
             let wanted = Address::host(link.index, vip);
             if address.index != link.index {
                 return Err(state(format!(
-                    "{vip} is on {name} already: ip address delete {vip}/{} dev {name}",
-                    address.prefix
+                    "{vip} is on {name} already: ip address delete {vip}/{} dev {}",
+                    address.prefix,
+                    shell(name)
                 )));
             }
             if address.prefix != wanted.prefix {
                 return Err(state(format!(
                     "{vip} is on {name} as /{0}, which makes all of that network this host's own: ip address delete \
-                     {vip}/{0} dev {name}",
-                    address.prefix
+                     {vip}/{0} dev {1}",
+                    address.prefix,
+                    shell(name)
                 )));
             }
         }
@@ -244,7 +246,7 @@ impl RealServer {
                         wanted.name,
                         setting.link.name,
                         setting.own,
-                        wanted.key(&setting.link.name),
+                        shell(&wanted.key(&setting.link.name)),
                         wanted.value
                     )));
                 }

@@ -53,13 +53,15 @@ fn one(vip: IpAddr, options: &Options, book: &Book, machine: &Machine, client: &
     let method = entry.map_or(options.method, |entry| entry.method);
     let interface = entry.map_or(&options.interface, |entry| &entry.interface);
     let network = machine.network();
-    let way = client.route_to(&RouteQuery::to(vip));
+    let link = machine.link(interface);
+    let vrf = link.and_then(|link| machine.vrf(link)).map(|vrf| vrf.index);
+    let way = client.route_to(&RouteQuery { output: vrf, ..RouteQuery::to(vip) });
     let mut findings = vec![
         readiness::address(network, vip, interface),
         readiness::elsewhere(network, vip, interface),
         Finding::Delivered(way.map(|route| route.kind).map_err(|error| error.to_string())),
     ];
-    if let Some(link) = machine.link(interface) {
+    if let Some(link) = link {
         findings.push(Finding::HostRoute(machine.host_route(link, vip).is_some()));
     }
     if vip.is_ipv4() {

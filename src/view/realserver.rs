@@ -118,8 +118,8 @@ fn found(readiness: &Readiness, finding: &Finding) -> String {
         Finding::Delivered(Ok(RouteKind::Local)) => format!("packets to {vip} are taken in"),
         Finding::Delivered(Ok(kind)) => format!("the route to {vip} is {kind}, not local"),
         Finding::Delivered(Err(error)) => error.clone(),
-        Finding::HostRoute(true) => format!("{vip} dev {interface} is in the table main"),
-        Finding::HostRoute(false) => format!("{vip} dev {interface} is not in the table main"),
+        Finding::HostRoute(true) => format!("there is a host route to {vip} by {interface}"),
+        Finding::HostRoute(false) => format!("there is no host route to {vip} by {interface}"),
         Finding::Setting(_, Silence::NothingToSilence) => "no interface here speaks ARP".to_owned(),
         Finding::Setting(wanted, Silence::Value(link, value)) => {
             let text = format!("{value} on {link}, the larger of all and its own");

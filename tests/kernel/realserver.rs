@@ -34,6 +34,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("route: addresses and routes there and back", addresses_and_routes_there_and_back),
         ("what start makes", what_start_makes),
         ("on a dummy", a_vip_on_a_dummy),
+        ("in a VRF", a_vip_in_a_vrf),
         ("bad input", bad_input_leaves_the_machine_as_it_was),
         ("stricter values", stricter_values_are_left_alone),
         ("other programs' changes", changes_of_others_are_left_and_reported),
@@ -510,10 +511,36 @@ fn a_vip_on_a_dummy() -> Result<()> {
     })
 }
 
+fn a_vip_in_a_vrf() -> Result<()> {
+    on_a_network(|| {
+        sh("ip link add red type vrf table 10; ip link set red addrgenmode none; ip link set red up
+            ip link add vip0 type dummy; ip link set vip0 addrgenmode none; ip link set vip0 master red up
+            for name in red vip0; do for key in arp_ignore arp_announce; do
+                echo 0 >/proc/sys/net/ipv4/conf/$name/$key; done; done")?;
+        let before = machine()?;
+        ensure_status("start --interface vip0 192.0.2.1 2001:db8::1", 0)?;
+        // Outside of the VRF nothing is led to it.
+        let main = sh("ip route show table main; ip -6 route show table main")?;
+        ensure!(!main.contains("192.0.2.1") && !main.contains("2001:db8::1"), "{main}");
+        let own = sh("ip route show table 10; ip -6 route show table 10")?;
+        for route in ["local 192.0.2.1 dev vip0", "local 2001:db8::1 dev vip0"] {
+            ensure!(own.contains(route), "{own}");
+        }
+        let outcome = ensure_status("status", 0)?;
+        for line in ["pass  host_route", "pass  delivered"] {
+            ensure!(outcome.stdout.matches(line).count() == 2, "{}", outcome.stdout);
+        }
+        ensure_status("stop 192.0.2.1 2001:db8::1", 0)?;
+        ensure_same(&before, &machine()?)
+    })
+}
+
 fn bad_input_leaves_the_machine_as_it_was() -> Result<()> {
     on_a_network(|| {
         ensure_status("start 192.0.2.9", 0)?;
-        sh("ip link add down0 type dummy; ip addr add 192.0.2.8/24 dev lo; ip addr add 192.0.2.7/32 dev eth0")?;
+        sh(
+            "ip link add down0 type dummy; ip link add 'e;x' type dummy; ip addr add 192.0.2.8/24 dev lo; ip addr add 192.0.2.7/32 dev eth0",
+        )?;
         let before = machine()?;
         let kept = fs::read(record()?)?;
         for (words, status, says) in [
@@ -528,7 +555,9 @@ fn bad_input_leaves_the_machine_as_it_was() -> Result<()> {
             ("start --method none 192.0.2.1", 2, "none"),
             ("start --interface none0 192.0.2.1", 2, "there is no interface none0"),
             ("start --interface eth0 192.0.2.1", 2, "eth0 itself answers"),
-            ("start --interface down0 192.0.2.1", 1, "down0 is down"),
+            ("start --interface down0 192.0.2.1", 1, "down0 is down: ip link set down0 up\n"),
+            // What is printed to be typed does what it says, whatever is in a name.
+            ("start --interface e;x 192.0.2.1", 1, "ip link set 'e;x' up\n"),
             ("start 192.0.2.9", 1, "192.0.2.9 is started already"),
             ("start --method arptables 192.0.2.9", 1, "stop it first"),
             ("start 192.0.2.8", 1, "192.0.2.8 is on lo as /24"),
