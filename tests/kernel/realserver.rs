@@ -545,11 +545,11 @@ fn bad_input_leaves_the_machine_as_it_was() -> Result<()> {
         let kept = fs::read(record()?)?;
         for (words, status, says) in [
             ("start 224.0.0.1", 2, "it is a multicast address"),
-            ("start 0.0.0.0", 2, "it stands for no host"),
+            ("start 0.0.0.0", 2, "it is not the address of a host"),
             ("start 127.0.0.1", 2, "it never leaves this host"),
             ("start fe80::1", 2, "of one link only"),
             ("start 192.0.2.1/24", 2, "without a prefix: 192.0.2.1"),
-            ("start example.org", 2, "no IPv4 or IPv6 address"),
+            ("start example.org", 2, "not an IPv4 or IPv6 address"),
             ("start", 2, "VIP"),
             ("restart 192.0.2.1", 2, "restart"),
             ("start --method none 192.0.2.1", 2, "none"),
