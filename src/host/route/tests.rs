@@ -38,9 +38,13 @@ fn an_address_of_a_link_with_two_ends_is_the_local_one() {
 
 #[test]
 fn next_hops_are_read_with_their_weights() {
-    let mut hops = vec![16, 0, 0, 2, 3, 0, 0, 0, 8, 0, 5, 0, 192, 0, 2, 1];
-    hops.extend([8, 0, 0, 0, 4, 0, 0, 0]);
-    let bytes = payload([2, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0], |writer| writer.bytes(9, &hops));
+    // Length, flags, weight less one, output; then attributes.
+    let hop = |length: u16, weight: u8, output: i32| {
+        [&length.to_ne_bytes()[..], &[0, weight - 1], &output.to_ne_bytes()].concat()
+    };
+    let gateway = [&8u16.to_ne_bytes()[..], &5u16.to_ne_bytes(), &[192, 0, 2, 1]].concat();
+    let hops = |length: u16| [hop(length, 3, 3), gateway.clone(), hop(8, 1, 4)].concat();
+    let bytes = payload([2, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0], |writer| writer.bytes(9, &hops(16)));
     let route = decode::route(&bytes).unwrap().unwrap();
     assert_eq!(
         route.next_hops,
@@ -51,8 +55,7 @@ fn next_hops_are_read_with_their_weights() {
     );
     assert_eq!((route.table, route.kind, route.scope), (254, RouteKind::Unicast, Scope::Universe));
     for length in [0, 7, 200] {
-        hops[0] = length;
-        let bytes = payload([2, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0], |writer| writer.bytes(9, &hops));
+        let bytes = payload([2, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0], |writer| writer.bytes(9, &hops(length)));
         assert!(decode::route(&bytes).is_err(), "{length}");
     }
 }
