@@ -186,6 +186,7 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l no-fallback -d 'W
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "diff" -d 'Print what differs between a file of rules and the table'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "compare" -d 'Print the connections of a master that its backup does not have'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "where" -d 'Print which server a client has, and which one a new connection gets'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "monitor" -d 'Print what changes in the table, as it happens'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "top" -d 'Show services, servers and connections live'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "service" -d 'Load, save and clear the rules as a service does, at boot and by hand'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_is_first" -f -a "health" -d 'Print in a line whether services have what they need, for monitoring plugins and gates'
@@ -212,6 +213,10 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -s 6 -l ipv
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -l digest -d 'Print a digest of each service with sh, mh or dh, equal on directors that choose alike'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -s j -l json -d 'Print JSON'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand where" -l pretty -d 'With --json, on indented lines'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand monitor" -l interval -d 'Read the table every so many seconds, 1 to 3600' -r
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand monitor" -l file -d 'Append to this file, which is opened again at SIGHUP' -r -F
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand monitor" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand monitor" -s j -l json -d 'Print a JSON object a line'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l interval -d 'Seconds between two readings of the table, 1 to 3600' -r
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l count -d 'Print plain lines, this many times' -r
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l color -d 'When to colour what is printed' -r -f -a "auto\t''

@@ -41,6 +41,7 @@ pub mod grammar;
 pub mod host;
 pub mod machine;
 pub mod metrics;
+mod monitor;
 mod realserver;
 pub mod rules;
 mod top;

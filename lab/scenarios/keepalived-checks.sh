@@ -10,6 +10,12 @@ own_files director
 put director keepalived-checks /etc/keepalived/keepalived.conf
 saved=$state/all-well.rules
 
+# What the monitor says of rs1 after the table: it goes, and then it comes.
+flap_was_seen() {
+    evidence=$(grep -e " -r $rs1_ip:80" "$state/monitor.log" | tail -n +2)
+    [[ $evidence == *" -d -t $vip:80 -r $rs1_ip:80"$'\n'*" -a -t $vip:80 -r $rs1_ip:80 -g -w 1"* ]]
+}
+
 keepalived director
 wait_for 30 "keepalived to add both servers" table_is "$rs1_ip=1 $rs2_ip=3" || :
 typed director ipvsadm-rs -Ln
@@ -21,6 +27,10 @@ prove "the load is shared 5 : 15" answers_are 5 15
 prove "it is saved, and nothing differs from that" nothing_differs_from "$saved"
 
 heading "The web server of rs1 dies"
+prompt director ipvsadm-rs monitor --interval 1 --file monitor.log
+start_on director ipvsadm-rs monitor --interval 1 --file "$state/monitor.log" 2>&1
+monitor=$started
+wait_for 10 "the monitor" test -s "$state/monitor.log"
 stop_web_server rs1
 wait_for 30 "keepalived to notice" table_is "$rs2_ip=3" || :
 fetch "http://$vip/?[1-20]"
@@ -31,6 +41,9 @@ heading "It comes back"
 web_server rs1 80
 wait_for 30 "keepalived to notice" table_is "$rs1_ip=1 $rs2_ip=3" || :
 prove "nothing differs any more" nothing_differs_from "$saved"
+wait_for 10 "the monitor to see it" flap_was_seen || :
+prove "the monitor has shown both, with the time" flap_was_seen
+kill "$monitor"
 
 heading "A server is deleted by hand"
 typed director ipvsadm-rs -d -t "$vip:80" -r "$rs2_ip"

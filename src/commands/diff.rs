@@ -165,20 +165,7 @@ struct ChangeDocument {
 
 impl ChangeDocument {
     fn new(have: &State, change: &Change) -> Self {
-        let (action, service, server) = match change {
-            Change::AddService(service) => ("add_service", Some(service.key), None),
-            Change::EditService(service) => ("edit_service", Some(service.key), None),
-            Change::DeleteService(key) => ("delete_service", Some(*key), None),
-            Change::AddDestination(key, server) => ("add_server", Some(*key), Some(server.key)),
-            Change::EditDestination(key, server) => ("edit_server", Some(*key), Some(server.key)),
-            Change::DeleteDestination(key, server) => ("delete_server", Some(*key), Some(*server)),
-            Change::SetTimeouts(_) => ("set_timeouts", None, None),
-            Change::StartDaemon(_) => ("start_daemon", None, None),
-            Change::StopDaemon(_) => ("stop_daemon", None, None),
-            // No difference is made of these.
-            Change::Flush => ("clear", None, None),
-            Change::Zero(key) => ("zero", *key, None),
-        };
+        let (action, service, server) = json::named(change);
         let (removed, added) = sides(have, change);
         let (service, server) = (service.as_ref().map(KeyDocument::from), server.as_ref().map(ServerKeyDocument::from));
         Self { action, service, server, removed, added }

@@ -29,6 +29,7 @@ mod journal;
 mod labels;
 mod list;
 mod lock;
+mod monitor;
 mod names;
 mod output;
 mod priority;

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use anyhow::Result;
 
 use super::output::Output;
-use super::{compare, diff, doctor, health, realserver, service, status, top, where_client};
+use super::{compare, diff, doctor, health, monitor, realserver, service, status, top, where_client};
 use crate::grammar;
 
 /// What else this program can do, called by a word of its own. A lone word never was a command of ipvsadm.
@@ -27,6 +27,7 @@ pub(super) const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand::new(diff::command, diff::run),
     Subcommand::new(compare::command, compare::run),
     Subcommand::new(where_client::command, where_client::run),
+    Subcommand::new(monitor::command, monitor::run),
     Subcommand::new(top::command, top::run),
     Subcommand::new(service::command, service::run),
     Subcommand { usage_status: health::usage_status, ..Subcommand::new(health::command, health::run) },

@@ -93,7 +93,7 @@ fn with_value(arg: Arg, value: Value, completion: Completion) -> Arg {
 }
 
 /// The forms of a command line, after the program's name.
-const USAGE: [&str; 28] = [
+const USAGE: [&str; 29] = [
     "-A|-E -t|-u|--sctp-service|-f SERVICE [-s SCHEDULER] [-p [SECONDS]] [-M MASK] [--pe ENGINE] [-b FLAGS] [-o]",
     "-D -t|-u|--sctp-service|-f SERVICE [--drain[=SECONDS] [--force]]",
     "-C",
@@ -118,6 +118,7 @@ const USAGE: [&str; 28] = [
     "doctor [--probe] [--json] [VIP...]",
     "where CLIENT[:PORT]|- -t|-u|--sctp-service|-f SERVICE [--to ADDRESS[:PORT]] [--json]",
     "where --digest [-t|-u|--sctp-service|-f SERVICE]",
+    "monitor [--interval SECONDS] [--json] [--file PATH]",
     "top [--interval SECONDS] [--once | --count NUMBER]",
     "--netns NAME|PATH ...",
     "-h",

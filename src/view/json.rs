@@ -1,5 +1,6 @@
 //! JSON, for programs. `schema/ipvsadm-rs.schema.json` describes every document; the manual page promises what stays.
 
+mod change;
 mod connections;
 mod table;
 mod whole;
@@ -11,6 +12,7 @@ use serde::ser::{SerializeMap, Serializer};
 
 use crate::escape::escaped_in_json;
 
+pub use change::named;
 pub use connections::{ConnectionCounts, ConnectionDocument};
 pub use table::{KeyDocument, ServerKeyDocument, ServiceDocument, TableHead};
 pub use whole::{DaemonDocument, TimeoutsDocument, VersionDocument};

@@ -27,6 +27,7 @@ pub mod estimation;
 pub mod json;
 mod marks;
 pub mod metrics;
+pub(crate) mod monitor;
 pub mod realserver;
 pub mod rules;
 pub mod text;

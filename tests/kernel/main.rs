@@ -16,6 +16,7 @@ mod json;
 mod library;
 mod mapping;
 mod metrics;
+mod monitor;
 mod names;
 mod readers;
 mod realserver;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         library::subject(),
         mapping::subject(),
         metrics::subject(),
+        monitor::subject(),
         names::subject(),
         readers::subject(),
         realserver::subject(),
