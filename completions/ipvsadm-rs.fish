@@ -219,6 +219,35 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand monitor" -l netns 
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand monitor" -s j -l json -d 'Print a JSON object a line'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l interval -d 'Seconds between two readings of the table, 1 to 3600' -r
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l count -d 'Print plain lines, this many times' -r
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l client -d 'Only connections of this client, or of all clients in this network' -r -f
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l state -d 'Only connections in this state, by the kernel\'s name of it, such as ESTABLISHED' -r -f -a "NONE\t''
+ESTABLISHED\t''
+SYN_SENT\t''
+SYN_RECV\t''
+FIN_WAIT\t''
+TIME_WAIT\t''
+CLOSE\t''
+CLOSE_WAIT\t''
+LAST_ACK\t''
+LISTEN\t''
+SYNACK\t''
+UDP\t''
+INIT1\t''
+INIT\t''
+COOKIE_SENT\t''
+COOKIE_REPLIED\t''
+COOKIE_WAIT\t''
+COOKIE\t''
+COOKIE_ECHOED\t''
+SHUTDOWN_SENT\t''
+SHUTDOWN_RECEIVED\t''
+SHUTDOWN_ACK_SENT\t''
+REJECTED\t''
+CLOSED\t''
+ASSURED\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l origin -d 'Only connections made by packets (local), or by messages for the sync daemon (sync)' -r -f -a "local\t''
+sync\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l expires-within -d 'Only connections that the kernel forgets within this time if no packets come, 0 to 2678400' -r -f
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand top" -l color -d 'When to colour what is printed' -r -f -a "auto\t''
 always\t''
 never\t''"

@@ -67,6 +67,19 @@ pub fn service_arguments() -> [Arg; 5] {
     })
 }
 
+/// The options that choose among connections.
+pub const CONNECTION_OPTIONS: [&str; 4] = ["client", "state", "origin", "expires-within"];
+
+/// What chooses among connections, for subcommands that show them.
+#[must_use]
+pub fn connection_arguments() -> [Arg; 4] {
+    CONNECTION_OPTIONS.map(|long| {
+        let help = table::option(long).map_or("", |spec| spec.help);
+        of_the_table(long)
+            .help(help.strip_prefix("With -c, only ").map_or(help.to_owned(), |rest| format!("Only {rest}")))
+    })
+}
+
 /// An option of the table, for a subcommand.
 fn of_the_table(long: &'static str) -> Arg {
     let arg = Arg::new(long).long(long);

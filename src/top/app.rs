@@ -117,6 +117,8 @@ pub(crate) struct App {
     /// Seconds between readings, to be shown.
     pub(crate) interval: u32,
     pub(crate) colored: bool,
+    /// The options that choose among connections, as they were given.
+    pub(crate) chosen_connections: String,
     table: Vec<TableService>,
     meters: HashMap<Id, Meter>,
     readings: u64,
@@ -141,6 +143,7 @@ impl App {
         Self {
             interval,
             colored,
+            chosen_connections: String::new(),
             table: Vec::new(),
             meters: HashMap::new(),
             readings: 0,

@@ -10,4 +10,5 @@ mod rows;
 pub(crate) use app::{Action, App, Message, Mode, Question, Rates};
 pub(crate) use connections::{Connections, Tally};
 pub(crate) use keys::{Key, Keys};
+pub(crate) use meter::PerSecond;
 pub(crate) use rows::{Column, Row};

@@ -10,7 +10,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::{Output, color, status};
+use ipvs_client::connections::Choice;
+
+use super::{Output, Reported, color, status};
+use crate::grammar::usage::{self, CONNECTION_OPTIONS};
+use crate::grammar::{self, NoNames, Request, Subject};
 use crate::top::App;
 use crate::view::estimation::stopped;
 use crate::view::top::{header, lines};
@@ -46,15 +50,42 @@ pub(crate) fn command() -> Command {
                 .conflicts_with("count")
                 .help("Print plain lines, once: after one interval, as rates take two readings"),
         )
+        .args(usage::connection_arguments())
         .arg(color::argument())
+}
+
+/// The connections that are chosen, and the words that choose them.
+fn chosen(matches: &ArgMatches) -> Result<(Choice, String)> {
+    let mut words = Vec::new();
+    for option in CONNECTION_OPTIONS {
+        if let Some(value) = matches.get_one::<String>(option) {
+            words.push(format!("--{option}={value}"));
+        }
+    }
+    let line = ["-L", "-c"].into_iter().chain(words.iter().map(String::as_str));
+    match grammar::parse(line.map(str::as_bytes).collect::<Vec<_>>(), &NoNames) {
+        Ok(Request::List(listing)) => match listing.subject {
+            Subject::Connections(connections) => Ok((connections.choice, words.join(" "))),
+            _ => Ok((Choice::ALL, String::new())),
+        },
+        Ok(_) => Ok((Choice::ALL, String::new())),
+        Err(error) => {
+            say!("{error}");
+            Err(Reported(status::USAGE).into())
+        }
+    }
 }
 
 pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     let interval = matches.get_one("interval").copied().unwrap_or(2);
     let count = if matches.get_flag("once") { Some(1) } else { matches.get_one("count").copied() };
+    let (choice, words) = chosen(matches)?;
     let mut reader = Reader::new()?;
+    reader.choice = choice;
     if count.is_none() && stdin().is_terminal() && stdout().is_terminal() {
-        return screen::run(&mut reader, App::new(interval, color::wanted(color::when(matches))), interval);
+        let mut app = App::new(interval, color::wanted(color::when(matches)));
+        app.chosen_connections = words;
+        return screen::run(&mut reader, app, interval);
     }
     plain(&mut reader, interval, count, output)
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use ipvs_client::{
     Client, DestinationKey, Error, ServiceKey,
-    connections::{self, PATH, Skipped},
+    connections::{self, Choice, PATH, Skipped},
     estimation,
 };
 
@@ -19,11 +19,13 @@ pub(super) struct Reader {
     began: Instant,
     /// Lines that are not connections are reported once.
     skipped_reported: bool,
+    /// Of these connections.
+    pub(super) choice: Choice,
 }
 
 impl Reader {
     pub(super) fn new() -> Result<Self> {
-        Ok(Self { client: module::connect()?, began: Instant::now(), skipped_reported: false })
+        Ok(Self { client: module::connect()?, began: Instant::now(), skipped_reported: false, choice: Choice::ALL })
     }
 
     /// Read the table, and connections if they are shown. Says what follows for drains.
@@ -39,7 +41,7 @@ impl Reader {
             Err(error) => return Err(error.into()),
         };
         let actions = app.read(table, self.began.elapsed());
-        let connections = app.wants_connections().map(|(service, servers)| count(&service, &servers));
+        let connections = app.wants_connections().map(|(service, servers)| count(&service, &servers, &self.choice));
         match connections {
             None => app.set_connections(None),
             Some(Ok((connections, skipped))) => {
@@ -56,10 +58,10 @@ impl Reader {
 }
 
 /// Count the connections of these servers of a service. Says what of the list was skipped.
-fn count(service: &ServiceKey, servers: &[DestinationKey]) -> io::Result<(Connections, Skipped)> {
+fn count(service: &ServiceKey, servers: &[DestinationKey], choice: &Choice) -> io::Result<(Connections, Skipped)> {
     let mut tally = Tally::default();
     let skipped = connections::read(connections::open()?, |connection| {
-        if connection.belongs_to(service, servers) {
+        if choice.has(connection) && connection.belongs_to(service, servers) {
             tally.add(connection);
         }
         Ok(())

@@ -12,7 +12,7 @@ use ratatui::widgets::{Block, Clear, Paragraph, Sparkline, Wrap};
 use super::number::{rate, short};
 use super::words;
 use crate::escape::escaped;
-use crate::top::{App, Column, Connections, Mode, Rates, Row};
+use crate::top::{App, Column, Connections, Mode, PerSecond, Rates, Row};
 use crate::view::drain::counted;
 use crate::view::estimation::stopped as stopped_words;
 
@@ -25,6 +25,10 @@ const GRAPHS: [&str; 3] = [" Connections/s", " Bytes in/s", " Bytes out/s"];
 const GRAPH_NUMBER: u16 = 24;
 /// Columns of a terminal in which there is room for more columns: how packets are forwarded, and persistent clients.
 const WIDE: u16 = 100;
+/// From so many columns on there are upper thresholds.
+const WIDER: u16 = 120;
+/// From so many columns on there are rates and totals of connections.
+const WIDEST: u16 = 150;
 
 const HELP: &[(&str, &str)] = &[
     ("up down, k j", "choose a service or server"),
@@ -156,11 +160,25 @@ const fn title(column: Column, totals: bool) -> (&'static str, usize) {
     }
 }
 
-/// The columns there is room for, and the width of the first one.
-fn columns(app: &App, width: u16) -> (bool, usize) {
-    let wide = width >= WIDE;
+/// What stands behind a column where the terminal is wide enough.
+const fn extra(column: Column, totals: bool, width: u16) -> Option<&'static str> {
+    match column {
+        Column::Name if width >= WIDE => Some("Forward"),
+        Column::Inactive if width >= WIDE => Some("Persis"),
+        Column::Weight if width >= WIDER => Some("UpThr"),
+        Column::Connections if width >= WIDEST => Some(if totals { "Conn/s" } else { "Conns" }),
+        _ => None,
+    }
+}
+
+/// The width of what `extra` names.
+const EXTRA: usize = 7;
+
+/// The width of the first column: what the others leave.
+fn first_width(app: &App, width: u16) -> usize {
     let others: usize = Column::ALL.iter().skip(1).map(|column| title(*column, app.totals).1 + 1).sum();
-    (wide, usize::from(width).saturating_sub(others + if wide { 2 * 7 } else { 0 }))
+    let extras = Column::ALL.iter().filter(|column| extra(**column, app.totals, width).is_some()).count();
+    usize::from(width).saturating_sub(others + extras * EXTRA)
 }
 
 /// Text of exactly this width: cut, with a mark, or filled up.
@@ -190,17 +208,18 @@ fn draw_table(frame: &mut Frame<'_>, app: &App, area: Rect) {
 }
 
 fn header(app: &App, width: u16) -> Line<'static> {
-    let (wide, first) = columns(app, width);
+    let first = first_width(app, width);
     let style = Style::new().add_modifier(Modifier::REVERSED);
     let mut spans = Vec::new();
     for column in Column::ALL {
-        let (title, width) = title(column, app.totals);
-        let text = match column {
-            Column::Name if wide => format!("{}{:>7}", fit(title, first), "Forward"),
+        let (title, own) = title(column, app.totals);
+        let mut text = match column {
             Column::Name => fit(title, first),
-            Column::Inactive if wide => format!(" {title:>width$}{:>7}", "Persis"),
-            _ => format!(" {title:>width$}"),
+            _ => format!(" {title:>own$}"),
         };
+        if let Some(extra) = extra(column, app.totals, width) {
+            text.push_str(&format!("{extra:>EXTRA$}"));
+        }
         let chosen = column == app.column;
         spans.push(Span::styled(
             text,
@@ -211,7 +230,7 @@ fn header(app: &App, width: u16) -> Line<'static> {
 }
 
 fn line(app: &App, row: &Row, width: u16, selected: bool) -> Line<'static> {
-    let (wide, first) = columns(app, width);
+    let first = first_width(app, width);
     let name = match row.server {
         Some(_) => format!("  {}", row.name()),
         None => format!("{} {}", row.name(), escaped(&row.scheduler)),
@@ -219,25 +238,24 @@ fn line(app: &App, row: &Row, width: u16, selected: bool) -> Line<'static> {
     // Rather no scheduler than half of one.
     let name = if row.server.is_none() && name.chars().count() > first { row.name() } else { name };
     let mut text = fit(&name, first);
-    if wide {
-        text.push_str(&format!("{:>7}", row.server.map_or("", |server| forwarding(server.forwarding))));
-    }
     let drain = app.drain_of(row);
-    for column in Column::ALL.into_iter().skip(1) {
-        let (_, width) = title(column, app.totals);
-        let number = match column {
-            Column::Weight if drain.is_some() => "drain".to_owned(),
-            _ => number(app, row, column),
-        };
-        text.push_str(&format!(" {number:>width$}"));
-        if wide && column == Column::Inactive {
-            text.push_str(&format!("{:>7}", short(row.persistent)));
+    for column in Column::ALL {
+        let (_, own) = title(column, app.totals);
+        match column {
+            Column::Name => {}
+            Column::Weight if drain.is_some() => text.push_str(&format!(" {:>own$}", "drain")),
+            _ => text.push_str(&format!(" {:>own$}", number(app, row, column))),
+        }
+        if extra(column, app.totals, width).is_some() {
+            text.push_str(&format!("{:>EXTRA$}", extra_text(app, row, column)));
         }
     }
     let mut style = match row.server {
         _ if drain.is_some() => color(app, Color::Magenta),
         // It gets nothing new: that should be seen.
         Some(server) if server.weight == 0 => color(app, Color::Yellow),
+        Some(server) if is_full(row, server.upper_threshold) => color(app, Color::Red),
+        Some(_) if app.known() == Rates::Known && row.rates == PerSecond::default() => color(app, Color::DarkGray),
         Some(_) => Style::new(),
         None => Style::new().add_modifier(Modifier::BOLD),
     };
@@ -245,6 +263,23 @@ fn line(app: &App, row: &Row, width: u16, selected: bool) -> Line<'static> {
         style = style.add_modifier(Modifier::REVERSED);
     }
     Line::styled(text, style)
+}
+
+/// Whether it has as many connections as its upper threshold, 0 being none.
+fn is_full(row: &Row, threshold: u32) -> bool {
+    threshold > 0 && row.active + row.inactive >= threshold.into()
+}
+
+/// What stands behind a column, see [`extra`].
+fn extra_text(app: &App, row: &Row, column: Column) -> String {
+    match (column, row.server) {
+        (Column::Name, Some(server)) => forwarding(server.forwarding).to_owned(),
+        (Column::Weight, Some(server)) if server.upper_threshold > 0 => short(server.upper_threshold.into()),
+        (Column::Inactive, _) => short(row.persistent),
+        (Column::Connections, _) if app.totals => unless_unknown(app, row.rates.connections),
+        (Column::Connections, _) => short(row.counters.connections),
+        _ => String::new(),
+    }
 }
 
 /// How packets get to a server, in a word.
@@ -301,7 +336,11 @@ fn draw_connections(frame: &mut Frame<'_>, app: &App, area: Rect) {
         Paragraph::new(lines)
     };
     let by_state = found.by_state.iter().map(|(state, number)| (state.name().to_owned(), *number)).collect();
-    frame.render_widget(list("Connections by state", by_state, states), states);
+    let title = match app.chosen_connections.as_str() {
+        "" => "Connections by state".to_owned(),
+        words => format!("Connections by state, only {}", escaped(words)),
+    };
+    frame.render_widget(list(&title, by_state, states), states);
     let by_client = found.by_client.iter().map(|(client, number)| (client.to_string(), *number)).collect();
     frame.render_widget(list("Connections by client", by_client, clients), clients);
 }

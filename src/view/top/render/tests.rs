@@ -107,13 +107,61 @@ fn services_servers_and_rates_at_80_by_24() {
 
 #[test]
 fn a_wide_terminal_has_more_columns() {
-    let screen = screen_of(&app(), 120, 24);
+    let screen = screen_of(&app(), 110, 24);
     assert!(screen[5].contains("Forward Weight Active  InAct Persis Conn/s"), "{}", screen[5]);
     assert!(
         screen[7].contains("10.0.0.1:80") && screen[7].contains("  Route      1      3      6      0     10"),
         "{}",
         screen[7]
     );
+}
+
+#[test]
+fn columns_adapt_to_every_width() {
+    let mut app = app();
+    for (width, columns) in [
+        (80, "Weight Active  InAct Conn/s In p/s"),
+        (119, "Forward Weight Active  InAct Persis Conn/s In p/s"),
+        (120, "Forward Weight  UpThr Active  InAct Persis Conn/s In p/s"),
+        (149, "Forward Weight  UpThr Active  InAct Persis Conn/s In p/s"),
+        (150, "Forward Weight  UpThr Active  InAct Persis Conn/s  Conns In p/s"),
+        (200, "Forward Weight  UpThr Active  InAct Persis Conn/s  Conns In p/s"),
+    ] {
+        let screen = screen_of(&app, width, 24);
+        assert!(screen[5].contains(columns), "{width}: {}", screen[5]);
+        // Every line ends where the titles end.
+        assert!(screen[5..10].iter().all(|line| line.chars().count() == usize::from(width)), "{width}: {screen:#?}");
+    }
+    press(&mut app, "t");
+    assert!(screen_of(&app, 150, 24)[5].contains(" Conns Conn/s InPkts"), "{}", screen_of(&app, 150, 24)[5]);
+}
+
+#[test]
+fn colours_say_what_is_the_matter() {
+    let mut reading = table(2);
+    // At its threshold, and without traffic.
+    reading.services[0].destinations[0].destination.upper_threshold = 9;
+    reading.services[1].destinations[0].statistics = statistics(0, 0);
+    for colored in [true, false] {
+        let mut app = App::new(2, colored);
+        app.read(table(0), Duration::ZERO);
+        app.read(Table { services: reading.services.clone() }, Duration::from_secs(2));
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+        terminal.draw(|frame| render(frame, &app)).unwrap();
+        let buffer = terminal.backend().buffer();
+        let colors: Vec<Color> = [7, 8, 10].map(|y| buffer[(3, y)].fg).into();
+        let expected = if colored { [Color::Red, Color::Yellow, Color::DarkGray] } else { [Color::Reset; 3] };
+        assert_eq!(colors, expected);
+    }
+}
+
+#[test]
+fn the_connections_that_are_chosen_are_named() {
+    let mut app = app();
+    app.chosen_connections = "--state=ESTABLISHED".to_owned();
+    press(&mut app, "\n");
+    let screen = screen_of(&app, 160, 24);
+    assert!(screen.iter().any(|line| line.contains("Connections by state, only --state=ESTABLISHED")), "{screen:#?}");
 }
 
 #[test]
