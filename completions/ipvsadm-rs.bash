@@ -28,6 +28,9 @@ _ipvsadm__rs() {
             ipvsadm__rs,health)
                 cmd="ipvsadm__rs__subcmd__health"
                 ;;
+            ipvsadm__rs,monitor)
+                cmd="ipvsadm__rs__subcmd__monitor"
+                ;;
             ipvsadm__rs,realserver)
                 cmd="ipvsadm__rs__subcmd__realserver"
                 ;;
@@ -86,7 +89,7 @@ _ipvsadm__rs() {
 
     case "${cmd}" in
         ipvsadm__rs)
-            opts="-A -E -D -C -R -S -a -e -d -l -L -Z -h -v -t -u -f -6 -s -p -M -b -o -r -g -i -m -w -x -y -n -X -j -c --add-service --edit-service --delete-service --clear --restore --save --add-server --edit-server --delete-server --list --zero --set --start-daemon --stop-daemon --help --version --tcp-service --udp-service --sctp-service --fwmark-service --ipv6 --scheduler --persistent --netmask --pe --sched-flags --ops --real-server --gatewaying --ipip --masquerading --weight --u-threshold --l-threshold --tun-type --tun-port --tun-nocsum --tun-csum --tun-remcsum --mcast-interface --syncid --sync-maxlen --mcast-group --mcast-port --mcast-ttl --numeric --timeout --daemon --stats --rate --thresholds --persistent-conn --tun-info --exact --nosort --sort --json --pretty --table --wide --color --connection --client --state --origin --expires-within --sort-by --count-by --prometheus --openmetrics --only --saved --file --all --check --all-errors --replace --dry-run --keep-weights --keep-going --max-removals --confirm --drain --force --no-fallback --lock-wait --resolve-timeout --netns diff compare where top service health doctor realserver"
+            opts="-A -E -D -C -R -S -a -e -d -l -L -Z -h -v -t -u -f -6 -s -p -M -b -o -r -g -i -m -w -x -y -n -X -j -c --add-service --edit-service --delete-service --clear --restore --save --add-server --edit-server --delete-server --list --zero --set --start-daemon --stop-daemon --help --version --tcp-service --udp-service --sctp-service --fwmark-service --ipv6 --scheduler --persistent --netmask --pe --sched-flags --ops --real-server --gatewaying --ipip --masquerading --weight --u-threshold --l-threshold --tun-type --tun-port --tun-nocsum --tun-csum --tun-remcsum --mcast-interface --syncid --sync-maxlen --mcast-group --mcast-port --mcast-ttl --numeric --timeout --daemon --stats --rate --thresholds --persistent-conn --tun-info --exact --nosort --sort --json --pretty --table --wide --color --connection --client --state --origin --expires-within --sort-by --count-by --prometheus --openmetrics --only --saved --file --all --check --all-errors --replace --dry-run --keep-weights --keep-going --max-removals --confirm --drain --force --no-fallback --lock-wait --resolve-timeout --netns diff compare where monitor top service health doctor realserver"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -582,6 +585,35 @@ _ipvsadm__rs() {
                     ;;
                 --daemon)
                     COMPREPLY=($(compgen -W "master backup" -- "${cur}"))
+                    return 0
+                    ;;
+                --netns)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ipvsadm__rs__subcmd__monitor)
+            opts="-j --interval --json --file --netns"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --netns)
