@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
-use super::signals::Signals;
+use super::signals::{Interrupted, Signals};
 use super::{Output, document, status};
 use crate::escape::escaped;
 use crate::host::module;
@@ -55,7 +55,7 @@ pub(crate) fn command() -> Command {
 
 /// Why it ends.
 enum End {
-    Signal(Signal),
+    Signal(Interrupted),
     /// Whoever read our output has gone.
     NoReader,
 }
@@ -68,7 +68,7 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     if file.is_some() {
         signals.push(Signal::SIGHUP);
     }
-    let signals = Signals::take(&signals)?;
+    let signals = Signals::hold_only(&signals)?;
     let sink = match file {
         Some(path) => Sink::File { path, file: open(path)? },
         None => Sink::Output(output),
@@ -76,10 +76,11 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     let mut run = Run { json: matches.get_flag("json"), sink, monitor: Monitor::default(), began: Instant::now() };
     let end = run.until_the_end(&mut client, interval, &signals)?;
     drop(run);
-    if let End::Signal(signal) = end {
-        signals.end_by(signal);
-    }
-    Ok(status::OK)
+    drop(signals);
+    Ok(match end {
+        End::Signal(signal) => signal.end(),
+        End::NoReader => status::OK,
+    })
 }
 
 fn open(path: &Path) -> Result<File> {
@@ -178,9 +179,9 @@ impl Run<'_> {
                 return Ok(Some(End::NoReader));
             }
             while let Some(signal) = signals.next() {
-                match (signal, &mut self.sink) {
-                    (Signal::SIGHUP, Sink::File { path, file }) => *file = open(path)?,
-                    (signal, _) => return Ok(Some(End::Signal(signal))),
+                match &mut self.sink {
+                    Sink::File { path, file } if signal == Signal::SIGHUP as i32 => *file = open(path)?,
+                    _ => return Ok(Some(End::Signal(Interrupted(signal)))),
                 }
             }
         }

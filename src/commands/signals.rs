@@ -79,6 +79,11 @@ impl Signals {
         Self::keep(set)
     }
 
+    /// Keep back these alone, but for what the caller of the program has switched off.
+    pub(super) fn hold_only(signals: &[Signal]) -> Result<Self> {
+        Self::keep(signals.iter().copied().collect())
+    }
+
     fn keep(mut set: SigSet) -> Result<Self> {
         let ignored = ignored();
         for signal in Signal::iterator().filter(|&signal| ignored & (1 << (signal as i32 - 1)) != 0) {
