@@ -174,7 +174,7 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l wide -d 'As ever,
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s c -l connection -d 'List the connections'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l prometheus -d 'As metrics in the text format of Prometheus, which node_exporter\'s textfile collector reads'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l openmetrics -d 'As metrics in the text format of OpenMetrics 1.0'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l all -d 'With -S, save timeouts and synchronisation daemons, too'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l all -d 'With -S, save timeouts and synchronisation daemons, too, and the order of servers of sh, mh and dh'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l check -d 'With -R, only say what is wrong with the rules; needs neither root nor IPVS'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l all-errors -d 'With -R, print every message about a line; otherwise after a hundred of a kind their number'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l replace -d 'With -R, make the table equal to the rules by the fewest changes, all or none'

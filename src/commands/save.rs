@@ -5,7 +5,8 @@ use std::io::Write;
 use anyhow::{Context, Result};
 use ipvs_client::{
     Change, Client, DaemonRole, ServiceKey,
-    plan::{RuleService, State},
+    mapping::HashScheduler,
+    plan::{RuleService, State, Traced},
 };
 
 use super::labels::NamedLabels;
@@ -48,6 +49,21 @@ pub(super) fn save_with(client: &mut Client, save: &Save, output: &mut impl Writ
     Saved::read(client, save, &[])?.write(save, output)
 }
 
+/// Put the servers of schedulers that choose by a table into the order in which they were added: the kernel fills the table
+/// by it, and lists the newest first.
+fn keep_order(client: &mut Client, state: &mut State) -> Result<()> {
+    for RuleService { service, destinations } in &mut state.services {
+        if HashScheduler::named(service.rule.scheduler).is_none() {
+            continue;
+        }
+        state.keeps_order = true;
+        if let Some(rules) = client.destination_rules(&service.rule.key)? {
+            *destinations = rules.into_iter().rev().map(|rule| Traced { rule, line: 0 }).collect();
+        }
+    }
+    Ok(())
+}
+
 /// All that is written.
 pub(super) struct Saved {
     state: State,
@@ -58,9 +74,10 @@ pub(super) struct Saved {
 impl Saved {
     /// Read it, without the daemons of these roles. If the table is to be locked, it is.
     pub(super) fn read(client: &mut Client, save: &Save, without: &[DaemonRole]) -> Result<Self> {
-        let state = read_state(client, &State::default())?;
+        let mut state = read_state(client, &State::default())?;
         let mut rest = Vec::new();
         if save.all {
+            keep_order(client, &mut state)?;
             rest.push(Change::SetTimeouts(client.timeouts()?));
             let daemons = client.daemons()?.into_iter().filter(|daemon| !without.contains(&daemon.role));
             rest.extend(daemons.map(Change::StartDaemon));
@@ -81,7 +98,7 @@ impl Saved {
             ServiceKey::Mark { .. } => None,
         }));
         if save.all {
-            writeln!(output, "{}", first_line())?;
+            writeln!(output, "{}", first_line(self.state.keeps_order))?;
         }
         for RuleService { service, destinations } in services {
             let destinations = destinations.iter().map(|destination| &destination.rule);

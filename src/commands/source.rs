@@ -10,7 +10,7 @@ use super::priority;
 use super::{Reported, status};
 use crate::escape::escaped;
 use crate::host::{SystemNames, input, stdio};
-use crate::rules::{self, BadLine, CUT_OFF, Collector, Desired, Line, ReadError};
+use crate::rules::{self, BadLine, CUT_OFF, Collector, Desired, Heading, Line, ReadError};
 
 /// Bytes of a rules file read at once.
 const BUFFER: usize = 64 * 1024;
@@ -46,7 +46,7 @@ impl<'p> Source<'p> {
     }
 
     /// Read and understand every line. What is wrong is reported.
-    pub(super) fn read(&self, mut take: impl FnMut(Line)) -> Result<()> {
+    pub(super) fn read(&self, mut take: impl FnMut(Line)) -> Result<Heading> {
         let mut bad = Report::new(self);
         let outcome = self.each(|line| match line {
             Ok(line) if bad.is_empty() => take(line),
@@ -54,8 +54,8 @@ impl<'p> Source<'p> {
             Err(line) => _ = bad.add(line.number, line.message),
         });
         match outcome {
-            Ok(()) if bad.is_empty() => Ok(()),
-            Ok(()) => Err(Reported(status::USAGE).into()),
+            Ok(heading) if bad.is_empty() => Ok(heading),
+            Ok(_) => Err(Reported(status::USAGE).into()),
             Err(error) => Err(self.failure(error)),
         }
     }
@@ -70,7 +70,7 @@ impl<'p> Source<'p> {
         Reported(status::USAGE).into()
     }
 
-    fn each(&self, take: impl FnMut(Result<Line, BadLine>)) -> Result<(), ReadError> {
+    fn each(&self, take: impl FnMut(Result<Line, BadLine>)) -> Result<Heading, ReadError> {
         let names = SystemNames::default();
         match self.path {
             // It would read as empty, and empty the table.
@@ -93,8 +93,8 @@ impl<'p> Source<'p> {
     /// Read everything as the desired state.
     pub(super) fn desired(&self) -> Result<Desired> {
         let mut collector = Collector::default();
-        self.read(|line| collector.take(line))?;
-        Ok(collector.finish())
+        let heading = self.read(|line| collector.take(line))?;
+        Ok(collector.finish_under(heading))
     }
 
     /// Read everything as the desired state, where lines that are not right keep no other from counting.
@@ -106,14 +106,14 @@ impl<'p> Source<'p> {
     pub(super) fn good_lines(&self) -> Result<Desired, ReadError> {
         let mut collector = Collector::default();
         let mut bad = 0;
-        self.each(|line| match line {
+        let heading = self.each(|line| match line {
             Ok(line) => collector.take(line),
             Err(line) => {
                 bad += 1;
                 collector.take_bad(line, !self.all_errors && bad > MESSAGES);
             }
         })?;
-        Ok(collector.finish())
+        Ok(collector.finish_under(heading))
     }
 
     /// Print what is wrong with lines, and how many more there are, as errors also for the journal of systemd. Returns what was

@@ -8,7 +8,7 @@ use ipvs_client::{
     plan::{Finding, RuleSet, State, Traced},
 };
 
-use super::{BadLine, Line};
+use super::{BadLine, Heading, Line};
 use crate::grammar::{Request, table};
 
 /// What the lines of a file come to, starting from nothing.
@@ -91,6 +91,14 @@ impl Collector {
             true => self.desired.more_bad += 1,
             false => self.desired.bad.push(line),
         }
+    }
+
+    /// What the lines under this heading come to.
+    #[must_use]
+    pub fn finish_under(self, heading: Heading) -> Desired {
+        let mut desired = self.finish();
+        desired.state.keeps_order = heading.keeps_order;
+        desired
     }
 
     /// What the lines come to.

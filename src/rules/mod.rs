@@ -42,4 +42,4 @@ mod read;
 
 pub use desired::{Collector, Desired};
 pub use frame::{first as first_line, last as last_line};
-pub use read::{BadLine, CUT_OFF, Line, ReadError, read, read_each};
+pub use read::{BadLine, CUT_OFF, Heading, Line, ReadError, read, read_each};

@@ -85,6 +85,13 @@ pub fn read(source: impl BufRead, names: &impl Names, mut take: impl FnMut(Line)
     if bad.is_empty() { Ok(()) } else { Err(ReadError::Bad(bad)) }
 }
 
+/// What the comments of saved rules say of all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heading {
+    /// Servers stand in the order in which they were added.
+    pub keeps_order: bool,
+}
+
 /// Give each line that asks for something, or is not right. At a line that is too long reading ends, as such a source is not a file
 /// of rules, and need not have an end.
 ///
@@ -94,7 +101,7 @@ pub fn read_each(
     mut source: impl BufRead,
     names: &impl Names,
     take: impl FnMut(Result<Line, BadLine>),
-) -> Result<(), ReadError> {
+) -> Result<Heading, ReadError> {
     let mut lines = Lines { names, take, number: 0, frame: Frame::default(), held: Vec::new(), held_bytes: 0 };
     // The beginning of a line whose end was not read yet.
     let mut begun = Vec::new();
@@ -133,7 +140,7 @@ pub fn read_each(
         return Err(ReadError::CutOff);
     }
     lines.give_held();
-    Ok(())
+    Ok(Heading { keeps_order: lines.frame.keeps_order() })
 }
 
 /// The lines of a source, given to `take` in their order.
@@ -406,18 +413,27 @@ mod tests {
 
     #[test]
     fn saved_rules_that_do_not_end_are_cut_off() {
-        let saved = format!("{}\n-C\n{}\n", frame::first(), frame::last(1));
+        let saved = format!("{}\n-C\n{}\n", frame::first(false), frame::last(1));
         assert_eq!(numbers(saved.as_bytes()), [2]);
         assert_eq!(numbers(format!("# mine\n{saved}-C\n").as_bytes()), [3, 5]);
-        let first = frame::first().len();
+        let first = frame::first(false).len();
         for length in first..saved.len() - " 1 lines\n".len() {
             assert!(matches!(lines(&saved.as_bytes()[..length]), Err(ReadError::CutOff)), "{length}");
         }
-        let two = format!("{}\n-C\n{saved}", frame::first());
+        let two = format!("{}\n-C\n{saved}", frame::first(true));
         assert!(matches!(lines(two.as_bytes()), Err(ReadError::CutOff)));
         // More is said there one day.
         let more = saved.replacen("the last", "servers in order; the last", 1);
         assert!(matches!(lines(&more.as_bytes()[..more.len() - 20]), Err(ReadError::CutOff)));
+    }
+
+    #[test]
+    fn the_first_line_says_whether_servers_are_in_order() {
+        for keeps_order in [false, true] {
+            let saved = format!("{}\n{}\n", frame::first(keeps_order), frame::last(0));
+            assert_eq!(read_each(saved.as_bytes(), &NoNames, |_| {}).unwrap(), Heading { keeps_order });
+        }
+        assert_eq!(read_each(&b"-C\n"[..], &NoNames, |_| {}).unwrap(), Heading::default());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! are tried.
 
 mod asked;
+mod directors;
 pub mod packets;
 
 use std::collections::{BTreeMap, HashMap};
@@ -51,6 +52,8 @@ fn trials() -> Result<Vec<Trial>> {
             in_fresh_namespace(|| predictions(seed, connections))
         }),
         trial("where: many clients", move || in_fresh_namespace(|| asked::many(seed))),
+        trial("two directors: digests", move || directors::digests(seed)),
+        trial("two directors: saved order", move || directors::saved_order(seed)),
         trial("where: persistence", || in_fresh_namespace(asked::persistence)),
         trial("where: what is refused", || in_fresh_namespace(asked::refusals)),
         trial("servers between their thresholds", move || in_fresh_namespace(|| thresholds(seed))),

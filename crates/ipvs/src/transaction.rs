@@ -230,6 +230,7 @@ impl<'t> Transaction<'t> {
             services: self.have.services.clone(),
             timeouts: self.have.timeouts,
             daemons: self.want.daemons.iter().map(daemon).collect(),
+            keeps_order: self.have.keeps_order,
         }
     }
 
@@ -245,7 +246,8 @@ impl<'t> Transaction<'t> {
             },
         });
         let services = services.collect();
-        let expected = State { services, timeouts: expected.timeouts, daemons: expected.daemons.clone() };
+        let daemons = expected.daemons.clone();
+        let expected = State { services, timeouts: expected.timeouts, daemons, keeps_order: expected.keeps_order };
         Ok(plan::difference(&now, &expected, options))
     }
 
@@ -331,6 +333,7 @@ fn read_rest(client: &mut Client, like: &State) -> Result<State, Error> {
         services: Vec::new(),
         timeouts: timeouts.map(|rule| Traced { rule, line: 0 }),
         daemons: daemons.into_iter().map(|daemon| Traced { rule: (daemon.role, Some(daemon)), line: 0 }).collect(),
+        keeps_order: false,
     })
 }
 

@@ -375,7 +375,7 @@ impl Service<'_> {
             let locked = lock::take_held(self.lock_wait, self.hold)?;
             let services = read_state(&mut client, &State::default())?.services;
             let daemons = vec![Traced { rule: (daemon.role, Some(*daemon)), line: place.line }];
-            let desired = Desired::from(State { services, daemons, timeouts: None });
+            let desired = Desired::from(State { services, daemons, ..State::default() });
             let source = Source::of(Some(&place.file));
             let replacement = Replacement { source: &source, lock_wait: self.lock_wait, hold: self.hold, say: &say };
             let replaced = replacement.carry_out(&mut client, locked, desired, How::only_daemons(), None)?;
@@ -427,6 +427,7 @@ fn everything() -> State {
         services: Vec::new(),
         timeouts: Some(Traced { rule: Default::default(), line: 0 }),
         daemons: vec![none(DaemonRole::Master), none(DaemonRole::Backup)],
+        ..State::default()
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         long: "all",
         with: &[Command::Save],
-        help: "With -S, save timeouts and synchronisation daemons, too",
+        help: "With -S, save timeouts and synchronisation daemons, too, and the order of servers of sh, mh and dh",
         set: |line, _| set(&mut line.rules.all, true),
         ..OptionSpec::PLAIN
     },

@@ -61,6 +61,9 @@ pub struct State {
     pub timeouts: Option<Traced<Timeouts>>,
     /// The daemons that run; as wanted, the roles that are regarded, each with its daemon or none.
     pub daemons: Vec<Traced<(DaemonRole, Option<Daemon>)>>,
+    /// Whether the lines that the servers come from are in the order in which they are to be added. Schedulers that choose by
+    /// a table fill it in that order. Otherwise servers are added in the order of their keys.
+    pub keeps_order: bool,
 }
 
 /// What makes `want` of `have`.
@@ -81,7 +84,11 @@ pub fn difference(have: &State, want: &State, options: Options) -> Vec<Step> {
             Pair::New(new) => {
                 let service = new.service;
                 steps.additions.push(Step { change: Change::AddService(service.rule), line: service.line });
-                steps.additions.extend(new.destinations.iter().map(|destination| Step {
+                let mut destinations: Vec<_> = new.destinations.iter().collect();
+                if want.keeps_order {
+                    destinations.sort_by_key(|destination| destination.line);
+                }
+                steps.additions.extend(destinations.into_iter().map(|destination| Step {
                     change: Change::AddDestination(service.rule.key, destination.rule),
                     line: destination.line,
                 }));
