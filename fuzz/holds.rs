@@ -252,7 +252,8 @@ fn services(scheduler: SchedulerName, engine: SchedulerName) {
         view::text::service(&mut out, labels, &listing, &entry).expect("memory takes all");
         one_line(as_text(&out).trim_end_matches('\n'));
         out.clear();
-        view::wide::services(&mut out, labels, &listing, None, &all, false).expect("memory takes all");
+        view::wide::services(&mut out, labels, &listing, None, &all, &Default::default(), false)
+            .expect("memory takes all");
         assert_eq!(as_text(&out).lines().count(), 3);
         for unicode in [false, true] {
             out.clear();
@@ -291,7 +292,7 @@ fn names_of_hosts(host: &str, port: &str) {
     }
     assert_eq!(as_text(&out).lines().count(), 4);
     out.clear();
-    view::wide::services(&mut out, labels, &listing, None, &all, false).expect("memory takes all");
+    view::wide::services(&mut out, labels, &listing, None, &all, &Default::default(), false).expect("memory takes all");
     assert_eq!(as_text(&out).lines().count(), 6);
     out.clear();
     let canvas = Canvas { width: Some(100), color: false, unicode: true };

@@ -4,7 +4,8 @@ use std::io::{IsTerminal as _, stderr};
 use std::path::PathBuf;
 
 use anyhow::Result;
-use ipvs_client::{Change, Client, plan::State};
+use ipvs_client::mapping::HashScheduler;
+use ipvs_client::{Change, Client, DestinationKey, ServiceKey, plan::State};
 
 use super::drain::spare;
 use super::journal::{self, Copy};
@@ -28,15 +29,31 @@ pub(super) fn run(change: &Change, lock_wait: u32) -> Result<u8> {
     Ok(status::OK)
 }
 
-/// Say at a terminal what a weight of 0 does to clients that it is not known for.
+/// Say at a terminal what a change does to clients that it is not known for: a weight of 0, and a server that is added.
 fn hint(client: &mut Client, change: &Change) {
-    if let Change::EditDestination(key, server) = change
-        && server.weight == 0
-        && stderr().is_terminal()
-        && let Some(hint) = spare::hint(client, key, server.key)
-    {
+    let hint = match change {
+        Change::EditDestination(key, server) if server.weight == 0 && stderr().is_terminal() => {
+            spare::hint(client, key, server.key)
+        }
+        Change::AddDestination(key, server) if stderr().is_terminal() => order_hint(client, key, server.key),
+        _ => None,
+    };
+    if let Some(hint) = hint {
         say!("{hint}");
     }
+}
+
+/// Where a server that was added leaves those of a hash scheduler in another order than that of their addresses.
+fn order_hint(client: &mut Client, key: &ServiceKey, server: DestinationKey) -> Option<String> {
+    let scheduler = HashScheduler::named(client.service_with::<()>(key).ok()?.service.scheduler)?.name();
+    let servers = client.destination_rules(key).ok()??;
+    let is_canonical = servers.is_sorted_by(|newer, older| newer.key > older.key);
+    (!is_canonical).then(|| {
+        format!(
+            "{scheduler} fills its table from {server} on now; the servers of {key} are not in the order of their \
+             addresses, in which other directors may have them: compare them by where --digest"
+        )
+    })
 }
 
 /// Clear the table after writing down what it has, and of daemons and timeouts those that `like` has. Returns where that is.

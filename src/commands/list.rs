@@ -1,6 +1,7 @@
 //! `-L`
 
 pub(super) mod connections;
+mod hash_notes;
 mod json;
 pub(super) mod metrics;
 mod partial;

@@ -24,6 +24,7 @@ pub mod doctor;
 pub mod drain;
 mod endpoint;
 pub mod estimation;
+mod hash_note;
 pub mod json;
 mod marks;
 pub mod metrics;
@@ -35,3 +36,4 @@ pub(crate) mod top;
 pub mod wide;
 
 pub use endpoint::Labels;
+pub use hash_note::{HashNote, HashNotes};

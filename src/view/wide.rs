@@ -10,7 +10,7 @@ use ipvs_client::{
 use super::columns::{Column, Line, Text, lines};
 use super::connections::expiry;
 use super::marks::Mark;
-use super::{Labels, text};
+use super::{HashNote, HashNotes, Labels, text};
 use crate::escape::escaped_bytes;
 use crate::grammar::{Columns, Listing};
 
@@ -24,6 +24,7 @@ pub fn services(
     listing: &Listing,
     info: Option<&Info>,
     services: &[TableService],
+    notes: &HashNotes,
     color: bool,
 ) -> io::Result<()> {
     if let Some(info) = info {
@@ -35,7 +36,8 @@ pub fn services(
     let mut flags = Vec::new();
     for service in services {
         rows.push(service_row(labels, listing, &service.entry));
-        flags.push(Some(scheduling(listing, &service.entry)));
+        let note = notes.get(&service.entry.service.key).map(HashNote::text).unwrap_or_default();
+        flags.push(Some(scheduling(listing, &service.entry) + &note));
         for server in &service.destinations {
             rows.push(server_row(labels, listing, &service.entry.service.key, server));
             flags.push(None);

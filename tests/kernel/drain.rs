@@ -327,6 +327,11 @@ fn who_is_refused_is_named() -> Result<()> {
     ensure!(diff.status == "0" && diff.stdout.is_empty(), "{diff:?}");
     let document = Schema::new()?.check("diff", &succeed(&["diff", "--json", file], b"")?)?;
     ensure!(document["refusing"][0]["servers"][1]["address"] == "10.50.0.3", "{document}");
+    // A server that is added comes first.
+    let mut terminal = Terminal::start(24, 250, &["-a", "-u", VIP, "-r", "10.50.0.0:53"])?;
+    ensure!(terminal.end()? == "0", "its status");
+    ensure!(terminal.screen().contains("sh fills its table from 10.50.0.0:53 on now"), "{}", terminal.screen());
+    succeed(&["-d", "-u", VIP, "-r", "10.50.0.0:53"], b"")?;
     // With the flag there is nothing to say.
     succeed(&["-E", "-u", VIP, "-s", "sh", "-b", "sh-fallback"], b"")?;
     ensure!(succeed(&["-R", "--check"], rules()?.as_bytes())?.is_empty(), "--check");

@@ -284,7 +284,8 @@ fn wide_listings_cut_nothing() {
     let drawn = |columns| {
         let mut out = Vec::new();
         let listing = Listing { columns, numeric: true, format: Format::Wide, ..Listing::DEFAULT };
-        wide::services(&mut out, &mut Labels::numeric(), &listing, Some(&INFO), &table(), false).unwrap();
+        wide::services(&mut out, &mut Labels::numeric(), &listing, Some(&INFO), &table(), &Default::default(), false)
+            .unwrap();
         String::from_utf8(out).unwrap()
     };
     assert_text("wide", &drawn(Columns::Plain));

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use ipvs_client::{Client, estimation, hash_tables};
 
-use super::for_services;
+use super::{for_services, hash_notes};
 use crate::commands::Output;
 use crate::commands::labels::NamedLabels;
 use crate::grammar::{Json, Listing, Subject};
@@ -24,12 +24,14 @@ pub(super) fn list(client: &mut Client, listing: &Listing, json: Json, output: &
                 Subject::Service(key) => vec![client.service(&key)?],
                 _ => client.services()?,
             };
+            let notes = hash_notes::read(client, &entries)?;
             // The table is shown even where only root may read this.
             let tables = hash_tables::read().unwrap_or_default();
             let head = TableHead::of(&info, tables, estimation::stopped());
             let mut services = json::Stream::begin(output, "table", &head, pretty)?;
             for_services(client, entries, listing, &mut NamedLabels::new(true, 0), |_, service| {
-                Ok(services.element(&ServiceDocument::from(service))?)
+                let hash = notes.get(&service.entry.service.key);
+                Ok(services.element(&ServiceDocument::from(service).hash(hash))?)
             })?;
             services.end()?;
         }

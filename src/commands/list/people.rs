@@ -3,12 +3,12 @@
 use anyhow::Result;
 use ipvs_client::Client;
 
-use super::for_services;
 use super::standstill::Standstill;
+use super::{for_services, hash_notes};
 use crate::commands::labels::NamedLabels;
 use crate::commands::{Output, terminal};
 use crate::grammar::{Format, Listing, Subject};
-use crate::view::{boxed, text, wide};
+use crate::view::{HashNotes, boxed, text, wide};
 
 pub(super) fn list(client: &mut Client, listing: &Listing, output: &mut Output) -> Result<()> {
     let canvas = terminal::canvas(listing.color);
@@ -26,6 +26,7 @@ pub(super) fn list(client: &mut Client, listing: &Listing, output: &mut Output) 
                 Subject::Service(key) => (None, vec![client.service(&key)?]),
                 _ => (Some(client.info()?), client.services()?),
             };
+            let notes = if boxed { HashNotes::new() } else { hash_notes::read(client, &entries)? };
             let mut services = Vec::with_capacity(entries.len());
             let mut standstill = Standstill::of(listing);
             for_services(client, entries, listing, &mut labels, |_, service| {
@@ -37,7 +38,7 @@ pub(super) fn list(client: &mut Client, listing: &Listing, output: &mut Output) 
             if boxed {
                 boxed::services(output, &mut labels, listing, info.as_ref(), &services, canvas)?;
             } else {
-                wide::services(output, &mut labels, listing, info.as_ref(), &services, canvas.color)?;
+                wide::services(output, &mut labels, listing, info.as_ref(), &services, &notes, canvas.color)?;
             }
         }
     }

@@ -10,7 +10,7 @@ use ipvs_client::{
 };
 use serde::Serialize;
 
-use crate::view::{rules, text};
+use crate::view::{HashNote, rules, text};
 
 /// What stands before the services.
 #[derive(Debug, Serialize)]
@@ -116,6 +116,7 @@ pub struct ServiceDocument<'t> {
     one_packet: bool,
     persistence: Option<PersistenceDocument>,
     persistence_engine: Option<std::borrow::Cow<'t, str>>,
+    hash: Option<&'t HashNote>,
     counters: CountersDocument,
     rates: RatesDocument,
     servers: Vec<ServerDocument>,
@@ -194,6 +195,14 @@ impl From<&DestinationKey> for ServerKeyDocument {
     }
 }
 
+impl<'t> ServiceDocument<'t> {
+    /// The same with what is known of the scheduler's table.
+    #[must_use]
+    pub fn hash(self, hash: Option<&'t HashNote>) -> Self {
+        Self { hash, ..self }
+    }
+}
+
 impl<'t> From<&'t TableService> for ServiceDocument<'t> {
     fn from(of: &'t TableService) -> Self {
         let service: &Service = &of.entry.service;
@@ -214,6 +223,7 @@ impl<'t> From<&'t TableService> for ServiceDocument<'t> {
                 },
             }),
             persistence_engine: (!service.engine.is_empty()).then(|| service.engine.text()),
+            hash: None,
             counters: of.entry.statistics.counters.into(),
             rates: of.entry.statistics.rates.into(),
             servers: of.destinations.iter().map(ServerDocument::from).collect(),

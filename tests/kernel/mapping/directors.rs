@@ -11,6 +11,7 @@ use ipvs_client::{
 
 use super::packets::{First, Sender};
 use super::{Listed, Random, network, read_until};
+use crate::schema::Schema;
 use crate::support::{in_fresh_namespace, run, succeed};
 
 /// Pairs of directors.
@@ -71,7 +72,15 @@ fn director(service: Service, order: &[Destination], again: &[usize]) -> Result<
             firsts.iter().zip(&predicted).all(|(first, server)| server.is_none() || listed.contains_key(&first.name()))
         })?;
         let real = firsts.iter().map(|first| listed.get(&first.name()).copied()).collect();
-        Ok(Seen { digest: digest()?, predicted, real })
+        let digest = digest()?;
+        let table = Schema::new()?.check("table", &succeed(&["-L", "--json"], b"")?)?;
+        let hash = &table["services"][0]["hash"];
+        let is_canonical = members.is_sorted_by(|newer, older| newer.server > older.server);
+        ensure!(hash["digest"] == digest.as_str() && hash["canonical_order"] == is_canonical, "{digest}: {hash}");
+        let wide = succeed(&["-L", "-n", "--wide"], b"")?;
+        let note = if is_canonical { "\n" } else { " servers not in the order of their addresses\n" };
+        ensure!(wide.contains(&format!(" digest {digest}{note}")), "{digest}: {wide}");
+        Ok(Seen { digest, predicted, real })
     })
 }
 
