@@ -53,7 +53,7 @@ fn state(lines: &[Line]) -> State {
     for line in lines {
         set.apply(line.change().expect("every line is a change"), line.number).expect("the rules are right");
     }
-    State { services: set.finish(), timeouts: None, daemons: Vec::new() }
+    State { services: set.finish(), ..State::default() }
 }
 
 /// The payload of a message, as the kernel writes it: `write` fills the nest of this number.
