@@ -156,6 +156,7 @@ fn state(reading: &Reading) -> State {
     let daemon = |role| reading.daemons.iter().find(|daemon| daemon.role == role).copied();
     let roles = [DaemonRole::Master, DaemonRole::Backup];
     State {
+        keeps_order: false,
         services,
         timeouts: Some(Traced { rule: reading.timeouts, line: 0 }),
         daemons: roles.map(|role| Traced { rule: (role, daemon(role)), line: 0 }).into(),
