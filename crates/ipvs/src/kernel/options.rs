@@ -4,7 +4,8 @@
 //! It does not tell everything: nothing of tunnels but that they are, no servers of another family than the service's, nothing
 //! of IPv6, and counters in 32 bits. Nor does it say how many servers it gave, and it cuts off without a word what there is no
 //! room for. So a reading counts only if the service had the same number of servers before and after it, if just as many came
-//! into room for one more, and if none of them has a tunnel. Everything else is for netlink.
+//! into room for one more, and if none of them has a tunnel. Everything else is for netlink. One gap is left: a server of
+//! another family is missed if another program adds a server between the first two calls and deletes one between the last two.
 //!
 //! The structures are those of `linux/ip_vs.h`, laid out as the C compiler does for this machine. A kernel of another word size
 //! refuses them for their length.
