@@ -8,10 +8,10 @@ own_etc
 rm -f "$rules"
 
 # A port of the director's own that no rule lets clients to.
-guard() { # HOST
+guard() { # HOST ADDRESS
     mkdir -p "$state/www/guarded"
     echo guarded >"$state/www/guarded/index.html"
-    start_on "$1" busybox httpd -f -c /dev/null -p 81 -h "$state/www/guarded"
+    start_on "$1" busybox httpd -f -c /dev/null -p "$2:81" -h "$state/www/guarded"
     guarded=$1
     wait_for 10 "the guarded port" listens "$1" "$started" 81
 }
@@ -67,7 +67,7 @@ broken_with_advice director D14 -- unpublished
 row "the ruleset for a server, on a director"
 cluster dr -g
 typed director nft 'table inet filter { chain input { type filter hook input priority 0; policy drop; ct state { established, related } accept; iifname lo accept; ip protocol icmp accept; tcp dport 22 accept; }; }'
-guard director
+guard director "$director_ip"
 broken director D14
 prove "  and what was closed is closed" still_closed "$director_ip"
 
@@ -79,7 +79,7 @@ typed director iptables -A INPUT -i eth0 -p tcp --dport 80 -j ACCEPT
 works director
 row "iptables lets nothing in"
 typed director iptables -F INPUT
-guard director
+guard director "$director_ip"
 broken director D14
 prove "  and what was closed is closed" still_closed "$director_ip"
 prove "  the policy is what it was" policy_is director INPUT DROP
@@ -165,7 +165,7 @@ row "a real server whose iptables lets nothing in"
 cluster dr -g
 typed rs1 iptables -P INPUT DROP
 typed rs1 iptables -A INPUT -p tcp --dport 22 -j ACCEPT
-guard rs1
+guard rs1 "$rs1_ip"
 broken rs1 R9
 prove "  and what was closed is closed" still_closed "$rs1_ip"
 
