@@ -110,8 +110,12 @@ fn no_client_is_refused(seed: u64) -> Result<()> {
             ensure!(rules()? == before, "{}", rules()?);
         } else {
             let (mut child, rest) = started(&drain, " connection")?;
-            let refused = clients(&sender, &mut random, CLIENTS)?.into_iter().filter(|(_, served)| !served).count();
-            ensure!(refused == 0, "seed {seed}: {scheduler} {weights:?}: {refused} refused while {server} drains");
+            let clients = clients(&sender, &mut random, CLIENTS)?;
+            let refused: Vec<_> = clients.into_iter().filter(|(_, served)| !served).map(|(client, _)| client).collect();
+            ensure!(
+                refused.is_empty(),
+                "seed {seed}: {scheduler} {weights:?}: {refused:?} refused while {server} drains"
+            );
             end(&mut child, Signal::SIGTERM)?;
             drop(said(rest));
             ensure!(rules()? == before, "seed {seed}: {scheduler}: {before} became {}", rules()?);

@@ -105,7 +105,14 @@ impl Random {
     }
 
     pub fn port(&mut self) -> u16 {
-        1 + self.below(65535) as u16
+        // IPVS chooses no server for packets from port 20, which it takes for data of FTP.
+        const FTP_DATA: u16 = 20;
+        loop {
+            let port = 1 + self.below(65535) as u16;
+            if port != FTP_DATA {
+                break port;
+            }
+        }
     }
 
     fn virtual_address(&mut self, family: Family) -> IpAddr {
@@ -135,7 +142,7 @@ pub type Listed = HashMap<(String, SocketAddr, SocketAddr), DestinationKey>;
 /// Whether all of these are listed. The kernel finds its place in its list by counting, and the list is that of all
 /// namespaces: what comes and goes in others can hide a connection from one reading. So it is read again for what is missing.
 pub fn read_until(listed: &mut Listed, is_complete: impl Fn(&Listed) -> bool) -> Result<()> {
-    for _ in 0..10 {
+    for _ in 0..100 {
         read_connections(listed)?;
         if is_complete(listed) {
             break;
@@ -296,6 +303,7 @@ fn predictions(seed: u64, wanted: usize) -> Result<()> {
         let mut world = World::new(seed, &mut client, &[scheduler::SH, scheduler::MH, scheduler::DH])?;
         let key = world.service.key;
         let mut predictions = Vec::new();
+        let mut listed = Listed::new();
         for _ in 0..2 + world.random.below(5) {
             world.change()?;
             let members = world.members()?;
@@ -327,8 +335,11 @@ fn predictions(seed: u64, wanted: usize) -> Result<()> {
                 let why = format!("{:?} with {truth:?}", world.service);
                 predictions.push(Prediction { first, server, why });
             }
+            // After three seconds IPVS forgets an association that got no answer.
+            if matches!(key, ServiceKey::Address { protocol: Protocol::Sctp, .. }) {
+                read_connections(&mut listed)?;
+            }
         }
-        let mut listed = Listed::new();
         read_until(&mut listed, |listed| {
             predictions
                 .iter()

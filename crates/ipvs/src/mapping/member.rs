@@ -132,6 +132,8 @@ pub enum Unknown {
     TooManyServers,
     /// The port of the client counts, and is not given.
     ClientPort,
+    /// The client's port is 20, from which the kernel takes packets for data of FTP and schedules none (`ip_vs_schedule`).
+    FtpData,
 }
 
 impl fmt::Display for Unknown {
@@ -147,6 +149,7 @@ impl fmt::Display for Unknown {
             }
             Self::Architecture => f.write_str("only verified on 64-bit little-endian kernels"),
             Self::TooManyServers => f.write_str("the service has more servers than mh has slots"),
+            Self::FtpData => f.write_str("IPVS schedules no packet from port 20, the port of FTP's data"),
             Self::ClientPort => f.write_str("the port of the client counts: give CLIENT:PORT"),
         }
     }

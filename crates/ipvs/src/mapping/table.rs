@@ -8,6 +8,9 @@ use super::member::{HashScheduler, Member, Unknown};
 use super::slots;
 use crate::model::{DestinationKey, Family, Service, ServiceFlags};
 
+/// The port that FTP's data come from.
+const FTP_DATA: u16 = 20;
+
 /// The bits of `dh`'s table. Nothing configures them.
 const DH_BITS: u32 = 8;
 
@@ -108,6 +111,9 @@ impl Mapping {
     /// It is not known.
     #[inline]
     pub fn place(&self, client: IpAddr, port: Option<u16>, destination: IpAddr) -> Result<Option<usize>, Unknown> {
+        if port == Some(FTP_DATA) {
+            return Err(Unknown::FtpData);
+        }
         if self.slots.is_empty() {
             return Ok(None);
         }

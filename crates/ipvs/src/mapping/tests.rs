@@ -53,6 +53,7 @@ fn what_is_not_known() {
     let with_port = web(scheduler::SH).flags(ServiceFlags::from_bits(ServiceFlags::SCHEDULER_2));
     let mapping = Mapping::new(&with_port, &[member(1, 1)], &Kernel::DEFAULT).unwrap();
     assert_eq!(mapping.choice([10, 1, 1, 1].into(), None, VIP), Err(Unknown::ClientPort));
+    assert_eq!(mapping.choice([10, 1, 1, 1].into(), Some(20), VIP), Err(Unknown::FtpData));
     let many: Vec<Member> = (0..300).map(|port| Member::of(&Destination::direct([10, 0, 0, 1], port))).collect();
     let small = Kernel { mh_index: 8, ..Kernel::DEFAULT };
     assert_eq!(new(scheduler::MH, &many, &small), Err(Unknown::TooManyServers));
