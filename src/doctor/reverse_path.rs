@@ -81,6 +81,9 @@ pub(super) fn reverse_path(facts: &Facts) -> Judged {
     if bad.is_empty() && !open.is_empty() {
         return Err(Skip(open.join("; ")));
     }
+    if bad.is_empty() && good.is_empty() {
+        return Err(Skip::does_not_apply("no interface is known by which clients come in"));
+    }
     good.sort();
     good.dedup();
     unless_bad(bad, good.join(", "), "/proc/sys/net/ipv4/conf")
