@@ -321,7 +321,7 @@ fn what_top_shows(cluster: &Cluster) -> Result<()> {
         row(screen, SERVER).get(..4) == Some(&["10.0.0.1:8080", "3", "3", "0"].map(str::to_owned))
     })?;
     let screen = top.screen();
-    ensure!(screen.contains("every 1 second   2 services, 1 server"), "{screen}");
+    ensure!(screen.contains("every 1 second   2 services, 2 servers"), "{screen}");
     ensure!(screen.contains(" Now: 3 active, 0 inactive, 0 persistent"), "{screen}");
     ensure!(row(&screen, "UDP")[..2] == ["UDP", "20.20.20.20:53"], "{screen}");
     // Totals come with the kernel's next step, and so does a rate.
@@ -535,11 +535,11 @@ fn top_without_a_terminal(cluster: &Cluster) -> Result<()> {
     let _open = cluster.connect("40.40.40.10", 5001)?;
     let text = run(&["top", "--interval", "1", "--count", "2"])?;
     let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(' ').collect()).collect();
-    ensure!(lines.len() == 5 && lines.iter().all(|line| line.len() == 12), "{text}");
+    ensure!(lines.len() == 7 && lines.iter().all(|line| line.len() == 12), "{text}");
     ensure!(lines[0][..5] == ["TIME", "SERVICE", "SERVER", "WEIGHT", "ACTIVE"], "{text}");
-    ensure!(lines[1][1..7] == ["TCP/20.20.20.20:80", "-", "3", "1", "0", "0"], "{text}");
+    ensure!(lines[1][1..7] == ["TCP/20.20.20.20:80", "-", "4", "1", "0", "0"], "{text}");
     ensure!(lines[2][1..7] == ["TCP/20.20.20.20:80", SERVER, "3", "1", "0", "0"], "{text}");
-    ensure!(run(&["top", "--interval", "1", "--once"])?.lines().count() == 3, "--once");
+    ensure!(run(&["top", "--interval", "1", "--once"])?.lines().count() == 4, "--once");
     Ok(())
 }
 
