@@ -56,7 +56,7 @@ pub(crate) fn command() -> Command {
 /// Why it ends.
 enum End {
     Signal(Interrupted),
-    /// Whoever read our output has gone.
+    /// The reader of our output has gone.
     NoReader,
 }
 

@@ -354,7 +354,7 @@ fn top_spares_clients() -> Result<()> {
     top.write(b"jdy")?;
     top.wait_for("the drain", |screen| screen.contains("Draining 10.50.0.1:53: "))?;
     ensure!(rules()?.contains("-b sh-fallback") && rules()?.contains("10.50.0.1:53 -g -w 0"), "{}", rules()?);
-    // The other one is the last: nobody would be left.
+    // The other one is the last: no server would be left.
     top.write(b"jdy")?;
     top.wait_for("the refusal", |screen| screen.contains("no other server of UDP 192.168.7.7:53 is in service"))?;
     top.write(b"qy")?;

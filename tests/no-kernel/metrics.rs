@@ -185,7 +185,7 @@ fn names_from_outside_are_escaped_twice() {
     for format in BOTH {
         let samples = read(&written(format, Selection::ALL, &sample(MetricsTable::default())), format);
         let daemon = samples.iter().find(|sample| sample.0 == "ipvs_daemon_info").expect("a daemon");
-        // Once for whoever looks at the text, and once as a label.
+        // Once as text, and once as a label.
         assert_eq!(daemon.1["interface"], "a\\b\"c\\x1b");
         assert_eq!((&*daemon.1["multicast_port"], &*daemon.1["multicast_group"]), ("8848", ""));
         let time = samples.iter().find(|sample| sample.0 == "ipvs_last_update_seconds").expect("a time");
