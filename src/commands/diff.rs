@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use ipvs_client::{
-    Change, DestinationKey, Service, mapping,
+    Change, Service,
+    mapping::{self, Refusing},
     plan::{self, Options, State},
 };
 use serde::Serialize;
 
-use super::drain::spare::refused_clients;
 use super::source::Source;
 use super::state::read_state;
 use super::{Output, Reported, color, document, report, status};
@@ -60,7 +60,7 @@ fn differing(matches: &ArgMatches, output: &mut Output) -> Result<bool> {
         let refusing = refusing(&have)
             .map(|(service, servers)| RefusingDocument {
                 service: (&service.key).into(),
-                servers: servers.iter().map(ServerKeyDocument::from).collect(),
+                servers: servers.iter().map(|refusing| (&refusing.server).into()).collect(),
             })
             .collect();
         let document = DiffDocument { equal: changes.is_empty(), changes, refusing };
@@ -69,7 +69,7 @@ fn differing(matches: &ArgMatches, output: &mut Output) -> Result<bool> {
     }
     for (service, servers) in refusing(&have) {
         for server in servers {
-            say!("{}: {}", service.key, refused_clients(&service, server));
+            say!("{}: {server}", service.key);
         }
     }
     let mut lines = Lines { output, colored: color::wanted(color::when(matches)) };
@@ -80,7 +80,7 @@ fn differing(matches: &ArgMatches, output: &mut Output) -> Result<bool> {
 }
 
 /// The services of the table that refuse the clients of servers with weight 0, and these servers.
-fn refusing(have: &State) -> impl Iterator<Item = (Service, Vec<DestinationKey>)> {
+fn refusing(have: &State) -> impl Iterator<Item = (Service, Vec<Refusing>)> {
     have.services.iter().filter_map(|service| {
         let servers = service.destinations.iter().map(|server| &server.rule);
         let refusing = mapping::refusing(&service.service.rule, servers);

@@ -95,6 +95,8 @@ pub const CHECKS: &[Check] = &{
             "Strict filtering drops packets that come by another interface than answers leave by, and log nothing.";
         "D27" Director d::progress::completes: "clients' connections are answered" / "clients' connections are not answered",
             "IPVS sees the second packet of a client only if the answer to the first one came to it.";
+        "D28" Director d::table::refusing: "clients of servers of weight 0 get other servers" / "a hash scheduler refuses the clients of servers of weight 0",
+            "Clients that sh, mh or dh send to a server of weight 0 are refused while other servers are in service; sh-fallback or mh-fallback sends them there.";
         "R1" RealServer r::vip_is_here: "the VIP is on lo, a dummy or a tunnel, with prefix /32 or /128" / "the VIP is not on lo, a dummy or a tunnel, or has a wide prefix",
             "Without the VIP the kernel throws clients' packets away; with a wide prefix it takes the whole network for itself.";
         "R2" RealServer r::arp_ignore: "no interface answers ARP for the VIP (arp_ignore)" / "an interface answers ARP for the VIP (arp_ignore)",

@@ -5,7 +5,8 @@ use super::judgement::State;
 
 /// Failing checks, the first of which explains the most: in the order in which a packet meets what they are about.
 const CAUSES: &[&str] = &[
-    "D1", "D8", "D20", "D2", "D23", "D26", "D14", "D7", "D12", "D4", "D5", "D13", "D25", "D18", "D27", // director
+    "D1", "D8", "D20", "D2", "D23", "D26", "D14", "D7", "D28", "D12", "D4", "D5", "D13", "D25", "D18",
+    "D27", // director
     "R11", "R10", "R4", "R1", "R2", "R3", "R7", "R9", "R8", "R6", // real server
 ];
 

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use ipvs_client::{Family, Protocol};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::Value;
 
 use crate::mapping::packets::{First, Sender};
 use crate::mapping::{Listed, Random, network, read_until, seed};
@@ -302,7 +303,7 @@ fn what_it_costs() -> Result<()> {
     Ok(())
 }
 
-/// By a plain edit at a terminal, by `--check` and by `diff`.
+/// By a plain edit at a terminal, by `--check`, by `diff` and by the doctor.
 fn who_is_refused_is_named() -> Result<()> {
     network()?;
     service(&["sh"], &["1", "1", "0"])?;
@@ -331,6 +332,16 @@ fn who_is_refused_is_named() -> Result<()> {
     ensure!(diff.status == "0" && diff.stdout.is_empty(), "{diff:?}");
     let document = Schema::new()?.check("diff", &succeed(&["diff", "--json", file], b"")?)?;
     ensure!(document["refusing"][0]["servers"][1]["address"] == "10.50.0.3", "{document}");
+    let doctor = || Schema::new()?.check("doctor", &run(&["doctor", "--role", "director", "--json"], b"")?.stdout);
+    let of_check = |document: &Value| {
+        let findings = document["findings"].as_array().cloned().unwrap_or_default();
+        findings.into_iter().filter(|finding| finding["id"] == "D28").collect::<Vec<_>>()
+    };
+    let found = of_check(&doctor()?);
+    ensure!(found.len() == 2 && found.iter().all(|finding| finding["state"] == "fail"), "{found:?}");
+    let fact = format!("UDP {VIP}: {}", named("10.50.0.1:53").trim_end());
+    let fix = format!("ipvsadm -E -u {VIP} -s sh -b sh-fallback");
+    ensure!(found[1]["fact"] == fact.as_str() && found[1]["fix"] == fix.as_str(), "{found:?}");
     // A server that is added comes first.
     let mut terminal = Terminal::start(24, 250, &["-a", "-u", VIP, "-r", "10.50.0.0:53"])?;
     ensure!(terminal.end()? == "0", "its status");
@@ -340,6 +351,8 @@ fn who_is_refused_is_named() -> Result<()> {
     succeed(&["-E", "-u", VIP, "-s", "sh", "-b", "sh-fallback"], b"")?;
     ensure!(succeed(&["-R", "--check"], rules()?.as_bytes())?.is_empty(), "--check");
     ensure!(run(&["diff", file], b"")?.stderr.is_empty(), "diff");
+    let found = of_check(&doctor()?);
+    ensure!(found.len() == 1 && found[0]["state"] == "ok", "{found:?}");
     Ok(())
 }
 

@@ -145,7 +145,7 @@ const ROOMS: &[Room] = &[
         name: "doctor",
         modules: &["ipvsadm_rs::doctor"],
         holds: "checks of a machine of the cluster, each a pure function over facts; how to add one stands in `doctor/mod.rs`",
-        uses: &["model", "machine"],
+        uses: &["model", "mapping", "machine"],
         not: "input and output",
     },
     Room {

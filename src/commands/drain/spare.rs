@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Result;
-use ipvs_client::mapping::{HashScheduler, Kernel, Mapping, Member, refusing};
+use ipvs_client::mapping::{HashScheduler, Kernel, Mapping, Member, refusing, with_fallback};
 use ipvs_client::{Change, Client, DestinationEntry, DestinationKey, Error, Service, ServiceFlags, ServiceKey};
 
 use crate::commands::called;
@@ -118,10 +118,6 @@ pub(in crate::commands) fn cost(
         (Err(_), None) => {}
     }
     cost
-}
-
-fn with_fallback(service: &Service) -> Service {
-    service.flags(service.flags.with(FALLBACK.bits()))
 }
 
 /// The fallback flag of a service while we have set it.
@@ -239,26 +235,13 @@ fn is_set(key: &str) -> Result<bool> {
     }
 }
 
-/// What is said of a server with weight 0 whose clients are refused.
-pub(in crate::commands) fn refused_clients(service: &Service, server: DestinationKey) -> String {
-    let scheduler = service.scheduler;
-    match HashScheduler::named(scheduler).and_then(HashScheduler::fallback_flag) {
-        Some(flag) => format!("{scheduler} refuses the clients of {server}, which has weight 0: {flag} is not set"),
-        None => format!("{scheduler} refuses the clients of {server}, which has weight 0"),
-    }
-}
-
 /// What is said at a terminal of a server that got weight 0 without a drain.
 pub(in crate::commands) fn hint(client: &mut Client, key: &ServiceKey, server: DestinationKey) -> Option<String> {
     let service = client.service_with::<()>(key).ok()?.service;
     let servers = client.destination_rules(key).ok()??;
-    if !refusing(&service, servers.iter()).contains(&server) {
-        return None;
-    }
-    let what = refused_clients(&service, server);
-    let has_fallback = HashScheduler::named(service.scheduler)?.fallback_flag().is_some();
-    Some(match has_fallback {
-        true => format!("{what}; to send them to other servers: {}", command(&with_fallback(&service))),
-        false => what,
+    let what = refusing(&service, servers.iter()).into_iter().find(|refusing| refusing.server == server)?;
+    Some(match what.scheduler.fallback_flag() {
+        Some(_) => format!("{what}; to send them to other servers: {}", command(&with_fallback(&service))),
+        None => what.to_string(),
     })
 }

@@ -1,10 +1,9 @@
 //! `-R --check`: what is wrong with rules, found without a kernel.
 
 use anyhow::Result;
-use ipvs_client::plan::{RuleService, Traced};
-use ipvs_client::{Destination, mapping};
+use ipvs_client::mapping;
+use ipvs_client::plan::RuleService;
 
-use crate::commands::drain::spare::refused_clients;
 use crate::commands::source::Source;
 use crate::commands::status;
 
@@ -23,10 +22,9 @@ pub(super) fn run(source: &Source<'_>) -> Result<u8> {
 }
 
 /// The servers of a service whose clients are refused, by line.
-fn refusing(service: &RuleService) -> Vec<(u32, String)> {
-    let rule = service.service.rule;
-    let servers = mapping::refusing(&rule, service.destinations.iter().map(|server| &server.rule));
-    let is_one = |server: &&Traced<Destination>| servers.contains(&server.rule.key);
-    let lines = service.destinations.iter().filter(is_one);
-    lines.map(|server| (server.line, refused_clients(&rule, server.rule.key))).collect()
+fn refusing(service: &RuleService) -> impl Iterator<Item = (u32, String)> {
+    let servers = &service.destinations;
+    let refusing = mapping::refusing(&service.service.rule, servers.iter().map(|server| &server.rule));
+    let line = |server| servers.iter().find(|one| one.rule.key == server).map_or(0, |one| one.line);
+    refusing.into_iter().map(move |refusing| (line(refusing.server), refusing.to_string()))
 }

@@ -1,5 +1,6 @@
 //! The table: its services and their servers, who keeps it, and whether it is the saved one.
 
+use ipvs_client::mapping::{self, HashScheduler};
 use ipvs_client::{Change, Destination, Forwarding};
 
 use super::setting::TABLE;
@@ -86,6 +87,31 @@ pub(in crate::doctor) fn capacity(facts: &Facts) -> Judged {
         }
     }
     unless_bad(bad, format!("each of {} has one", services.len()), TABLE)
+}
+
+pub(in crate::doctor) fn refusing(facts: &Facts) -> Judged {
+    let services = facts.services()?;
+    if !services.iter().any(|service| HashScheduler::named(service.entry.service.scheduler).is_some()) {
+        return Err(Skip::does_not_apply("no service with the scheduler sh, mh or dh"));
+    }
+    let mut bad = Vec::new();
+    for service in services {
+        let rule = service.entry.service;
+        let servers = service.destinations.iter().map(|entry| &entry.destination);
+        for refusing in mapping::refusing(&rule, servers) {
+            let found = Judgement::fail(format!("{}: {refusing}", rule.key), TABLE);
+            bad.push(match refusing.scheduler.fallback_flag() {
+                Some(_) => found
+                    .changes([Change::EditService(mapping::with_fallback(&rule))])
+                    .undo_changes([Change::EditService(rule)]),
+                None => found.advice(format!(
+                    "Give {} a weight above 0, or delete it, which moves clients of other servers, too.",
+                    refusing.server
+                )),
+            });
+        }
+    }
+    unless_bad(bad, "none refuses clients for a weight of 0", TABLE)
 }
 
 pub(in crate::doctor) fn managers(facts: &Facts) -> Judged {

@@ -1,8 +1,10 @@
 //! The checks of a director.
 
 use ipvs_client::{
-    DaemonRole, DestinationKey, Family, Forwarding, Netmask, Persistence, SchedulerName, Table, Timeouts,
+    Change, DaemonRole, DestinationKey, Family, Forwarding, Netmask, Persistence, SchedulerName, ServiceFlags, Table,
+    Timeouts,
     hash_tables::{HashTable, HashTables},
+    scheduler,
 };
 
 use super::fixtures::*;
@@ -336,4 +338,37 @@ fn d23_answers() {
     assert_found("D23", &facts, State::Ok, "at work answers: 02:00:00:00:00:30 for 20.20.20.20 on eth0", "");
     facts.probe = None;
     assert_skipped("D23", &facts, "--probe");
+}
+
+#[test]
+fn d28_refusing() {
+    let mut facts = director();
+    assert_skipped("D28", &facts, "no service with the scheduler sh, mh or dh");
+    table(&mut facts, |service| {
+        service.entry.service.scheduler = scheduler::SH;
+        service.entry.service.flags = ServiceFlags::from_bits(ServiceFlags::SCHEDULER_2);
+    });
+    assert_found("D28", &facts, State::Ok, "none", "");
+    table(&mut facts, |service| service.destinations[1].destination.weight = 0);
+    let fact =
+        "TCP 20.20.20.20:80: sh refuses the clients of 30.30.30.40:80, which has weight 0: sh-fallback is not set";
+    assert_found("D28", &facts, State::Fail, fact, "EditService");
+    let judged = judge("D28", &facts).unwrap();
+    let Some(Fix::Changes(changes)) = &judged[0].fix else { panic!("{judged:?}") };
+    let [Change::EditService(service)] = changes[..] else { panic!("{changes:?}") };
+    // The other flag stays.
+    assert_eq!(service.flags.bits(), ServiceFlags::SCHEDULER_1 | ServiceFlags::SCHEDULER_2);
+    table(&mut facts, |service| service.entry.service.flags = ServiceFlags::from_bits(ServiceFlags::SCHEDULER_1));
+    assert_found("D28", &facts, State::Ok, "none", "");
+    table(&mut facts, |service| service.entry.service.scheduler = scheduler::DH);
+    assert_found(
+        "D28",
+        &facts,
+        State::Fail,
+        "dh refuses the clients of 30.30.30.40:80",
+        "Give 30.30.30.40:80 a weight",
+    );
+    // D7 is about that.
+    table(&mut facts, |service| service.destinations.iter_mut().for_each(|entry| entry.destination.weight = 0));
+    assert_found("D28", &facts, State::Ok, "none", "");
 }

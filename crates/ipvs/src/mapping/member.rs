@@ -48,19 +48,39 @@ impl HashScheduler {
     }
 }
 
+/// A server with weight 0 whose clients are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusing {
+    /// The scheduler of its service.
+    pub scheduler: HashScheduler,
+    /// What names it.
+    pub server: DestinationKey,
+}
+
+impl fmt::Display for Refusing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} refuses the clients of {}, which has weight 0", self.scheduler.name(), self.server)?;
+        self.scheduler.fallback_flag().map_or(Ok(()), |flag| write!(f, ": {flag} is not set"))
+    }
+}
+
 /// The servers of a service with weight 0 whose clients are refused, although others are in service: those of a hash
 /// scheduler without its fallback.
-pub fn refusing<'s>(service: &Service, servers: impl Iterator<Item = &'s Destination> + Clone) -> Vec<DestinationKey> {
+pub fn refusing<'s>(service: &Service, servers: impl Iterator<Item = &'s Destination> + Clone) -> Vec<Refusing> {
     let has_fallback = service.flags.scheduler() & ServiceFlags::SCHEDULER_1 != 0;
-    let refuses = match HashScheduler::named(service.scheduler) {
-        Some(HashScheduler::Dh) => true,
-        Some(_) => !has_fallback,
-        None => false,
-    };
-    if !refuses || servers.clone().all(|server| server.weight == 0) {
+    let Some(scheduler) = HashScheduler::named(service.scheduler) else { return Vec::new() };
+    let spares = scheduler.fallback_flag().is_some() && has_fallback;
+    if spares || servers.clone().all(|server| server.weight == 0) {
         return Vec::new();
     }
-    servers.filter(|server| server.weight == 0).map(|server| server.key).collect()
+    servers.filter(|server| server.weight == 0).map(|server| Refusing { scheduler, server: server.key }).collect()
+}
+
+/// A service with the flag set that sends clients of a server out of service to another one, of a scheduler that has it.
+#[must_use]
+pub fn with_fallback(service: &Service) -> Service {
+    service.flags(service.flags.with(ServiceFlags::SCHEDULER_1))
 }
 
 /// A server, as the schedulers see it.

@@ -31,7 +31,7 @@ mod table;
 pub use digest::Digest;
 pub use kernel::{Architecture, Kernel, MH_INDEX, SH_BITS};
 pub use loss::Loss;
-pub use member::{HashScheduler, Member, Unknown, refusing};
+pub use member::{HashScheduler, Member, Refusing, Unknown, refusing, with_fallback};
 pub use table::Mapping;
 
 #[cfg(test)]
