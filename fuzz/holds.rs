@@ -159,7 +159,8 @@ pub fn connections(bytes: &[u8]) {
     let (expected, skipped) = model::rows(list);
     let (data, engines_skipped) = model::data(engine_list);
     for pieces in [list.len().max(1), 11] {
-        let engines = EngineTable::read(BufReader::with_capacity(pieces, engine_list)).expect("memory can be read");
+        let engines =
+            EngineTable::read(|| Ok(BufReader::with_capacity(pieces, engine_list))).expect("memory can be read");
         assert_eq!(engines.skipped().lines, engines_skipped);
         let (mut quick, mut with_data, mut all) = (Vec::new(), Vec::new(), Vec::new());
         let labels = &mut Labels::numeric();
@@ -176,7 +177,7 @@ pub fn connections(bytes: &[u8]) {
         assert_eq!(as_text(&quick), expected.iter().map(model::Row::line).collect::<String>());
         assert_eq!(as_text(&with_data), expected.iter().map(|row| row.line_with(&data)).collect::<String>());
         let mut wide = Vec::new();
-        view::wide::connections(&mut wide, labels, &all, true).expect("memory takes all");
+        view::wide::connections(&mut wide, labels, all.iter().copied(), true).expect("memory takes all");
         let wide = as_text(&wide);
         assert_eq!(wide.lines().count(), expected.len() + 2);
         for (line, row) in wide.lines().skip(2).zip(&expected) {
@@ -192,7 +193,7 @@ pub fn connections(bytes: &[u8]) {
         for key in [ConnectionKey::State, ConnectionKey::Server, ConnectionKey::Client] {
             let keys = CountKeys { first: key, second: None };
             let mut counter = Counter::by(keys);
-            all.iter().for_each(|(connection, _)| counter.add(connection));
+            all.iter().for_each(|(connection, _)| assert!(counter.add(connection)));
             let counts = counter.counts();
             assert_eq!(counts.iter().map(|count| count.connections).sum::<u64>(), expected.len() as u64);
             let mut out = Vec::new();

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 use crate::host::names;
 use crate::view::Labels;
 
+/// Addresses whose names are remembered from one part of a listing to the next.
+const REMEMBERED: usize = 64 * 1024;
+
 /// Labels, and what is left of the time for looking names up.
 pub(super) struct NamedLabels {
     labels: Labels,
@@ -37,6 +40,15 @@ impl NamedLabels {
         let started = Instant::now();
         self.labels.add_hosts(names::host_names(&unknown, self.left));
         self.left = self.left.saturating_sub(started.elapsed());
+    }
+
+    /// The same for the next part of a listing that can be of any length: if there are many names, they are forgotten first.
+    pub(super) fn look_up_next(&mut self, addresses: impl IntoIterator<Item = IpAddr>) {
+        if self.asked.len() > REMEMBERED {
+            self.asked.clear();
+            self.labels.forget_hosts();
+        }
+        self.look_up(addresses);
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use ipvs_client::{
     Counters, Daemon, DestinationEntry, Info, Service, ServiceEntry, TableService, Timeouts,
-    connections::{ConnectionKey, Count, CountKeys},
+    connections::{ConnectionKey, CountKeys, Counts},
 };
 
 pub use super::canvas::Canvas;
@@ -287,7 +287,7 @@ pub fn counts(
     out: &mut impl Write,
     labels: &mut Labels,
     keys: CountKeys,
-    counts: &[Count],
+    counts: &Counts,
     canvas: Canvas,
 ) -> io::Result<()> {
     let column = |key| match key {

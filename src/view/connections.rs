@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipvs_client::{
     Protocol,
-    connections::{Connection, Count, Counted, EngineData, Usual},
+    connections::{Connection, Count, Counted, Counts, EngineData, Usual},
 };
 
 use super::Labels;
@@ -143,15 +143,17 @@ fn host(address: IpAddr, labels: &mut Labels) -> String {
 ///
 /// # Errors
 /// Writing fails.
-pub fn list_counts(counts: &[Count], out: &mut impl Write, labels: &mut Labels) -> io::Result<()> {
-    let width = counts.first().map_or(1, |most| most.connections.to_string().len());
+pub fn list_counts(counts: &Counts, out: &mut impl Write, labels: &mut Labels) -> io::Result<()> {
+    let width = counts.iter().next().map_or(1, |most| most.connections.to_string().len());
     // Of two parts the first has a column.
-    let first: Vec<String> = counts.iter().map(|count| counted(&count.of, labels)).collect();
-    let two = counts.iter().any(|count| count.and.is_some());
-    let widest = if two { first.iter().map(String::len).max().unwrap_or_default() } else { 0 };
-    counts.iter().zip(first).try_for_each(|(count, first)| match &count.and {
-        None => writeln!(out, "{:>width$} {first}", count.connections),
-        Some(and) => writeln!(out, "{:>width$} {first:widest$} {}", count.connections, counted(and, labels)),
+    let of_two = counts.iter().filter(|count| count.and.is_some());
+    let widest = of_two.map(|count| counted(&count.of, labels).len()).max().unwrap_or_default();
+    counts.iter().try_for_each(|Count { of, and, connections }| {
+        let first = counted(&of, labels);
+        match and {
+            None => writeln!(out, "{connections:>width$} {first}"),
+            Some(and) => writeln!(out, "{connections:>width$} {first:widest$} {}", counted(&and, labels)),
+        }
     })
 }
 

@@ -70,6 +70,13 @@ impl Labels {
         }
     }
 
+    /// Forget the names of hosts.
+    pub fn forget_hosts(&mut self) {
+        if let Some(names) = &mut self.names {
+            names.hosts.clear();
+        }
+    }
+
     /// Write those of these services as numbers that would be written alike. Two addresses can have one name, and rules with
     /// that name would be the same rule twice.
     pub fn distinguish_services(&mut self, services: impl Iterator<Item = (IpAddr, u16, Protocol)>) {

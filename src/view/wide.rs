@@ -7,7 +7,7 @@ use ipvs_client::{
     connections::{Connection, EngineData},
 };
 
-use super::columns::{Column, Line, Text, lines};
+use super::columns::{Column, GAP, Line, Text, lines};
 use super::connections::expiry;
 use super::marks::Mark;
 use super::{HashNote, HashNotes, Labels, text};
@@ -139,14 +139,14 @@ fn server_row(labels: &mut Labels, listing: &Listing, key: &ServiceKey, entry: &
 /// A connection, and the data of its persistence engine.
 pub type WithData<'e> = (Connection, Option<&'e EngineData>);
 
-/// A listing of connections.
+/// A listing of connections, which are gone through twice: for the widths of the columns, and line by line.
 ///
 /// # Errors
 /// The output fails.
-pub fn connections(
+pub fn connections<'e>(
     out: &mut impl Write,
     labels: &mut Labels,
-    connections: &[WithData<'_>],
+    connections: impl Iterator<Item = WithData<'e>> + Clone,
     engine_data: bool,
 ) -> io::Result<()> {
     const COLUMNS: [Column; 9] = [
@@ -161,19 +161,33 @@ pub fn connections(
         Column::left("pe_data"),
     ];
     let columns = &COLUMNS[..if engine_data { 9 } else { 7 }];
-    let rows: Vec<Vec<Text>> = connections
-        .iter()
-        .map(|(connection, engine)| {
-            let mut row = connection_row(labels, connection);
-            row.push(Text::plain(connection.origin.name()));
-            if engine_data {
-                row.extend(engine_texts(*engine));
-            }
-            row
-        })
-        .collect();
-    writeln!(out, "IPVS connection entries")?;
-    lines(columns, &rows)?.iter().try_for_each(|line| writeln!(out, "{}", line.text))
+    let mut row = |(connection, engine): WithData<'_>| {
+        let mut row = connection_row(labels, &connection);
+        row.push(Text::plain(connection.origin.name()));
+        if engine_data {
+            row.extend(engine_texts(engine));
+        }
+        row
+    };
+    let mut widths: Vec<usize> = columns.iter().map(|column| column.header.len()).collect();
+    for connection in connections.clone() {
+        for (widest, text) in widths.iter_mut().zip(row(connection)) {
+            *widest = text.width().max(*widest);
+        }
+    }
+    let headers = columns.iter().map(|column| Text::plain(column.header)).collect();
+    writeln!(out, "IPVS connection entries\n{}", line(&widths, headers))?;
+    connections.into_iter().try_for_each(|connection| writeln!(out, "{}", line(&widths, row(connection))))
+}
+
+/// Texts in columns of these widths, each at the left.
+fn line(widths: &[usize], texts: Vec<Text>) -> String {
+    let mut line = String::new();
+    for (Text { text, .. }, width) in texts.iter().zip(widths) {
+        line.push_str(&format!("{text:<width$}{:GAP$}", ""));
+    }
+    line.truncate(line.trim_end().len());
+    line
 }
 
 /// Protocol, expiry, state and endpoints of a connection.

@@ -12,6 +12,8 @@ use anyhow::{Context as _, Result, ensure};
 use crate::schema::Schema;
 use crate::support::{self, Invocation, Links, Output, Subject, Trial, in_fresh_namespace, ours, run, succeed, trial};
 
+mod memory;
+
 /// Whether a connection's document passes.
 type Filter<'f> = &'f dyn Fn(&serde_json::Value) -> bool;
 
@@ -31,6 +33,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("list: the rows of the original", the_rows_of_the_original),
         ("list: one file, read once", one_file_is_read_once),
         ("list: questions are filters", questions_are_filters),
+        ("memory: a long list takes no more than a short one", memory::a_long_list_takes_no_more_than_a_short_one),
     ];
     Ok(trials.into_iter().map(|(name, run)| trial(name, run)).collect())
 }
@@ -430,7 +433,14 @@ fn one_file_is_read_once() -> Result<()> {
             (&["-L", "-n", "-c", "--sort-by", "client"], &["/proc/net/ip_vs_conn_sync"]),
             (&["-L", "-n", "-c", "--count-by", "client"], &["/proc/net/ip_vs_conn_sync"]),
             (&["-L", "-n", "-c", "--wide"], &["/proc/net/ip_vs_conn_sync"]),
-            (&["-L", "-n", "-c", "--persistent-conn"], &["/proc/net/ip_vs_conn", "/proc/net/ip_vs_conn_sync"]),
+            (
+                &["-L", "-n", "-c", "--persistent-conn"],
+                &["/proc/net/ip_vs_conn", "/proc/net/ip_vs_conn", "/proc/net/ip_vs_conn_sync"],
+            ),
+            (
+                &["-L", "-n", "-c", "-t", "10.1.1.1:1", "--persistent-conn"],
+                &["/proc/net/ip_vs_conn", "/proc/net/ip_vs_conn", "/proc/net/ip_vs_conn_sync"],
+            ),
         ] {
             let trace = "/run/connections.trace";
             let traced = ["-f", "-o", trace, "-e", "trace=open,openat,lseek,pread64,preadv"];

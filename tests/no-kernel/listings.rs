@@ -10,7 +10,7 @@ use ipvs_client::{
     Checksum, Counters, Daemon, DaemonRole, Destination, DestinationEntry, Forwarding, Info, InterfaceName, Netmask,
     Persistence, Protocol, Rates, SchedulerName, Service, ServiceEntry, ServiceFlags, ServiceKey, Statistics,
     TableService, Timeouts, Tunnel,
-    connections::{Choice, Connection, ConnectionKey, Count, CountKeys, Counter, EngineTable, Origin, Word, read},
+    connections::{Choice, Connection, ConnectionKey, CountKeys, Counter, Counts, EngineTable, Origin, Word, read},
     scheduler,
 };
 use ipvsadm_rs::grammar::{
@@ -19,7 +19,7 @@ use ipvsadm_rs::grammar::{
 use ipvsadm_rs::view::boxed::{self, Canvas};
 use ipvsadm_rs::view::connections;
 use ipvsadm_rs::view::json::{
-    self, ConnectionCounts, ConnectionDocument, DaemonDocument, ServiceDocument, Stream, TableHead, TimeoutsDocument,
+    self, ConnectionDocument, DaemonDocument, ServiceDocument, Stream, TableHead, TimeoutsDocument,
 };
 use ipvsadm_rs::view::{Labels, wide};
 use proptest::prelude::*;
@@ -313,7 +313,7 @@ TCP 2001:0db8:0000:0000:0000:0000:0000:0001 E24F 2001:0db8:0000:0000:0000:0000:0
 ";
 
 fn engines() -> EngineTable {
-    EngineTable::read(ENGINES.as_bytes()).unwrap()
+    EngineTable::read(|| Ok(ENGINES.as_bytes())).unwrap()
 }
 
 fn held(choice: &Choice) -> Vec<Connection> {
@@ -393,9 +393,9 @@ fn by(first: ConnectionKey) -> CountKeys {
     CountKeys { first, second: None }
 }
 
-fn counted(key: ConnectionKey) -> Vec<Count> {
+fn counted(key: ConnectionKey) -> Counts {
     let mut counter = Counter::by(by(key));
-    held(&Choice::default()).iter().for_each(|connection| counter.add(connection));
+    held(&Choice::default()).iter().for_each(|connection| assert!(counter.add(connection)));
     counter.counts()
 }
 
@@ -419,7 +419,7 @@ fn connections_in_columns() {
     let engines = engines();
     let all: Vec<_> = held(&Choice::default()).into_iter().map(|one| (one, engines.of(&one))).collect();
     let mut out = Vec::new();
-    wide::connections(&mut out, &mut Labels::numeric(), &all, true).unwrap();
+    wide::connections(&mut out, &mut Labels::numeric(), all.iter().copied(), true).unwrap();
     boxed::connections(&mut out, &mut Labels::numeric(), &all, false, PLAIN).unwrap();
     boxed::counts(&mut out, &mut Labels::numeric(), by(ConnectionKey::State), &counted(ConnectionKey::State), PLAIN)
         .unwrap();
@@ -519,9 +519,8 @@ fn every_document_is_as_the_schema_has_it() {
         assert_eq!((&connections[2]["origin"], &connections[3]["origin"]), (&"local".into(), &"sync".into()));
         assert_eq!(connections[3]["client_address"], "2001:db8::1");
         for key in [ConnectionKey::State, ConnectionKey::Server, ConnectionKey::Client] {
-            let counts = document("connection_counts", pretty, |out, pretty| {
-                json::write(out, "connection_counts", &ConnectionCounts::new(by(key), &counted(key)), pretty)
-            });
+            let counts =
+                document("connection_counts", pretty, |out, pretty| json::counts(out, by(key), &counted(key), pretty));
             assert_eq!(counts["total"], 4);
         }
         let timeouts = TimeoutsDocument::from(&Timeouts::new(900, 120, 300));

@@ -1,22 +1,24 @@
 //! `-L -c`: all connections or some, as they come, sorted or counted.
 
-use std::io::BufRead;
+use std::io::{self, BufRead};
 
 use anyhow::{Result, ensure};
 use ipvs_client::{
     Client,
     connections::{
-        Choice, Connection, Count, CountKeys, Counted, Counter, ENGINE_PATH, EngineTable, Held, PATH, Row, Skipped,
-        open, read, rows,
+        Choice, Connection, Count, CountKeys, Counter, ENGINE_PATH, EngineTable, Held, PATH, Row, Skipped, open, read,
+        rows,
     },
 };
 
 use crate::commands::labels::NamedLabels;
 use crate::commands::{Output, terminal};
 use crate::grammar::{ConnectionView, Connections, Format, Listing};
-use crate::view::json::{self, ConnectionCounts, ConnectionDocument};
+use crate::view::json::{self, ConnectionDocument};
 use crate::view::wide::WithData;
 use crate::view::{Labels, boxed, connections, wide};
+
+const TOO_MANY_NAMES: &str = "/proc/net/ip_vs_conn_sync: more than 256 names of protocols and states";
 
 /// Connections whose names are looked up together.
 const LOOKED_UP_TOGETHER: usize = 16 * 1024;
@@ -108,22 +110,32 @@ fn names(
     output: &mut Output,
 ) -> Result<Skipped> {
     connections::header(output, listing.engine_data)?;
-    // Names are looked up together, so some connections have to wait for each other; all of them could be too many.
-    let mut waiting = Vec::new();
-    let mut write_waiting = |waiting: &mut Vec<Connection>| {
-        labels.look_up(waiting.iter().flat_map(addresses));
-        waiting
-            .drain(..)
-            .try_for_each(|connection| connections::line(output, labels, &connection, engines.of(&connection)))
-    };
-    let skipped = read(source, |connection| {
-        if choice.has(connection) {
-            waiting.push(*connection);
-        }
-        if waiting.len() < LOOKED_UP_TOGETHER { Ok(()) } else { write_waiting(&mut waiting) }
-    })?;
-    write_waiting(&mut waiting)?;
+    let mut waiting = Waiting { connections: Vec::new(), engines, labels, output };
+    let skipped = read(source, |connection| if choice.has(connection) { waiting.push(connection) } else { Ok(()) })?;
+    waiting.write()?;
     Ok(skipped)
+}
+
+/// Connections whose lines are not yet written: names are looked up together, but all of them could be too many.
+struct Waiting<'w> {
+    connections: Vec<Connection>,
+    engines: &'w EngineTable,
+    labels: &'w mut NamedLabels,
+    output: &'w mut Output,
+}
+
+impl Waiting<'_> {
+    fn push(&mut self, connection: &Connection) -> io::Result<()> {
+        self.connections.push(*connection);
+        if self.connections.len() < LOOKED_UP_TOGETHER { Ok(()) } else { self.write() }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        self.labels.look_up_next(self.connections.iter().flat_map(addresses));
+        self.connections.drain(..).try_for_each(|connection| {
+            connections::line(self.output, self.labels, &connection, self.engines.of(&connection))
+        })
+    }
 }
 
 /// The connections wanted, all at once, in little room.
@@ -136,7 +148,7 @@ fn held(source: impl BufRead, choice: &Choice) -> Result<(Held, Skipped)> {
         }
         Ok(())
     })?;
-    ensure!(fits, "{PATH}: more than 256 names of protocols and states");
+    ensure!(fits, TOO_MANY_NAMES);
     Ok((all, skipped))
 }
 
@@ -151,22 +163,27 @@ fn show(
     labels: &mut NamedLabels,
     output: &mut Output,
 ) -> Result<()> {
-    labels.look_up(all.iter().flat_map(|connection| addresses(&connection)));
     let engine_data = listing.engine_data;
-    let with_data =
-        || all.iter().map(|connection| (connection, engines.of(&connection))).collect::<Vec<WithData<'_>>>();
+    let with_data = all.iter().map(|connection| (connection, engines.of(&connection)));
     match listing.format {
         Format::Classic => {
             connections::header(output, engine_data)?;
-            all.iter().try_for_each(|one| connections::line(output, labels, &one, engines.of(&one)))?;
+            let mut waiting = Waiting { connections: Vec::new(), engines, labels, output };
+            all.iter().try_for_each(|connection| waiting.push(&connection))?;
+            waiting.write()?;
         }
-        Format::Wide => wide::connections(output, labels, &with_data(), engine_data)?,
+        Format::Wide => {
+            labels.look_up(all.iter().flat_map(|connection| addresses(&connection)));
+            wide::connections(output, labels, with_data, engine_data)?;
+        }
         Format::Table => {
-            boxed::connections(output, labels, &with_data(), engine_data, terminal::canvas(listing.color))?;
+            labels.look_up(all.iter().flat_map(|connection| addresses(&connection)));
+            let rows: Vec<WithData<'_>> = with_data.collect();
+            boxed::connections(output, labels, &rows, engine_data, terminal::canvas(listing.color))?;
         }
         Format::Json(json) => {
             let mut list = json::Stream::begin(output, KIND, &NONE, json.pretty)?;
-            all.iter().try_for_each(|one| list.element(&ConnectionDocument::new(&one, engines.of(&one))))?;
+            with_data.into_iter().try_for_each(|(one, data)| list.element(&ConnectionDocument::new(&one, data)))?;
             list.end()?;
         }
     }
@@ -181,19 +198,23 @@ fn count(
     output: &mut Output,
 ) -> Result<()> {
     let mut counter = Counter::by(keys);
+    let mut fits = true;
     let skipped = read(open()?, |connection| {
         if choice.has(connection) {
-            counter.add(connection);
+            fits &= counter.add(connection);
         }
         Ok(())
     })?;
+    ensure!(fits, TOO_MANY_NAMES);
     let counts = counter.counts();
-    labels.look_up(counts.iter().flat_map(Count::parts).filter_map(Counted::address));
-    match listing.format {
-        Format::Classic | Format::Wide => connections::list_counts(&counts, output, labels)?,
-        Format::Table => boxed::counts(output, labels, keys, &counts, terminal::canvas(listing.color))?,
-        Format::Json(json) => {
-            json::write(output, "connection_counts", &ConnectionCounts::new(keys, &counts), json.pretty)?;
+    if let Format::Json(json) = listing.format {
+        json::counts(output, keys, &counts, json.pretty)?;
+    } else {
+        let parts = |count: Count| [Some(count.of), count.and];
+        labels.look_up(counts.iter().flat_map(parts).flatten().filter_map(|part| part.address()));
+        match listing.format {
+            Format::Table => boxed::counts(output, labels, keys, &counts, terminal::canvas(listing.color))?,
+            _ => connections::list_counts(&counts, output, labels)?,
         }
     }
     report(PATH, skipped);

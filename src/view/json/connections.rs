@@ -1,10 +1,13 @@
 //! Connections: each by itself, or counted.
 
 use std::borrow::Cow;
+use std::io::{self, Write};
 use std::net::IpAddr;
 
-use ipvs_client::connections::{Connection, ConnectionKey, Count, CountKeys, Counted, EngineData};
+use ipvs_client::connections::{Connection, ConnectionKey, Count, CountKeys, Counted, Counts, EngineData};
 use serde::Serialize;
+
+use super::Stream;
 
 /// A connection.
 #[derive(Debug, Serialize)]
@@ -49,16 +52,16 @@ impl<'l> ConnectionDocument<'l> {
     }
 }
 
-/// How many connections there are of each kind.
+/// What stands before the counts.
 #[derive(Debug, Serialize)]
-pub struct ConnectionCounts<'c> {
+struct CountsHead {
     by: &'static str,
     then_by: Option<&'static str>,
     total: u64,
-    counts: Vec<CountDocument<'c>>,
+    counts: [(); 0],
 }
 
-/// What they have in common, and how many.
+/// What connections have in common, and how many.
 #[derive(Debug, Serialize)]
 struct CountDocument<'c> {
     #[serde(flatten)]
@@ -76,29 +79,27 @@ enum CountedDocument<'c> {
     Server { server_address: IpAddr, server_port: u16 },
 }
 
-impl<'c> ConnectionCounts<'c> {
-    /// These, counted by this key.
-    #[must_use]
-    pub fn new(keys: CountKeys, counts: &'c [Count]) -> Self {
-        let name = |key| match key {
-            ConnectionKey::State | ConnectionKey::Expires => "state",
-            ConnectionKey::Server => "server",
-            ConnectionKey::Client => "client",
-        };
-        Self {
-            by: name(keys.first),
-            then_by: keys.second.map(name),
-            total: counts.iter().map(|count| count.connections).sum(),
-            counts: counts
-                .iter()
-                .map(|count| CountDocument {
-                    of: (&count.of).into(),
-                    and: count.and.as_ref().map(CountedDocument::from),
-                    connections: count.connections,
-                })
-                .collect(),
-        }
+/// Write how many connections there are of each kind, count by count.
+///
+/// # Errors
+/// `out` fails.
+pub fn counts(out: &mut impl Write, keys: CountKeys, counts: &Counts, pretty: bool) -> io::Result<()> {
+    let name = |key| match key {
+        ConnectionKey::State | ConnectionKey::Expires => "state",
+        ConnectionKey::Server => "server",
+        ConnectionKey::Client => "client",
+    };
+    let head = CountsHead {
+        by: name(keys.first),
+        then_by: keys.second.map(name),
+        total: counts.iter().map(|count| count.connections).sum(),
+        counts: [],
+    };
+    let mut list = Stream::begin(out, "connection_counts", &head, pretty)?;
+    for Count { of, and, connections } in counts.iter() {
+        list.element(&CountDocument { of: (&of).into(), and: and.as_ref().map(Into::into), connections })?;
     }
+    list.end()
 }
 
 impl<'c> From<&'c Counted> for CountedDocument<'c> {

@@ -1,7 +1,6 @@
-//! Which connections, in what order, and how many of a kind.
+//! Which connections, in what order, and what they are counted by.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -184,7 +183,7 @@ pub struct CountKeys {
 }
 
 /// How many connections there are of one kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
     /// What they have in common.
     pub of: Counted,
@@ -213,15 +212,6 @@ pub enum Counted {
 }
 
 impl Counted {
-    /// What a connection is counted as, by this key.
-    fn of(connection: &Connection, key: ConnectionKey) -> Self {
-        match key {
-            ConnectionKey::Client => Self::Client(connection.source.0),
-            ConnectionKey::Server => Self::Server(connection.destination.0, connection.destination.1),
-            ConnectionKey::State | ConnectionKey::Expires => Self::State(connection.state),
-        }
-    }
-
     /// The address, if it is one.
     #[must_use]
     pub const fn address(&self) -> Option<IpAddr> {
@@ -229,36 +219,5 @@ impl Counted {
             Self::State(_) => None,
             Self::Client(address) | Self::Server(address, _) => Some(address),
         }
-    }
-}
-
-/// Counts, kept while connections are read.
-#[derive(Debug)]
-pub struct Counter {
-    keys: CountKeys,
-    counts: HashMap<(Counted, Option<Counted>), u64>,
-}
-
-impl Counter {
-    /// Nothing counted yet.
-    #[must_use]
-    pub fn by(keys: CountKeys) -> Self {
-        Self { keys, counts: HashMap::new() }
-    }
-
-    /// Count one.
-    pub fn add(&mut self, connection: &Connection) {
-        let and = self.keys.second.map(|key| Counted::of(connection, key));
-        *self.counts.entry((Counted::of(connection, self.keys.first), and)).or_default() += 1;
-    }
-
-    /// What was counted, the most first, and of as many in order.
-    #[must_use]
-    pub fn counts(self) -> Vec<Count> {
-        let mut counts: Vec<Count> =
-            self.counts.into_iter().map(|((of, and), connections)| Count { of, and, connections }).collect();
-        counts
-            .sort_unstable_by(|a, b| b.connections.cmp(&a.connections).then_with(|| (a.of, a.and).cmp(&(b.of, b.and))));
-        counts
     }
 }

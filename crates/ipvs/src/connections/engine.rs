@@ -1,8 +1,7 @@
 //! Data of persistence engines, as far as it can be believed.
 
 use std::collections::HashMap;
-use std::collections::hash_map::{Entry, RandomState};
-use std::hash::BuildHasher;
+use std::collections::hash_map::Entry;
 use std::io::{self, BufRead};
 use std::net::IpAddr;
 
@@ -52,44 +51,35 @@ impl EngineTable {
     /// # Errors
     /// The list cannot be read.
     pub fn of_kernel() -> io::Result<Self> {
-        Self::read(open_list(ENGINE_PATH)?)
+        Self::read(|| open_list(ENGINE_PATH))
     }
 
-    /// Read it. Lines that are not about connections are skipped and counted.
+    /// Read a list that `open` opens. Lines that are not about connections are skipped and counted.
+    ///
+    /// If any connection has data, the list is read twice: those without data can be very many, and so none of them is
+    /// held.
     ///
     /// # Errors
-    /// Reading fails.
-    pub fn read(source: impl BufRead) -> io::Result<Self> {
-        let hasher = RandomState::new();
-        let mut found = HashMap::new();
-        // Connections without data can be very many, and a number is enough to find one that has data elsewhere.
-        let mut without = Vec::new();
+    /// Opening or reading fails.
+    pub fn read<S: BufRead>(mut open: impl FnMut() -> io::Result<S>) -> io::Result<Self> {
+        let mut found: HashMap<Key, Option<EngineData>> = HashMap::new();
         let mut skipped = Skipped::default();
-        lines(source, ENGINE_PATH, |line: Line<'_, USUAL_WITHOUT_DATA>| {
-            match line {
-                Line::Usual(bytes) => {
-                    let Some((protocol, endpoints)) = usual_without_data(bytes) else { return Ok(false) };
-                    let endpoints = endpoints.map(|(address, port)| (address.into(), port));
-                    without.push(hasher.hash_one(Key { protocol: Word::cut(protocol), endpoints }));
-                }
-                Line::Other(number, line) => match entry(line) {
-                    Some((key, None)) => without.push(hasher.hash_one(key)),
-                    Some((key, data)) => match found.entry(key) {
-                        Entry::Vacant(place) => drop(place.insert(data)),
-                        Entry::Occupied(mut place) => *place.get_mut() = None,
-                    },
-                    None => skipped.add(number),
-                },
-            }
-            Ok(true)
+        entries(open()?, |number, entry| match entry {
+            Some((key, Some(data))) => match found.entry(key) {
+                Entry::Vacant(place) => drop(place.insert(Some(data))),
+                Entry::Occupied(mut place) => *place.get_mut() = None,
+            },
+            Some((_, None)) => {}
+            None => skipped.add(number),
         })?;
         if !found.is_empty() {
-            without.sort_unstable();
+            entries(open()?, |_, entry| {
+                if let Some((key, None)) = entry {
+                    found.remove(&key);
+                }
+            })?;
         }
-        let data = found.into_iter().filter_map(|(key, data)| {
-            let twice = without.binary_search(&hasher.hash_one(key)).is_ok();
-            data.filter(|_| !twice).map(|data| (key, data))
-        });
+        let data = found.into_iter().filter_map(|(key, data)| data.map(|data| (key, data)));
         Ok(Self { data: data.collect(), skipped })
     }
 
@@ -110,8 +100,25 @@ impl EngineTable {
     }
 }
 
-/// What connection a line is about, and the data that it has.
-fn entry(line: &[u8]) -> Option<(Key, Option<EngineData>)> {
+/// What a line is about, and the data that it has.
+type About = (Key, Option<EngineData>);
+
+/// Give each line to `take`: its number, as far as that is known, and what it is about, if that is a connection.
+fn entries(source: impl BufRead, mut take: impl FnMut(u64, Option<About>)) -> io::Result<()> {
+    lines(source, ENGINE_PATH, |line: Line<'_, USUAL_WITHOUT_DATA>| {
+        match line {
+            Line::Usual(bytes) => {
+                let Some((protocol, endpoints)) = usual_without_data(bytes) else { return Ok(false) };
+                let endpoints = endpoints.map(|(address, port)| (address.into(), port));
+                take(0, Some((Key { protocol: Word::cut(protocol), endpoints }, None)));
+            }
+            Line::Other(number, line) => take(number, entry(line)),
+        }
+        Ok(true)
+    })
+}
+
+fn entry(line: &[u8]) -> Option<About> {
     let (protocol, endpoints, rest) = with_data(line)?;
     let key = Key { protocol, endpoints };
     let mut words = Words(rest);

@@ -8,9 +8,13 @@ use super::{Connection, ConnectionKey, Origin, Word};
 #[derive(Debug, Default)]
 pub struct Held {
     rows: Vec<Packed>,
-    /// The names of protocols and states that occur: the kernel has few.
-    words: Vec<Word>,
+    /// The names of protocols and states that occur.
+    words: Words,
 }
+
+/// Names of the kernel's, each once: it has few. There is room for 256.
+#[derive(Debug, Default)]
+pub(super) struct Words(Vec<Word>);
 
 /// A connection whose names are places in a list.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +37,8 @@ impl Held {
     /// Add one. Whether there was room for its names; the kernel has far fewer than the 256 there is room for.
     #[must_use]
     pub fn push(&mut self, connection: &Connection) -> bool {
-        let Some(protocol) = self.place(connection.protocol) else { return false };
-        let Some(state) = self.place(connection.state) else { return false };
+        let Some(protocol) = self.words.place(connection.protocol) else { return false };
+        let Some(state) = self.words.place(connection.state) else { return false };
         let endpoints = [connection.source, connection.virtual_address, connection.destination];
         let mut flags = if connection.origin == Origin::Sync { SYNC } else { 0 };
         let mut addresses = [[0; 16]; 3];
@@ -54,27 +58,34 @@ impl Held {
     }
 
     /// The connections.
-    pub fn iter(&self) -> impl Iterator<Item = Connection> {
+    pub fn iter(&self) -> impl Iterator<Item = Connection> + Clone {
         self.rows.iter().map(|row| row.connection(&self.words))
     }
+}
 
-    fn place(&mut self, word: Word) -> Option<u8> {
-        let place = self.words.iter().position(|known| *known == word).unwrap_or_else(|| {
-            self.words.push(word);
-            self.words.len() - 1
+impl Words {
+    /// The place of this one, if there is room for it.
+    pub(super) fn place(&mut self, word: Word) -> Option<u8> {
+        let place = self.0.iter().position(|known| *known == word).unwrap_or_else(|| {
+            self.0.push(word);
+            self.0.len() - 1
         });
         u8::try_from(place).ok()
+    }
+
+    /// The one at this place.
+    pub(super) fn at(&self, place: u8) -> Word {
+        self.0.get(usize::from(place)).copied().unwrap_or(Word::EMPTY)
     }
 }
 
 impl Packed {
-    fn connection(&self, words: &[Word]) -> Connection {
-        let word = |place: u8| words.get(usize::from(place)).copied().unwrap_or(Word::EMPTY);
+    fn connection(&self, words: &Words) -> Connection {
         let endpoint =
             |number: usize| (unpack(&self.addresses[number], self.flags & 1 << number != 0), self.ports[number]);
         let endpoints = [endpoint(0), endpoint(1), endpoint(2)];
         let origin = if self.flags & SYNC == 0 { Origin::Local } else { Origin::Sync };
-        Connection::new(word(self.protocol), endpoints, word(self.state), origin, self.expires)
+        Connection::new(words.at(self.protocol), endpoints, words.at(self.state), origin, self.expires)
     }
 }
 
@@ -87,7 +98,8 @@ pub(super) fn pack(address: IpAddr, place: &mut [u8; 16]) -> bool {
     address.is_ipv6()
 }
 
-fn unpack(bytes: &[u8; 16], is_ipv6: bool) -> IpAddr {
+/// The address of these bytes.
+pub(super) fn unpack(bytes: &[u8; 16], is_ipv6: bool) -> IpAddr {
     if is_ipv6 { IpAddr::from(*bytes) } else { IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]]) }
 }
 

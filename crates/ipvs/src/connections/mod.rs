@@ -17,6 +17,7 @@
 
 mod choice;
 mod compare;
+mod counter;
 mod engine;
 mod held;
 mod line;
@@ -28,8 +29,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::model::{DestinationKey, Family, Name, ServiceKey};
 
-pub use choice::{BadNetwork, Choice, ConnectionKey, Count, CountKeys, Counted, Counter, Network, STATES};
+pub use choice::{BadNetwork, Choice, ConnectionKey, Count, CountKeys, Counted, Network, STATES};
 pub use compare::{ConnectionSet, Found};
+pub use counter::{Counter, Counts};
 pub use engine::{EngineData, EngineTable};
 pub use held::Held;
 

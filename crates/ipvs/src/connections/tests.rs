@@ -112,7 +112,8 @@ fn template(client: u32) -> Connection {
 }
 
 fn engines(lines: &str) -> EngineTable {
-    EngineTable::read(format!("{ENGINE_HEADER}{lines}").as_bytes()).unwrap()
+    let text = format!("{ENGINE_HEADER}{lines}");
+    EngineTable::read(|| Ok(text.as_bytes())).unwrap()
 }
 
 fn data(table: &EngineTable, client: u32) -> Option<(&[u8], &[u8])> {
@@ -176,7 +177,7 @@ fn a_list_that_fails_is_named() {
     }
     let error = read(BufReader::new(Failing), |_| Ok(())).unwrap_err();
     assert_eq!(error.to_string(), format!("{PATH}: lost"));
-    let error = EngineTable::read(BufReader::new(Failing)).unwrap_err();
+    let error = EngineTable::read(|| Ok(BufReader::new(Failing))).unwrap_err();
     assert_eq!(error.to_string(), format!("{ENGINE_PATH}: lost"));
 }
 
