@@ -76,6 +76,8 @@ metrics! {
         "The version of the kernel's IPVS.";
     EstimationRunning "ipvs_estimation_running" Whole Gauge None, [],
         "Whether the kernel counts. Where this is 0, every counter stands still.";
+    UncountedServers "ipvs_estimation_uncounted_servers" Whole Gauge None, [],
+        "Servers that have connections, none of which is counted: of these nothing is known yet.";
     TableEntries "ipvs_hash_table_entries" Whole Gauge None, ["table"],
         "What is in a hash table. Linux before 7 does not say.";
     TableBuckets "ipvs_hash_table_buckets" Whole Gauge None, ["table"],
@@ -168,6 +170,13 @@ impl Selection {
     #[must_use]
     pub fn has(self, metric: &Metric) -> bool {
         self.0 & bit(metric) != 0
+    }
+
+    /// Whether services and servers have to be read for what is chosen.
+    #[must_use]
+    pub fn is_of_table(self) -> bool {
+        let uncounted = METRICS.iter().any(|metric| metric.id == Id::UncountedServers && self.has(metric));
+        uncounted || self.has_any(Scope::Service) || self.has_any(Scope::Server)
     }
 
     /// Whether any of this scope is.

@@ -17,6 +17,7 @@ pub fn stopped(stopped: Stopped) -> String {
 pub fn not_counted_yet(servers: u64) -> String {
     let servers = if servers == 1 { "1 server has".to_owned() } else { format!("{servers} servers have") };
     format!(
-        "{servers} connections that are not counted: the kernel counts every {INTERVAL_SECONDS} seconds, and -Z forgets."
+        "{servers} connections that are not counted, and no known rate: the kernel counts every {INTERVAL_SECONDS} seconds, \
+         -Z forgets, and what came by synchronisation is never counted."
     )
 }

@@ -26,6 +26,8 @@ const PIECE: usize = 32 * 1024;
 pub struct MetricsTable {
     services: Vec<ServiceRow>,
     servers: Vec<ServerRow>,
+    /// Servers that have connections and no counters.
+    uncounted: u64,
 }
 
 #[derive(Debug)]
@@ -55,6 +57,7 @@ impl MetricsTable {
 
     /// Add a service, with its servers if they are wanted.
     pub fn push(&mut self, of: &TableService, with_servers: bool) {
+        self.uncounted += of.destinations.iter().filter(|entry| !entry.is_counted()).count() as u64;
         if with_servers {
             self.servers.extend(of.destinations.iter().map(|entry| ServerRow {
                 key: entry.destination.key,
@@ -314,6 +317,7 @@ fn whole(text: &mut Text<'_>, metric: &Metric, sample: &Sample) -> io::Result<()
             daemons.iter().for_each(|daemon| text.sample(metric, |labels| daemon_labels(labels, daemon), 1));
         }
         Id::EstimationRunning => single(text, metric, Some(i64::from(sample.estimation_runs))),
+        Id::UncountedServers => single(text, metric, number(sample.table.uncounted)),
         Id::ConnectionLimit => single(text, metric, hash_tables.and_then(|of| of.connection_limit).and_then(number)),
         Id::SavedRulesChanges => single(text, metric, sample.saved_rules_changes.and_then(number)),
         Id::LastUpdate => {

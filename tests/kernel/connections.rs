@@ -33,6 +33,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("list: the rows of the original", the_rows_of_the_original),
         ("list: one file, read once", one_file_is_read_once),
         ("list: questions are filters", questions_are_filters),
+        ("counters: what came by synchronisation is in none", synchronised_connections_are_not_counted),
         ("memory: a long list takes no more than a short one", memory::a_long_list_takes_no_more_than_a_short_one),
     ];
     Ok(trials.into_iter().map(|(name, run)| trial(name, run)).collect())
@@ -419,6 +420,19 @@ fn questions_are_filters() -> Result<()> {
         );
         let none = run(&["compare", backup, master], b"")?;
         ensure!(none.status == "0" && none.stdout.lines().count() == 1, "{none:?}");
+        Ok(())
+    })
+}
+
+fn synchronised_connections_are_not_counted() -> Result<()> {
+    with_daemon(|| {
+        let sent = Sent { flags: 0, client: ([10, 8, 1, 1].into(), 1024), ..template(0, b"") };
+        send(&[sent])?;
+        kernel_rows(1)?;
+        let text = succeed(&["-L", "--json"], b"")?;
+        let table = Schema::new()?.check("table", &text)?;
+        let server = &table["services"][0]["servers"][0];
+        ensure!(server["active_connections"] == 1 && server["counted"] == false, "{table}");
         Ok(())
     })
 }

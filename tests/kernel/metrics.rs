@@ -107,6 +107,7 @@ fn they_are_what_json_has() -> Result<()> {
                 expect(format!("ipvs_timeout_seconds{{timeout=\"{name}\"}}"), &seconds.into())?;
             }
             expect("ipvs_estimation_running".to_owned(), &1.into())?;
+            expect("ipvs_estimation_uncounted_servers".to_owned(), &0.into())?;
             expect("ipvs_scrape_success".to_owned(), &1.into())?;
             let rest: Vec<&str> = samples.into_keys().collect();
             let infos = rest.iter().filter(|name| name.contains("_info{")).count();

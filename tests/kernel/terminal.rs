@@ -52,6 +52,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("top: stopped and continued", stopped_and_continued),
         ("top: in the background", top_in_the_background),
         ("top: estimation", estimation_off_is_said),
+        ("stats: counters that stand still", standstill_is_said),
         ("top: plain lines", top_without_a_terminal),
     ];
     let picture: Option<(&str, Run)> = picture_wanted().then_some(("picture of top", a_picture_of_top));
@@ -528,6 +529,49 @@ fn estimation_off_is_said(_: &Cluster) -> Result<()> {
     ensure!(top.screen().contains(said) == can_be_off, "{}", top.screen());
     top.write(b"q")?;
     ensure!(top.end()? == "0", "its status");
+    Ok(())
+}
+
+/// Listings of counters and rates report it on standard error, if that is a terminal.
+fn standstill_is_said(cluster: &Cluster) -> Result<()> {
+    const SWITCH: &str = "/proc/sys/net/ipv4/vs/run_estimation";
+    let listed = |words: &[&str]| -> Result<String> {
+        let mut terminal = Terminal::start(24, 160, words)?;
+        ensure!(terminal.end()? == "0", "{words:?}: {}", terminal.screen());
+        Ok(terminal.screen())
+    };
+    let _open = cluster.connect("40.40.40.10", 5001)?;
+    let total = || -> Result<bool> {
+        let table = Client::connect()?.table()?;
+        Ok(table.services.iter().any(|service| service.entry.statistics.counters.connections > 0))
+    };
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !total()? {
+        ensure!(std::time::Instant::now() < end, "nothing is counted");
+        thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let uncounted = "1 server has connections that are not counted, and no known rate: ";
+    let stopped = "The kernel counts nothing: net.ipv4.vs.run_estimation is 0.";
+    let lists: [&[&str]; 3] = [&["-L", "-n", "--stats"], &["-L", "-n", "--rate"], &["-L", "-n", "--rate", "--wide"]];
+    for words in lists {
+        let screen = listed(words)?;
+        ensure!(!screen.contains(uncounted) && !screen.contains(stopped), "{words:?}: {screen}");
+    }
+    run(&["-Z"])?;
+    for words in lists {
+        let screen = listed(words)?;
+        ensure!(screen.contains(uncounted) && !screen.contains(stopped), "{words:?}: {screen}");
+        let output = Invocation::of(words).run(&ours())?;
+        ensure!(output.stderr.is_empty(), "{words:?}: {output:?}");
+    }
+    ensure!(!listed(&["-L", "-n"])?.contains(uncounted), "a listing without counters");
+    if std::path::Path::new(SWITCH).exists() {
+        std::fs::write(SWITCH, "0")?;
+        for words in lists {
+            let screen = listed(words)?;
+            ensure!(screen.contains(stopped) && !screen.contains(uncounted), "{words:?}: {screen}");
+        }
+    }
     Ok(())
 }
 

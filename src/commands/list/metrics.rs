@@ -50,9 +50,8 @@ pub(in crate::commands) fn run(wanted: &Metrics, output: &mut Output) -> Result<
 fn read(wanted: &Metrics) -> Result<(Sample, Result<()>)> {
     let mut client = module::connect()?;
     let mut table = MetricsTable::default();
-    let of_services = wanted.only.has_any(Scope::Service);
     let of_servers = wanted.only.has_any(Scope::Server);
-    if of_services || of_servers {
+    if wanted.only.is_of_table() {
         let entries = match wanted.service {
             Some(key) => vec![client.service(&key)?],
             None => client.services()?,

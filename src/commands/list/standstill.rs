@@ -22,9 +22,7 @@ impl Standstill {
 
     /// Look at a server that is listed.
     pub(super) fn look<D: Detail>(&mut self, entry: &DestinationEntry<D>) {
-        let is_used = entry.active_connections > 0 || entry.inactive_connections > 0;
-        let is_counted = entry.statistics.statistics().is_none_or(|statistics| statistics.counters.connections > 0);
-        self.uncounted += u64::from(is_used && !is_counted);
+        self.uncounted += u64::from(!entry.is_counted());
     }
 
     /// Say what there is to say.

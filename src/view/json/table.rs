@@ -144,6 +144,7 @@ struct ServerDocument {
     active_connections: u32,
     inactive_connections: u32,
     persistent_connections: u32,
+    counted: bool,
     counters: CountersDocument,
     rates: RatesDocument,
 }
@@ -254,6 +255,7 @@ impl From<&DestinationEntry> for ServerDocument {
             active_connections: entry.active_connections,
             inactive_connections: entry.inactive_connections,
             persistent_connections: entry.persistent_connections,
+            counted: entry.is_counted(),
             counters: entry.statistics.counters.into(),
             rates: entry.statistics.rates.into(),
         }

@@ -143,6 +143,16 @@ impl<D> ServiceEntry<D> {
     }
 }
 
+impl<D: Detail> DestinationEntry<D> {
+    /// Whether its counters have any of its connections, if it has any. They have none within the first two seconds, after
+    /// counters were zeroed, and of connections that came by synchronisation.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        let is_used = self.active_connections > 0 || self.inactive_connections > 0;
+        !is_used || self.statistics.statistics().is_none_or(|statistics| statistics.counters.connections > 0)
+    }
+}
+
 impl<D> DestinationEntry<D> {
     /// A destination without connections, and what went through it.
     #[must_use]
