@@ -180,6 +180,7 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l all-errors -d 'Wi
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l replace -d 'With -R, make the table equal to the rules by the fewest changes, all or none'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l dry-run -d 'With --replace, print the changes instead of making them; status 1 if there are any'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l keep-weights -d 'With --replace, leave the weights of the real servers that are there'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l reorder -d 'With --replace, delete and add again the servers of sh, mh and dh that are out of order; says before what that costs'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l keep-going -d 'With --replace, load every rule that is good; status 3 if one is not, and then nothing is deleted'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l force -d 'With --drain, drain even if clients are refused; with --drain=SECONDS, finish even if connections are left'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l no-fallback -d 'With --drain, do not set sh-fallback or mh-fallback, which spares clients of sh and mh'

@@ -4,11 +4,11 @@ use std::io::{IsTerminal as _, stderr};
 use std::path::PathBuf;
 
 use anyhow::Result;
-use ipvs_client::mapping::HashScheduler;
-use ipvs_client::{Change, Client, DestinationKey, ServiceKey, plan::State};
+use ipvs_client::{Change, Client, plan::State};
 
 use super::drain::spare;
 use super::journal::{self, Copy};
+use super::restore::reorder;
 use super::signals::Hold;
 use super::{lock, status};
 use crate::host::module;
@@ -35,25 +35,14 @@ fn hint(client: &mut Client, change: &Change) {
         Change::EditDestination(key, server) if server.weight == 0 && stderr().is_terminal() => {
             spare::hint(client, key, server.key)
         }
-        Change::AddDestination(key, server) if stderr().is_terminal() => order_hint(client, key, server.key),
+        Change::AddDestination(key, server) if stderr().is_terminal() => {
+            reorder::hint_of_added(client, key, server.key)
+        }
         _ => None,
     };
     if let Some(hint) = hint {
         say!("{hint}");
     }
-}
-
-/// Where a server that was added leaves those of a hash scheduler in another order than that of their addresses.
-fn order_hint(client: &mut Client, key: &ServiceKey, server: DestinationKey) -> Option<String> {
-    let scheduler = HashScheduler::named(client.service_with::<()>(key).ok()?.service.scheduler)?.name();
-    let servers = client.destination_rules(key).ok()??;
-    let is_canonical = servers.is_sorted_by(|newer, older| newer.key > older.key);
-    (!is_canonical).then(|| {
-        format!(
-            "{scheduler} fills its table from {server} on now; the servers of {key} are not in the order of their \
-             addresses, in which other directors may have them: compare them by where --digest"
-        )
-    })
 }
 
 /// Clear the table after writing down what it has, and of daemons and timeouts those that `like` has. Returns where that is.

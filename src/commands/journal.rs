@@ -1,6 +1,7 @@
 //! The copy of the table that is kept in case a change is not finished, or not wanted any more.
 
-use std::io::{IsTerminal, stderr};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, IsTerminal, Write as _, stderr};
 use std::path::{Path, PathBuf};
 
 use ipvs_client::{
@@ -11,8 +12,9 @@ use ipvs_client::{
 use super::called;
 use super::lock::this_process;
 use super::report::plain;
-use super::state::read_state;
+use super::state::{has_order, read_state, servers_to_restore};
 use crate::host::journal::{FOLDER, Journal, others, settle_others};
+use crate::rules::{first_line, last_line};
 use crate::view::{Labels, rules};
 
 /// The copy of a table that is being changed; none of an empty table, or where none can be written.
@@ -117,28 +119,40 @@ fn is_empty(state: &State) -> bool {
 fn text(state: &State) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
     let mut labels = Labels::numeric();
+    let keeps_order = state.services.iter().any(has_order);
+    writeln!(text, "{}", first_line(keeps_order))?;
+    let mut lines = 0;
     for service in &state.services {
-        let destinations = service.destinations.iter().map(|destination| &destination.rule);
-        rules::service(&mut text, &mut labels, &service.service.rule, destinations)?;
+        let servers = servers_to_restore(state, service);
+        lines += 1 + servers.len();
+        rules::service(&mut text, &mut labels, &service.service.rule, servers)?;
     }
     if let Some(timeouts) = state.timeouts {
+        lines += 1;
         rules::change(&mut text, &mut labels, &Change::SetTimeouts(timeouts.rule))?;
     }
     for Traced { rule: (role, daemon), .. } in &state.daemons {
+        lines += 1;
         match daemon {
             Some(daemon) => rules::change(&mut text, &mut labels, &Change::StartDaemon(*daemon))?,
-            None => {
-                use std::io::Write as _;
-                writeln!(text, "--stop-daemon {}", role.name())?;
-            }
+            None => writeln!(text, "--stop-daemon {}", role.name())?,
         }
     }
+    writeln!(text, "{}", last_line(lines))?;
     Ok(text)
 }
 
-/// The command that brings the table back from a copy.
+/// The command that brings the table back from a copy, and with it which client gets which server.
 pub(super) fn command(path: &Path) -> String {
-    format!("{} -R --replace --file {}", called::command_line(), path.display())
+    let reorder = if keeps_order(path) { "--reorder " } else { "" };
+    format!("{} -R --replace {reorder}--file {}", called::command_line(), path.display())
+}
+
+/// Whether the servers in a copy have an order that counts. What cannot be read has none.
+fn keeps_order(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    let comments = BufReader::new(file).lines().map_while(Result::ok).take_while(|line| line.starts_with('#'));
+    comments.into_iter().any(|line| line == first_line(true))
 }
 
 /// Say where the table from before is.

@@ -1,7 +1,7 @@
 //! `-L`
 
 pub(super) mod connections;
-mod hash_notes;
+pub(super) mod hash_notes;
 mod json;
 pub(super) mod metrics;
 mod partial;

@@ -79,8 +79,13 @@ fn print_error(lines: &str) {
 /// # Errors
 /// The file cannot be read, or the kernel does not answer.
 #[doc(hidden)]
-pub fn replace_over(client: &mut ipvs_client::Client, file: &Path, say: &dyn Fn(&str)) -> (Result<u8>, Option<i32>) {
-    restore::replace_over(client, file, say)
+pub fn replace_over(
+    client: &mut ipvs_client::Client,
+    file: &Path,
+    reorder: bool,
+    say: &dyn Fn(&str),
+) -> (Result<u8>, Option<i32>) {
+    restore::replace_over(client, file, reorder, say)
 }
 
 /// The program, as called with these arguments, of which the first is its name. Returns its exit status.

@@ -3,14 +3,10 @@
 use std::io::Write;
 
 use anyhow::{Context, Result};
-use ipvs_client::{
-    Change, Client, DaemonRole, ServiceKey,
-    mapping::HashScheduler,
-    plan::{RuleService, State, Traced},
-};
+use ipvs_client::{Change, Client, DaemonRole, ServiceKey, plan::State};
 
 use super::labels::NamedLabels;
-use super::state::read_state;
+use super::state::{has_order, read_state, servers_to_restore};
 use super::{Output, lock, status};
 use crate::escape::escaped;
 use crate::grammar::Save;
@@ -49,21 +45,6 @@ pub(super) fn save_with(client: &mut Client, save: &Save, output: &mut impl Writ
     Saved::read(client, save, &[])?.write(save, output)
 }
 
-/// Put the servers of schedulers that choose by a table into the order in which they were added: the kernel fills the table
-/// by it, and lists the newest first.
-fn keep_order(client: &mut Client, state: &mut State) -> Result<()> {
-    for RuleService { service, destinations } in &mut state.services {
-        if HashScheduler::named(service.rule.scheduler).is_none() {
-            continue;
-        }
-        state.keeps_order = true;
-        if let Some(rules) = client.destination_rules(&service.rule.key)? {
-            *destinations = rules.into_iter().rev().map(|rule| Traced { rule, line: 0 }).collect();
-        }
-    }
-    Ok(())
-}
-
 /// All that is written.
 pub(super) struct Saved {
     state: State,
@@ -76,8 +57,8 @@ impl Saved {
     pub(super) fn read(client: &mut Client, save: &Save, without: &[DaemonRole]) -> Result<Self> {
         let mut state = read_state(client, &State::default())?;
         let mut rest = Vec::new();
+        state.keeps_order = save.all && state.services.iter().any(has_order);
         if save.all {
-            keep_order(client, &mut state)?;
             rest.push(Change::SetTimeouts(client.timeouts()?));
             let daemons = client.daemons()?.into_iter().filter(|daemon| !without.contains(&daemon.role));
             rest.extend(daemons.map(Change::StartDaemon));
@@ -100,9 +81,9 @@ impl Saved {
         if save.all {
             writeln!(output, "{}", first_line(self.state.keeps_order))?;
         }
-        for RuleService { service, destinations } in services {
-            let destinations = destinations.iter().map(|destination| &destination.rule);
-            rules::service(output, &mut labels, &service.rule, destinations)?;
+        for service in services {
+            let servers = servers_to_restore(&self.state, service);
+            rules::service(output, &mut labels, &service.service.rule, servers)?;
         }
         for change in &self.rest {
             rules::change(output, &mut labels, change)?;

@@ -1,7 +1,7 @@
 //! Where rules come from: a file, or standard input.
 
 use std::fmt::{self, Write as _};
-use std::io::{self, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::Result;
@@ -46,9 +46,14 @@ impl<'p> Source<'p> {
     }
 
     /// Read and understand every line. What is wrong is reported.
-    pub(super) fn read(&self, mut take: impl FnMut(Line)) -> Result<Heading> {
+    pub(super) fn read(&self, take: impl FnMut(Line)) -> Result<Heading> {
+        self.read_from(None::<&[u8]>, take)
+    }
+
+    /// The same of this text, if it is open already.
+    fn read_from(&self, text: Option<impl BufRead>, mut take: impl FnMut(Line)) -> Result<Heading> {
         let mut bad = Report::new(self);
-        let outcome = self.each(|line| match line {
+        let outcome = self.each(text, |line| match line {
             Ok(line) if bad.is_empty() => take(line),
             Ok(_) => {}
             Err(line) => _ = bad.add(line.number, line.message),
@@ -70,8 +75,11 @@ impl<'p> Source<'p> {
         Reported(status::USAGE).into()
     }
 
-    fn each(&self, take: impl FnMut(Result<Line, BadLine>)) -> Result<Heading, ReadError> {
+    fn each(&self, text: Option<impl BufRead>, take: impl FnMut(Result<Line, BadLine>)) -> Result<Heading, ReadError> {
         let names = SystemNames::default();
+        if let Some(text) = text {
+            return rules::read_each(text, &names, take);
+        }
         match self.path {
             // It would read as empty, and empty the table.
             None if stdio::was_closed(io::stdin()) => Err(ReadError::Source(io::Error::other("it is closed"))),
@@ -97,6 +105,13 @@ impl<'p> Source<'p> {
         Ok(collector.finish_under(heading))
     }
 
+    /// Read this text, which is the source's and open already, as the desired state.
+    pub(super) fn desired_from(&self, text: impl BufRead) -> Result<Desired> {
+        let mut collector = Collector::default();
+        let heading = self.read_from(Some(text), |line| collector.take(line))?;
+        Ok(collector.finish_under(heading))
+    }
+
     /// Read everything as the desired state, where lines that are not right keep no other from counting.
     pub(super) fn desired_with_faults(&self) -> Result<Desired> {
         self.good_lines().map_err(|error| self.failure(error))
@@ -106,7 +121,7 @@ impl<'p> Source<'p> {
     pub(super) fn good_lines(&self) -> Result<Desired, ReadError> {
         let mut collector = Collector::default();
         let mut bad = 0;
-        let heading = self.each(|line| match line {
+        let heading = self.each(None::<&[u8]>, |line| match line {
             Ok(line) => collector.take(line),
             Err(line) => {
                 bad += 1;

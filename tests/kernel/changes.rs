@@ -7,6 +7,7 @@
 
 pub mod confirm;
 mod live;
+mod order;
 pub mod program;
 
 use std::cell::RefCell;
@@ -57,7 +58,7 @@ fn trials() -> Result<Vec<Trial>> {
             in_fresh_namespace(|| all_or_nothing(first + number * PAIRS))
         })
     });
-    Ok(pairs.chain(program::trials()).chain(confirm::trials()).collect())
+    Ok(pairs.chain(order::trials(first)).chain(program::trials()).chain(confirm::trials()).collect())
 }
 
 // ---- pairs of tables ------------------------------------------------------------------------------------------------
@@ -257,13 +258,14 @@ struct Ran {
 }
 
 /// Replace the table by this file's rules, and have something go wrong.
-fn replace(world: &Arc<World>, file: &Path, fault: Fault) -> Result<Ran> {
+fn replace(world: &Arc<World>, file: &Path, reorder: bool, fault: Fault) -> Result<Ran> {
     let seen = Arc::new(Mutex::new(Seen::default()));
     let peer =
         Peer { netlink: Netlink::generic()?, fault, deaf: false, seen: Arc::clone(&seen), world: Arc::clone(world) };
     let mut client = Client::over(Box::new(peer))?.context("no IPVS")?;
     let said = RefCell::new(Vec::new());
-    let (status, signal) = replace_over(&mut client, file, &|message| said.borrow_mut().push(message.to_owned()));
+    let (status, signal) =
+        replace_over(&mut client, file, reorder, &|message| said.borrow_mut().push(message.to_owned()));
     drop(client);
     let seen = std::mem::take(&mut *held(&seen));
     Ok(Ran { status, signal, said: said.into_inner(), seen })
@@ -341,7 +343,7 @@ fn one_pair(world: &Arc<World>, folder: &Path, seed: u64) -> Result<usize> {
         }
         let (from, to, steps) = (&sides[from], &sides[1 - from], &plans[1 - from]);
         let mut check = || -> Result<bool> {
-            let ran = replace(world, &to.file, fault)?;
+            let ran = replace(world, &to.file, false, fault)?;
             let end = now(&mut client)?;
             let is_after =
                 judge(&ran, fault, steps, from.is_now(&end), to.is_now(&end)).with_context(|| format!("{ran:?}"))?;
@@ -372,7 +374,7 @@ fn faults(steps: &[Step], seed: u64) -> Vec<Fault> {
         Signal::SIGXCPU,
     ];
     let refused = (0..steps.len()).map(Fault::Refused);
-    let parts = steps.chunk_by(|one, other| Phase::of(&one.change) == Phase::of(&other.change));
+    let parts = steps.chunk_by(|one, other| one.phase == other.phase);
     let lost = parts.scan(0, |first, part| Some(Fault::Lost(std::mem::replace(first, *first + part.len()))));
     let signals = (0..steps.len()).map(|index| Fault::Signal(index, SIGNALS[(seed as usize + index) % SIGNALS.len()]));
     refused.chain(lost).chain(signals).collect()
@@ -380,14 +382,14 @@ fn faults(steps: &[Step], seed: u64) -> Vec<Fault> {
 
 /// Makes the table this, with nothing going wrong.
 fn reach(world: &Arc<World>, side: &Side) -> Result<()> {
-    let ran = replace(world, &side.file, Fault::None)?;
+    let ran = replace(world, &side.file, false, Fault::None)?;
     ensure!(matches!(ran.status, Ok(0)) && ran.said.is_empty() && ran.seen.broken.is_none(), "{ran:?}");
     Ok(())
 }
 
 /// Whether the table, the status and the words are as they have to be. Returns whether the table is the other one now.
 fn judge(ran: &Ran, fault: Fault, steps: &[Step], is_before: bool, is_after: bool) -> Result<bool> {
-    let deletions = steps.iter().rev().take_while(|step| Phase::of(&step.change) == Phase::Deletion).count();
+    let deletions = steps.iter().rev().take_while(|step| step.phase == Phase::Deletion).count();
     let is_final = match fault {
         Fault::Refused(index) => index >= steps.len() - deletions,
         // A daemon that stops may give no answer: then it is asked whether one runs.

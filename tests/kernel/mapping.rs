@@ -7,6 +7,7 @@
 mod asked;
 mod directors;
 pub mod packets;
+mod recipe;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -54,6 +55,7 @@ fn trials() -> Result<Vec<Trial>> {
         trial("where: many clients", move || in_fresh_namespace(|| asked::many(seed))),
         trial("two directors: digests", move || directors::digests(seed)),
         trial("two directors: saved order", move || directors::saved_order(seed)),
+        trial("two directors: the recipe", recipe::two_directors_are_compared),
         trial("where: persistence", || in_fresh_namespace(asked::persistence)),
         trial("where: what is refused", || in_fresh_namespace(asked::refusals)),
         trial("servers between their thresholds", move || in_fresh_namespace(|| thresholds(seed))),

@@ -566,6 +566,7 @@ fn rules_file(rules: &str) -> Result<(tempfile::TempDir, String)> {
 fn replacing_makes_the_table_equal() -> Result<()> {
     property(16, &strategies::two_tables(0..7, 0..6), |(before, after)| {
         let (_folder, wanted) = rules_file(&file(&after))?;
+        let peer = format!("{wanted}.json");
         let steps = in_fresh_namespace(|| {
             fill(&mut Client::connect()?, &before)?;
             let dry = ["-R", "--replace", "--dry-run", "--file", &wanted];
@@ -603,7 +604,21 @@ fn replacing_makes_the_table_equal() -> Result<()> {
             }
             ensure!(run(&replace, b"")? == replaced, "{replaced:?}");
             ensure_table(&after)?;
+            // The table of a director is compared as its rules are.
+            fs::write(&peer, succeed(&["-L", "--json"], b"")?)?;
+            let same = run(&["diff", &peer], b"")?;
+            ensure!(same.status == "0" && same.stdout.is_empty(), "{same:?}");
             Ok(output.stdout)
+        })?;
+        in_fresh_namespace(|| {
+            fill(&mut Client::connect()?, &before)?;
+            let diff = run(&["diff", &peer], b"")?;
+            let mut printed: Vec<&str> = diff.stdout.lines().filter(|line| !line.contains(" # digest of ")).collect();
+            printed.sort_unstable();
+            let expected = lines_of_diff(&before, &after);
+            ensure!(printed == expected, "{}", support::difference(&expected.join("\n"), &printed.join("\n")));
+            ensure!(diff.status == if diff.stdout.is_empty() { "0" } else { "1" }, "{diff:?}");
+            Ok(())
         })?;
         in_fresh_namespace(|| {
             fill(&mut Client::connect()?, &before)?;

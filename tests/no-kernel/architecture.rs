@@ -48,10 +48,17 @@ const ROOMS: &[Room] = &[
         not: "input and output, netlink",
     },
     Room {
+        name: "mapping",
+        modules: &["ipvs_client::mapping"],
+        holds: "in `crates/ipvs`: which server the hash schedulers choose for a client; pure functions",
+        uses: &["model"],
+        not: "input and output",
+    },
+    Room {
         name: "plan",
         modules: &["ipvs_client::plan"],
         holds: "in `crates/ipvs`: what differs between two tables, and the fewest changes from one to the other; pure functions",
-        uses: &["model"],
+        uses: &["model", "mapping"],
         not: "input and output",
     },
     Room {
@@ -74,13 +81,6 @@ const ROOMS: &[Room] = &[
         holds: "in `crates/ipvs`: readers of the kernel's lists of connections, of how full its tables are, and of whether it counts",
         uses: &["model", "files"],
         not: "netlink, files other than `/proc/net/ip_vs*`",
-    },
-    Room {
-        name: "mapping",
-        modules: &["ipvs_client::mapping"],
-        holds: "in `crates/ipvs`: which server the hash schedulers choose for a client; pure functions",
-        uses: &["model"],
-        not: "input and output",
     },
     Room {
         name: "escape",

@@ -205,7 +205,7 @@ proptest! {
     fn every_step_has_the_line_that_asks_for_it((before, after) in two_tables()) {
         let text = strategies::file(&after);
         let lines: Vec<&str> = text.lines().collect();
-        for Step { change, line } in difference(&strategies::state(&before), &strategies::state(&after), Options::default()) {
+        for Step { change, line, .. } in difference(&strategies::state(&before), &strategies::state(&after), Options::default()) {
             match change {
                 Change::EditService(service) => {
                     prop_assert_eq!(lines[line as usize - 1], strategies::line(&Change::AddService(service)));
@@ -277,7 +277,7 @@ proptest! {
 
     #[test]
     fn weights_can_be_kept((before, after) in two_tables()) {
-        let steps = difference(&strategies::state(&before), &strategies::state(&after), Options { keep_weights: true });
+        let steps = difference(&strategies::state(&before), &strategies::state(&after), Options { keep_weights: true, ..Options::default() });
         let mut now = Model { rules: before.clone(), ..Model::default() };
         for step in &steps {
             prop_assert_eq!(now.apply(&step.change), Ok(()));

@@ -3,7 +3,8 @@
 //! The kernel has no transaction, so the order of what is sent is the transaction: what is new is added, and acknowledged;
 //! what differs is edited, and acknowledged; then come timeouts and daemons; and only now is deleted what has to go. A refusal
 //! before that has touched nothing that was there but by edits, which are edited back. No service that carries traffic is
-//! deleted and made again.
+//! deleted and made again, and servers only where [`Options::reorder`] asks for it: after all that can be refused without
+//! harm.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -92,9 +93,9 @@ impl<'t> Transaction<'t> {
         let total = self.steps.len();
         let mut done = 0;
         let mut outcome = Outcome { refused: Vec::new(), error: None, rolled_back: None, left: Ok(Vec::new()) };
-        for part in self.steps.chunk_by(|one, other| Phase::of(&one.change) == Phase::of(&other.change)) {
+        for part in self.steps.chunk_by(|one, other| one.phase == other.phase) {
             // What is deleted cannot be put back as it was, so from here on there is only forward.
-            let last = done + part.len() == total && part.iter().all(|step| Phase::of(&step.change) == Phase::Deletion);
+            let last = done + part.len() == total && part.iter().all(|step| step.phase == Phase::Deletion);
             let changes = part.iter().map(|step| &step.change);
             let sent =
                 send(client, changes, last, &mut |sent| watch(Progress { back: false, sent: done + sent, total }));
@@ -105,9 +106,8 @@ impl<'t> Transaction<'t> {
                 error => outcome.error = error,
             }
             if !last && (outcome.error.is_some() || !outcome.refused.is_empty()) {
-                let (made, all) = (self.made(done + sent.known), self.made(done + sent.sent));
-                outcome.rolled_back = Some(self.undo(client, &made, &all, watch));
-                outcome.left = self.left(client, &self.before(), Options::default());
+                outcome.rolled_back = Some(self.undo(client, done + sent.known, done + sent.sent, watch));
+                outcome.left = self.left(client, &self.before(), self.options_back());
                 return Ok(outcome);
             }
             done += part.len();
@@ -116,7 +116,7 @@ impl<'t> Transaction<'t> {
         if let Ok(left) = &outcome.left
             && (outcome.error.is_some() || !outcome.refused.is_empty())
             && !left.is_empty()
-            && left.iter().all(|step| Phase::of(&step.change) == Phase::Deletion)
+            && left.iter().all(|step| step.phase == Phase::Deletion)
         {
             // A deletion is only refused if it is done already, or for want of memory.
             let _ = send(client, left.iter().map(|step| &step.change), true, &mut |_| {});
@@ -139,9 +139,9 @@ impl<'t> Transaction<'t> {
         let total = self.steps.len();
         let (mut done, mut deletes) = (0, true);
         let mut outcome = Outcome { refused: Vec::new(), error: None, rolled_back: None, left: Ok(Vec::new()) };
-        for part in self.steps.chunk_by(|one, other| Phase::of(&one.change) == Phase::of(&other.change)) {
+        for part in self.steps.chunk_by(|one, other| one.phase == other.phase) {
             deletes = may_delete && outcome.refused.is_empty();
-            if !deletes && part.iter().all(|step| Phase::of(&step.change) == Phase::Deletion) {
+            if !deletes && part.iter().all(|step| step.phase == Phase::Deletion) {
                 break;
             }
             let changes = part.iter().map(|step| &step.change);
@@ -171,7 +171,7 @@ impl<'t> Transaction<'t> {
             left.retain(|step| match &step.change {
                 change if refused.contains(change) => false,
                 Change::AddDestination(key, _) if missing.contains(key) => false,
-                change => deletes || Phase::of(change) != Phase::Deletion,
+                _ => deletes || step.phase != Phase::Deletion,
             });
             left
         });
@@ -180,28 +180,48 @@ impl<'t> Transaction<'t> {
 
     /// Roll back what was carried out, some time ago: rule by rule, as other programs may have changed the table since.
     pub fn roll_back(&self, client: &mut Client, watch: &mut dyn FnMut(Progress)) -> Outcome {
-        let all = self.made(self.steps.len());
-        let rolled_back = self.undo(client, &[], &all, watch);
-        let left = self.left(client, &self.before(), Options::default());
+        let rolled_back = self.undo(client, 0, self.steps.len(), watch);
+        let left = self.left(client, &self.before(), self.options_back());
         Outcome { refused: Vec::new(), error: None, rolled_back: Some(rolled_back), left }
     }
 
-    /// Of this many steps the changes that were not refused.
-    fn made(&self, sent: usize) -> Vec<Change> {
-        let steps = self.steps.iter().take(sent).enumerate();
-        steps.filter(|(index, _)| !self.refused.contains(index)).map(|(_, step)| step.change).collect()
+    /// The order is put back only by what has changed it.
+    const fn options_back(&self) -> Options {
+        Options { keep_weights: false, reorder: self.options.reorder }
     }
 
-    /// Undo what is known to be made; if that is not `all`, what the table shows to be made.
-    fn undo(&self, client: &mut Client, made: &[Change], all: &[Change], watch: &mut dyn FnMut(Progress)) -> RollBack {
+    /// Of this many steps the changes that were not refused, without those for the order.
+    fn made(&self, sent: usize) -> Vec<Change> {
+        let steps = self.steps.iter().take(sent).enumerate();
+        let made = steps.filter(|(index, step)| !self.refused.contains(index) && step.phase != Phase::Order);
+        made.map(|(_, step)| step.change).collect()
+    }
+
+    /// Undo the steps of which this many are known to be made; if more were sent, what the table shows to be made.
+    fn undo(&self, client: &mut Client, known: usize, sent: usize, watch: &mut dyn FnMut(Progress)) -> RollBack {
         let mut rolled_back = RollBack::default();
-        let undo = match made.len() == all.len() {
-            true => plan::undo(self.have, made, None),
+        let (made, mut all) = (self.made(known), self.made(sent));
+        let moves = || self.steps.iter().take(sent).filter(|step| step.phase == Phase::Order);
+        let has_moved = moves().next().is_some();
+        let undo = match made.len() == all.len() && !has_moved {
+            true => plan::undo(self.have, &made, None),
             false => match self.read_touched(client, self.want) {
-                Ok(now) => plan::undo(self.have, all, Some(&now)),
+                Ok(now) => {
+                    // Those that were deleted and not added again come back as they were before all.
+                    let missing: Vec<Change> =
+                        moves().map(|step| step.change).filter(|change| is_gone(&now, change)).collect();
+                    all.retain(|change| match change {
+                        Change::EditDestination(key, server) => {
+                            !missing.contains(&Change::DeleteDestination(*key, server.key))
+                        }
+                        _ => true,
+                    });
+                    all.extend(missing);
+                    plan::undo(self.have, &all, Some(&now))
+                }
                 Err(error) => {
                     rolled_back.error = Some(error);
-                    plan::undo(self.have, made, None)
+                    plan::undo(self.have, &made, None)
                 }
             },
         };
@@ -216,7 +236,42 @@ impl<'t> Transaction<'t> {
             rolled_back.error = rolled_back.error.or(sent.error);
             done += part.len();
         }
+        if has_moved {
+            self.order_as_before(client, &mut rolled_back, watch);
+        }
         rolled_back
+    }
+
+    /// Put the servers that are there now back into the order that they had.
+    fn order_as_before(&self, client: &mut Client, rolled_back: &mut RollBack, watch: &mut dyn FnMut(Progress)) {
+        let now = match self.read_touched(client, self.want) {
+            Ok(now) => now,
+            Err(error) => {
+                rolled_back.error.get_or_insert(error);
+                return;
+            }
+        };
+        let mut before = self.before();
+        for service in &mut before.services {
+            let Some(there) = plan::find(&now.services, &service.service.rule.key) else { continue };
+            service.service = there.service;
+            // Whatever else others have changed of a server since stays.
+            service.destinations.retain_mut(|server| match plan::find_traced(there, &server.rule.key) {
+                Some(there) => {
+                    server.rule = there.rule;
+                    true
+                }
+                None => false,
+            });
+        }
+        let steps = plan::difference(&now, &before, self.options_back());
+        let moves: Vec<Change> =
+            steps.iter().filter(|step| step.phase == Phase::Order).map(|step| step.change).collect();
+        let total = moves.len();
+        let sent = send(client, moves.iter(), true, &mut |sent| watch(Progress { back: true, sent, total }));
+        let refused = sent.refused.into_iter();
+        rolled_back.refused.extend(refused.filter_map(|(index, refusal)| Some((*moves.get(index)?, refusal))));
+        rolled_back.error = rolled_back.error.take().or(sent.error);
     }
 
     /// What was there before, as something to be wanted.
@@ -308,7 +363,7 @@ fn send<'c>(
     Sent { sent, known, refused: refused.into_inner(), error }
 }
 
-/// Read all rules, in the order of listings; timeouts and daemons if `like` has any. `watch` hears of every service that is
+/// Read all rules, in the order of listings, the lines of servers by the order in which they were added; timeouts and daemons if `like` has any. `watch` hears of every service that is
 /// read, and how many there are.
 ///
 /// # Errors
@@ -333,7 +388,7 @@ fn read_rest(client: &mut Client, like: &State) -> Result<State, Error> {
         services: Vec::new(),
         timeouts: timeouts.map(|rule| Traced { rule, line: 0 }),
         daemons: daemons.into_iter().map(|daemon| Traced { rule: (daemon.role, Some(daemon)), line: 0 }).collect(),
-        keeps_order: false,
+        keeps_order: true,
     })
 }
 
@@ -341,9 +396,16 @@ fn read_rest(client: &mut Client, like: &State) -> Result<State, Error> {
 fn read_service(client: &mut Client, service: Service) -> Result<Option<RuleService>, Error> {
     let Some(rules) = client.destination_rules(&service.key)? else { return Ok(None) };
     // The newest is first, and what is in order already is sorted quickest.
-    let mut destinations: Vec<_> = rules.into_iter().rev().map(|rule| Traced { rule, line: 0 }).collect();
+    let mut destinations: Vec<_> =
+        (1..).zip(rules.into_iter().rev()).map(|(line, rule)| Traced { rule, line }).collect();
     destinations.sort_unstable_by_key(|destination| destination.rule.key);
     Ok(Some(RuleService { service: Traced { rule: service, line: 0 }, destinations }))
+}
+
+/// Whether this is a deletion of a server, and the server is not there.
+fn is_gone(now: &State, change: &Change) -> bool {
+    let Change::DeleteDestination(key, server) = change else { return false };
+    plan::find(&now.services, key).is_some_and(|service| plan::find_traced(service, server).is_none())
 }
 
 /// The service that a change is about.

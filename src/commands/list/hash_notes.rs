@@ -8,7 +8,7 @@ use crate::host::table_sizes;
 use crate::view::{HashNote, HashNotes};
 
 /// Read those services' servers in the kernel's order, the newest first.
-pub(super) fn read<D>(client: &mut Client, entries: &[ServiceEntry<D>]) -> Result<HashNotes> {
+pub(in crate::commands) fn read<D>(client: &mut Client, entries: &[ServiceEntry<D>]) -> Result<HashNotes> {
     let mut kernel = None;
     let mut notes = HashNotes::new();
     let is_hash = |entry: &&ServiceEntry<D>| HashScheduler::named(entry.service.scheduler).is_some();

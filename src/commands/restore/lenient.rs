@@ -151,7 +151,7 @@ fn report(source: &Source<'_>, refused: &[(Step, Refusal)]) -> Vec<String> {
 
 /// Whether no service and no daemon is left of what was wanted.
 fn loads_nothing(want: &State, refused: &[(Step, Refusal)]) -> bool {
-    let of = |phase| refused.iter().filter(move |(step, _)| Phase::of(&step.change) == phase);
+    let of = |phase| refused.iter().filter(move |(step, _)| step.phase == phase);
     let services = of(Phase::Addition).filter(|(step, _)| matches!(step.change, Change::AddService(_))).count();
     let wanted = want.daemons.iter().filter(|daemon| daemon.rule.1.is_some()).count();
     want.services.len() <= services && wanted <= of(Phase::Daemon).count()

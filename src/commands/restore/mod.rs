@@ -5,6 +5,7 @@ mod check;
 mod confirm;
 pub(super) mod exchange;
 mod lenient;
+pub(super) mod reorder;
 pub(super) mod replace;
 
 use std::path::Path;
@@ -20,16 +21,21 @@ use crate::grammar::{Faults, LOCK_WAIT_DEFAULT, Restore, RestoreMode};
 use crate::host::module;
 use exchange::Replaced;
 use ipvs_client::Client;
-use replace::Replacement;
+use replace::{How, Replacement};
 
 /// What is done for `--replace` with this file, over this client, with what is said and the signal that ends the program.
-pub(super) fn replace_over(client: &mut Client, file: &Path, say: &dyn Fn(&str)) -> (Result<u8>, Option<i32>) {
+pub(super) fn replace_over(
+    client: &mut Client,
+    file: &Path,
+    reorder: bool,
+    say: &dyn Fn(&str),
+) -> (Result<u8>, Option<i32>) {
     let hold = Hold::default();
     let source = Source::of(Some(file));
     let replacement = Replacement { source: &source, lock_wait: LOCK_WAIT_DEFAULT, hold: &hold, say };
     let outcome = lock::take(LOCK_WAIT_DEFAULT).and_then(|locked| {
         let desired = source.desired()?;
-        replacement.carry_out(client, locked, desired, Default::default(), None)
+        replacement.carry_out(client, locked, desired, How::reorder(reorder), None)
     });
     let signal = hold.release().err().and_then(|error| error.downcast().ok());
     (outcome.map(|replaced| replaced.status), signal.map(|Interrupted(signal)| signal))

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::io::{IsTerminal as _, stderr};
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -13,7 +14,7 @@ use ipvs_client::{
 
 use super::confirm::Question;
 use super::exchange::{Replaced, exchange, in_words};
-use super::lenient;
+use super::{lenient, reorder};
 use crate::commands::journal::{self, Copy};
 use crate::commands::lock::{self, Locked};
 use crate::commands::signals::Hold;
@@ -48,6 +49,11 @@ pub(in crate::commands) struct How {
 }
 
 impl How {
+    /// What is done without further wishes.
+    pub(super) fn reorder(reorder: bool) -> Self {
+        Self { options: Options { reorder, ..Options::default() }, ..Self::default() }
+    }
+
     /// What is done with a table that is as wanted but for daemons.
     pub(in crate::commands) fn only_daemons() -> Self {
         Self { only_daemons: true, ..Self::default() }
@@ -70,16 +76,17 @@ impl Replacement<'_> {
         source.report(desired.repetitions());
         let question = replace.confirm.map(Question::open).transpose()?;
         let mut client = module::connect()?;
-        let options = Options { keep_weights: replace.keep_weights };
+        let options = Options { keep_weights: replace.keep_weights, reorder: replace.reorder };
         if replace.dry_run {
             let have = read_state(&mut client, &desired.state)?;
             let mut steps = plan::difference(&have, &desired.state, options);
             if !source.report_errors(desired.faults(), desired.more_bad).is_empty() {
-                steps.retain(|step| Phase::of(&step.change) != Phase::Deletion);
+                steps.retain(|step| step.phase != Phase::Deletion);
             }
             if let Err(excess) = plan::check_limits(replace.limits, &have, &desired.state, &steps) {
                 self.say(format_args!("{source}: {}", in_words(excess)));
             }
+            self.costs(&mut client, &have, &desired.state, &steps)?;
             let mut labels = Labels::numeric();
             for step in &steps {
                 rules::change(output, &mut labels, &step.change)?;
@@ -112,7 +119,13 @@ impl Replacement<'_> {
                 return lenient::refuse(source, &desired, self.say);
             }
             Faults::SkipIfEmpty | Faults::Refuse => {
-                return self.all_or_none(client, locked, (&have, desired), how, question);
+                let to_people = !options.reorder && !how.only_daemons && stderr().is_terminal();
+                let hint = to_people.then(|| reorder::hint(&have, &desired.state, options)).flatten();
+                let replaced = self.all_or_none(client, locked, (&have, desired), how, question)?;
+                if let Some(hint) = hint.filter(|_| replaced.status == status::OK) {
+                    self.say(format_args!("{source}: {hint}"));
+                }
+                return Ok(replaced);
             }
         }
         lenient::load((source, self.hold, self.say), client, &have, desired, (options, limits))
@@ -138,6 +151,7 @@ impl Replacement<'_> {
             let _ = Copy::none().finish(!only_daemons);
             return Ok(Replaced { status: status::OK, rest, ..Replaced::failed() });
         }
+        self.costs(client, have, &want, transaction.steps())?;
         let signals = self.hold.begin()?;
         let copy = match question {
             None if only_daemons => Copy::none(),
@@ -192,6 +206,14 @@ impl Replacement<'_> {
             self.say(format_args!("{source}: finished: the table is what the rules say"));
         }
         Ok(Replaced { status: status::OK, rest, copy: copy.finish(!only_daemons), faults: Vec::new() })
+    }
+
+    /// Say what it costs to put servers in order.
+    fn costs(&self, client: &mut Client, have: &State, want: &State, steps: &[Step]) -> Result<()> {
+        for line in reorder::costs(client, have, want, steps)? {
+            self.say(format_args!("{}: {line}", self.source));
+        }
+        Ok(())
     }
 
     /// Report what came of all steps. Whether the table is what the rules say.

@@ -70,6 +70,15 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         ..OptionSpec::PLAIN
     },
     OptionSpec {
+        long: "reorder",
+        with: RESTORE,
+        needs: Some("replace"),
+        conflicts: &["keep-going"],
+        help: "With --replace, delete and add again the servers of sh, mh and dh that are out of order; says before what that costs",
+        set: |line, _| set(&mut line.rules.replace.reorder, true),
+        ..OptionSpec::PLAIN
+    },
+    OptionSpec {
         long: "keep-going",
         with: RESTORE,
         needs: Some("replace"),
@@ -145,6 +154,8 @@ pub struct Replace {
     pub dry_run: bool,
     /// Leave the weights of servers that are there.
     pub keep_weights: bool,
+    /// Put the servers of schedulers that choose by a table in order, which deletes live ones and adds them again.
+    pub reorder: bool,
     /// Roll back unless confirmed within this many seconds.
     pub confirm: Option<u32>,
     /// Refuse to take more than this out of the table.
@@ -190,6 +201,7 @@ impl RulesOptions<'_> {
         replace: Replace {
             dry_run: false,
             keep_weights: false,
+            reorder: false,
             confirm: None,
             limits: Limits { keep_some: false, removals: None },
             faults: Faults::Refuse,

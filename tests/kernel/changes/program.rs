@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 
 use super::live::{SERVERS, SHARED, World};
 use crate::strace::Call;
-use crate::support::{self, Links, Trial, succeed, trial};
+use crate::support::{self, Links, Output, Trial, succeed, trial};
 use crate::terminal::pty::Terminal;
 
 /// What a trial does.
@@ -56,9 +56,16 @@ pub fn table() -> Result<String> {
     succeed(&["-S", "-n", "--all"], b"")
 }
 
-/// Makes the table that of this file.
+/// Makes the table that of this file, in its order.
 pub fn reach(file: &str) -> Result<()> {
-    succeed(&["-R", "--replace", "--file", file], b"").map(drop)
+    let output = support::run(&["-R", "--replace", "--reorder", "--file", file], b"")?;
+    ensure!(output.status == "0" && only_costs(&output), "{output:?}");
+    Ok(())
+}
+
+/// Whether nothing is said but what an order costs.
+fn only_costs(output: &Output) -> bool {
+    output.stderr.lines().all(|line| line.contains(": servers to delete and add again: "))
 }
 
 /// The command that a message names for the way back, as words behind the program's name, which is that by which it was called.
@@ -119,10 +126,14 @@ fn what_is_refused_touches_nothing() -> Result<()> {
 // ---- signals and the end --------------------------------------------------------------------------------------------
 
 const BEFORE: &str = "\
+    # Saved by ipvsadm-rs; the last line counts the rules; servers of sh, mh and dh are in their order of addition\n\
     -A -t 10.0.0.1:80 -s rr\n-a -t 10.0.0.1:80 -r 10.0.1.1:80 -m -w 1\n-a -t 10.0.0.1:80 -r 10.0.1.2:80 -m -w 2\n\
-    -A -f 5 -s wlc\n--set 1000 100 400\n--start-daemon backup --mcast-interface lo --syncid 3\n--stop-daemon master\n";
+    -A -f 4 -s sh\n-a -f 4 -r 10.0.1.3 -g\n-a -f 4 -r 10.0.1.1 -g\n-a -f 4 -r 10.0.1.2 -g\n\
+    -A -f 5 -s wlc\n--set 1000 100 400\n--start-daemon backup --mcast-interface lo --syncid 3\n--stop-daemon master\n\
+    # End of saved rules: 11 lines\n";
 const AFTER: &str = "\
     -A -t 10.0.0.1:80 -s wrr\n-a -t 10.0.0.1:80 -r 10.0.1.2:80 -m -w 7\n-a -t 10.0.0.1:80 -r 10.0.1.3:80 -m -w 2\n\
+    -A -f 4 -s sh\n-a -f 4 -r 10.0.1.1 -g\n-a -f 4 -r 10.0.1.3 -g\n-a -f 4 -r 10.0.1.4 -g\n\
     -A -f 6 -s wlc\n--set 900 120 300\n--stop-daemon backup\n--start-daemon master --mcast-interface lo --syncid 4\n";
 /// What is new with [`AFTER`] and is refused.
 const REFUSED: &str = "-A -f 7 -s nosuch\n";
@@ -154,7 +165,9 @@ fn ways() -> Result<(String, Vec<Way>)> {
         table()
     };
     let as_before = table_of(&|| Ok(()))?;
-    let replaced = table_of(&|| reach(&after))?;
+    let replaced = table_of(&|| succeed(&["-R", "--replace", "--file", &after], b"").map(drop))?;
+    let in_order = table_of(&|| reach(&after))?;
+    ensure!(replaced != in_order, "{in_order}");
     let restored = table_of(&|| support::run(&["-R", "--file", &lines], b"").map(drop))?;
     let cleared = table_of(&|| succeed(&["-C"], b"").map(drop))?;
     let finished = "finished: the table is what the rules say";
@@ -186,6 +199,12 @@ fn ways() -> Result<(String, Vec<Way>)> {
         },
         Way { call: Call::of(&["-R", "--file", &lines]), stdin: "", after: restored, last: "finished" },
         Way { call: Call::of(&["-C"]), stdin: "", after: cleared, last: "" },
+        Way {
+            call: Call::of(&["-R", "--replace", "--reorder", "--file", &after]),
+            stdin: "",
+            after: in_order,
+            last: finished,
+        },
     ];
     Ok((as_before, ways))
 }
@@ -206,7 +225,7 @@ fn signals_with_whatever_is_sent() -> Result<()> {
             ensure!(output.status == format!("signal {}", signal as i32), "{told}");
             ensure!(now == before || now == after, "{told}: {}", support::difference(&after, &now));
             answered += usize::from(output.stderr.contains("finishing: ") || output.stderr.contains("rolling back: "));
-            let silent = output.stderr.is_empty() || output.stderr.ends_with(": nothing was changed\n");
+            let silent = only_costs(&output) || output.stderr.ends_with(": nothing was changed\n");
             if finished == 0 && silent && now == before {
                 unchanged += 1;
             } else {
@@ -256,7 +275,8 @@ fn killed_with_each(call: &Call, stdin: &[u8], calls: &str, before: &str) -> Res
         ensure!(listed.stderr.contains(") did not finish its change of the table; "), "{what}: {listed:?}");
         // The next but one says so as well, and the way back leads back and needs no word.
         ensure!(support::run(&["-L", "-n"], b"")?.stderr == listed.stderr, "{what}: it is said once");
-        succeed(&command, b"").with_context(|| what.clone())?;
+        let back = support::run(&command, b"")?;
+        ensure!(back.status == "0" && only_costs(&back), "{what}: {back:?}");
         let now = table()?;
         ensure!(now == before, "{what}: {}", support::difference(before, &now));
     }
@@ -296,7 +316,8 @@ fn what_is_thrown_away() -> Result<()> {
         let copy = command.last().context("no file is named")?;
         use std::os::unix::fs::PermissionsExt as _;
         ensure!(fs::metadata(copy)?.permissions().mode() & 0o777 == 0o600, "{copy}: its mode");
-        succeed(&command, b"")?;
+        let back = support::run(&command, b"")?;
+        ensure!(back.status == "0" && only_costs(&back), "{back:?}");
         // -C leaves timeouts and daemons alone.
         let now = table()?;
         ensure!(now == as_before, "{words:?}: {}", support::difference(&as_before, &now));
@@ -307,7 +328,8 @@ fn what_is_thrown_away() -> Result<()> {
 /// Where the table cannot be written down the change is made, with a message, and nothing is left behind.
 fn no_room_for_a_copy() -> Result<()> {
     let (before, after) = (file("before", BEFORE)?, file("after", AFTER)?);
-    reach(&after)?;
+    reach(&before)?;
+    succeed(&["-R", "--replace", "--file", &after], b"")?;
     let as_after = table()?;
     for (spoil, back, reason) in [
         ("mount -o remount,ro /run", "mount -o remount,rw /run", "Read-only file system"),

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context as _, Result, ensure};
-use ipvs_client::mapping::{Kernel, Mapping, Member};
+use ipvs_client::mapping::{Kernel, Mapping, Member, Unknown};
 use ipvs_client::{
     Client, Destination, DestinationKey, Family, Protocol, Service, ServiceFlags, ServiceKey, scheduler,
 };
@@ -12,10 +12,10 @@ use ipvs_client::{
 use super::packets::{First, Sender};
 use super::{Listed, Random, network, read_until};
 use crate::schema::Schema;
-use crate::support::{in_fresh_namespace, run, succeed};
+use crate::support::{Output, in_fresh_namespace, run, succeed};
 
 /// Pairs of directors.
-const PAIRS: u64 = 9;
+const PAIRS: u64 = 16;
 /// Clients of each that are computed, and that are real.
 const PREDICTED: usize = 10_000;
 const REAL: usize = 500;
@@ -24,8 +24,13 @@ const SAVED: u64 = 12;
 
 /// What a director is like.
 struct Seen {
+    /// `-L --json`
+    table: String,
+    /// What `diff` says of the table of the other one.
+    diff: Option<Output>,
     digest: String,
-    predicted: Vec<Option<DestinationKey>>,
+    /// The server of each client, and the one whose slot it has, which may have weight 0; nothing if it is not known.
+    predicted: Option<Vec<(Option<DestinationKey>, Option<DestinationKey>)>>,
     real: Vec<Option<DestinationKey>>,
 }
 
@@ -45,43 +50,97 @@ fn digest() -> Result<String> {
     Ok(digest.split(':').next().unwrap_or_default().to_owned())
 }
 
-/// A director whose servers came in this order, some of them twice.
-fn director(service: Service, order: &[Destination], again: &[usize]) -> Result<Seen> {
+/// A random life of a service, which ends with these servers: they come in any order, some of them twice, others come and go,
+/// weights fall and rise, and flags are set and taken away.
+fn history(seed: u64, kernel: &mut Client, service: &Service, servers: &[Destination]) -> Result<()> {
+    let mut random = Random(seed);
+    let key = &service.key;
+    kernel.add_service(service)?;
+    for server in shuffled(&mut random, servers.to_vec()) {
+        let weight = random.of(&[server.weight, 1, 7]);
+        kernel.add_destination(key, &server.weight(weight))?;
+    }
+    for _ in 0..random.below(8) {
+        let server = random.of(servers);
+        match random.below(5) {
+            0 | 1 => {
+                kernel.delete_destination(key, &server.key)?;
+                kernel.add_destination(key, &server)?;
+            }
+            2 => kernel.edit_destination(key, &server.weight(random.of(&[0, 1, 5])))?,
+            3 => {
+                let other = Destination::direct([10, 50, 0, 77], 80);
+                kernel.add_destination(key, &other)?;
+                kernel.edit_destination(key, &server.weight(0))?;
+                kernel.delete_destination(key, &other.key)?;
+            }
+            _ => {
+                kernel.edit_service(&service.flags(ServiceFlags::from_bits(random.of(&[0, 8, 16, 24]))))?;
+                kernel.edit_service(service)?;
+            }
+        }
+    }
+    servers.iter().try_for_each(|server| Ok(kernel.edit_destination(key, server)?))
+}
+
+/// A director with these rules and a random history, and how it differs from another one.
+fn director(service: Service, servers: &[Destination], seed: u64, peer: Option<&Seen>) -> Result<Seen> {
     in_fresh_namespace(|| {
         network()?;
         let mut kernel = Client::connect()?;
-        kernel.add_service(&service)?;
-        order.iter().try_for_each(|server| kernel.add_destination(&service.key, server))?;
-        for &place in again {
-            kernel.delete_destination(&service.key, &order[place].key)?;
-            kernel.add_destination(&service.key, &order[place])?;
-        }
+        history(seed, &mut kernel, &service, servers)?;
         let servers = kernel.destinations_with::<()>(&service.key)?.context("no service")?;
         let members: Vec<Member> = servers.iter().map(Member::reported).collect();
-        let mapping = Mapping::new(&service, &members, &Kernel::DEFAULT)?;
-        let predicted = (0..PREDICTED)
-            .map(client)
-            .map(|(client, to)| mapping.choice(client.ip(), Some(client.port()), to.ip()))
-            .collect::<Result<Vec<_>, _>>()?;
+        let predicted = match Mapping::new(&service, &members, &Kernel::DEFAULT) {
+            Ok(mapping) => {
+                let clients = (0..PREDICTED).map(client);
+                let choose = |(client, to): (SocketAddr, SocketAddr)| {
+                    let (address, port, to) = (client.ip(), Some(client.port()), to.ip());
+                    let owner = mapping.owner(address, port, to)?.map(|member| member.server);
+                    Ok((mapping.choice(address, port, to)?, owner))
+                };
+                Some(clients.map(choose).collect::<Result<Vec<_>, Unknown>>()?)
+            }
+            Err(Unknown::LastWeight(_)) => None,
+            Err(unknown) => return Err(unknown.into()),
+        };
         let firsts: Vec<First> =
             (0..REAL).map(client).map(|(client, to)| First { protocol: Protocol::Udp, client, to, mark: 7 }).collect();
         let sender = Sender::new()?;
         firsts.iter().try_for_each(|first| sender.send(first))?;
         let mut listed = Listed::new();
         read_until(&mut listed, |listed| {
-            firsts.iter().zip(&predicted).all(|(first, server)| server.is_none() || listed.contains_key(&first.name()))
+            // Of what is not known there is no telling whether it is refused.
+            predicted.as_ref().is_none_or(|predicted| {
+                let mut both = firsts.iter().zip(predicted);
+                both.all(|(first, (server, _))| server.is_none() || listed.contains_key(&first.name()))
+            })
         })?;
-        let real = firsts.iter().map(|first| listed.get(&first.name()).copied()).collect();
+        let real: Vec<_> = firsts.iter().map(|first| listed.get(&first.name()).copied()).collect();
         let digest = digest()?;
-        let table = Schema::new()?.check("table", &succeed(&["-L", "--json"], b"")?)?;
-        let hash = &table["services"][0]["hash"];
+        let table = succeed(&["-L", "--json"], b"")?;
+        let document = Schema::new()?.check("table", &table)?;
+        let hash = &document["services"][0]["hash"];
         let is_canonical = members.is_sorted_by(|newer, older| newer.server > older.server);
-        ensure!(hash["digest"] == digest.as_str() && hash["canonical_order"] == is_canonical, "{digest}: {hash}");
+        let is_digest = if predicted.is_some() { hash["digest"] == digest.as_str() } else { hash["digest"].is_null() };
+        ensure!(is_digest && hash["canonical_order"] == is_canonical, "{digest}: {hash}");
         let wide = succeed(&["-L", "-n", "--wide"], b"")?;
         let note = if is_canonical { "\n" } else { " servers not in the order of their addresses\n" };
         ensure!(wide.contains(&format!(" digest {digest}{note}")), "{digest}: {wide}");
-        Ok(Seen { digest, predicted, real })
+        let diff = peer.map(|peer| diff(&peer.table)).transpose()?;
+        Ok(Seen { table, diff, digest, predicted, real })
     })
+}
+
+/// What `diff` says of another director's table.
+fn diff(peer: &str) -> Result<Output> {
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), peer)?;
+    let path = file.path().to_str().context("a path")?;
+    let output = run(&["diff", path], b"")?;
+    let document = Schema::new()?.check("diff", &run(&["diff", "--json", path], b"")?.stdout)?;
+    ensure!(document["equal"] == (output.status == "0") && document["digests"].is_array(), "{output:?}: {document}");
+    Ok(output)
 }
 
 /// The service and its servers.
@@ -104,23 +163,36 @@ fn shuffled(random: &mut Random, mut servers: Vec<Destination>) -> Vec<Destinati
 }
 
 pub fn digests(seed: u64) -> Result<()> {
-    let (mut alike, mut different) = (0, 0);
+    let (mut alike, mut different, mut unknown) = (0, 0, 0);
     for seed in (seed..).take(PAIRS as usize) {
         let mut random = Random(seed);
-        let (service, servers) = rules(&mut random, &[1, 2, 3, 100]);
-        let first = shuffled(&mut random, servers.clone());
-        let second = if random.one_in(2) { first.clone() } else { shuffled(&mut random, servers) };
-        // The last is the head of the list, and stays that.
-        let again: &[usize] = if random.one_in(2) { &[first.len() - 1] } else { &[0] };
-        let (one, another) = (director(service, &first, &[])?, director(service, &second, again)?);
-        ensure!(one.predicted[..REAL] == one.real && another.predicted[..REAL] == another.real, "seed {seed}");
-        let agree = one.predicted == another.predicted;
+        let (service, servers) = rules(&mut random, &[0, 1, 2, 3, 100]);
+        let other = if seed % 2 == 0 { seed } else { seed + PAIRS };
+        let one = director(service, &servers, seed, None)?;
+        let another = director(service, &servers, other, Some(&one))?;
+        let diff = another.diff.context("no diff")?;
         let digests = (&one.digest, &another.digest);
+        let (Some(predicted), Some(of_other)) = (&one.predicted, &another.predicted) else {
+            ensure!(digests == (&"unknown".to_owned(), &"unknown".to_owned()), "seed {seed}: {digests:?}");
+            ensure!(diff.status == "0" && diff.stderr.contains("is not known here: whether"), "seed {seed}: {diff:?}");
+            unknown += 1;
+            continue;
+        };
+        for (predicted, real) in [(predicted, &one.real), (of_other, &another.real)] {
+            ensure!(predicted.iter().map(|(server, _)| server).take(REAL).eq(real), "seed {seed}");
+        }
+        let agree = predicted == of_other;
         ensure!((digests.0 == digests.1) == agree, "seed {seed}: {digests:?}, clients agree: {agree}");
+        let expected = match agree {
+            true => String::new(),
+            false => format!("- # digest of FWM 7: {}\n+ # digest of FWM 7: {}\n", digests.1, digests.0),
+        };
+        ensure!(diff.status == if agree { "0" } else { "1" } && diff.stdout == expected, "seed {seed}: {diff:?}");
         ensure!(!agree || one.real == another.real, "seed {seed}: {digests:?}");
         *(if agree { &mut alike } else { &mut different }) += 1;
     }
-    eprintln!("{alike} pairs of directors choose alike, {different} do not");
+    eprintln!("{alike} pairs of directors choose alike, {different} do not, of {unknown} it is not known");
+    ensure!(alike > 0 && different > 0, "seed {seed}: {alike} alike, {different} different");
     Ok(())
 }
 
@@ -129,11 +201,8 @@ pub fn saved_order(seed: u64) -> Result<()> {
     for seed in (seed..).take(SAVED as usize) {
         let mut random = Random(seed);
         let (service, servers) = rules(&mut random, &[0, 1, 2, 100]);
-        let servers = shuffled(&mut random, servers);
         let (digests, plain, all) = in_fresh_namespace(|| {
-            let mut kernel = Client::connect()?;
-            kernel.add_service(&service)?;
-            servers.iter().try_for_each(|server| kernel.add_destination(&service.key, server))?;
+            history(seed, &mut Client::connect()?, &service, &servers)?;
             Ok((digest()?, succeed(&["-S", "-n"], b"")?, succeed(&["-S", "--all", "-n"], b"")?))
         })?;
         let first = "# Saved by ipvsadm-rs; the last line counts the rules; servers of sh, mh and dh are in their order of addition";

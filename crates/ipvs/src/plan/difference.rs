@@ -3,16 +3,21 @@
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
+use super::order;
 use super::ruleset::{RuleService, Traced};
+use crate::mapping::HashScheduler;
 use crate::model::{
     Change, Daemon, DaemonRole, Destination, DestinationKey, Family, Forwarding, Service, ServiceKey, Timeouts,
 };
 
-/// What to leave alone.
+/// What to leave alone, and what to do although it does harm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// The weights of destinations that are there: a health checker may have set them.
     pub keep_weights: bool,
+    /// Servers of schedulers that choose by a table are deleted and added again where they do not stand in the order that is
+    /// wanted.
+    pub reorder: bool,
 }
 
 /// One change of a plan.
@@ -22,6 +27,14 @@ pub struct Step {
     pub change: Change,
     /// The line that asks for it; 0 for what has to go because no line asks for it.
     pub line: u32,
+    /// The part of the plan that it belongs to.
+    pub phase: Phase,
+}
+
+impl Step {
+    const fn new(change: Change, line: u32) -> Self {
+        Self { change, line, phase: Phase::of(&change) }
+    }
 }
 
 /// The part of a plan that a change belongs to. All changes of a part are acknowledged before the next part begins.
@@ -33,12 +46,14 @@ pub enum Phase {
     Edit,
     /// A daemon stops or starts.
     Daemon,
+    /// A server that is there is deleted and added again, for the order of its service's servers.
+    Order,
     /// Something goes.
     Deletion,
 }
 
 impl Phase {
-    /// The part that a change belongs to.
+    /// The part that a change belongs to by itself.
     #[must_use]
     pub const fn of(change: &Change) -> Self {
         match change {
@@ -79,21 +94,17 @@ pub fn difference(have: &State, want: &State, options: Options) -> Vec<Step> {
         |service| service.service.rule.key,
         |pair| match pair {
             Pair::Gone(gone) => {
-                steps.deletions.push(Step { change: Change::DeleteService(gone.service.rule.key), line: 0 });
+                steps.deletions.push(Step::new(Change::DeleteService(gone.service.rule.key), 0));
             }
             Pair::New(new) => {
                 let service = new.service;
-                steps.additions.push(Step { change: Change::AddService(service.rule), line: service.line });
-                let mut destinations: Vec<_> = new.destinations.iter().collect();
-                if want.keeps_order {
-                    destinations.sort_by_key(|destination| destination.line);
-                }
-                steps.additions.extend(destinations.into_iter().map(|destination| Step {
-                    change: Change::AddDestination(service.rule.key, destination.rule),
-                    line: destination.line,
-                }));
+                steps.additions.push(Step::new(Change::AddService(service.rule), service.line));
+                let add = |server: &Traced<Destination>| {
+                    Step::new(Change::AddDestination(service.rule.key, server.rule), server.line)
+                };
+                steps.additions.extend(want.in_order(new).into_iter().map(add));
             }
-            Pair::Both(have, want) => steps.within(have, want, options),
+            Pair::Both(of_have, of_want) => steps.within((have, of_have), (want, of_want), options),
         },
     );
     let daemons: Vec<Step> = want.daemons.iter().flat_map(|wanted| daemon(have, wanted)).collect();
@@ -107,6 +118,9 @@ pub fn difference(have: &State, want: &State, options: Options) -> Vec<Step> {
             have.services.iter().filter(|service| has_mixed(service)).map(|service| service.service.rule.key).collect();
         all.sort_by_key(|step| families.rank(&step.change, &mixed_services));
     }
+    // What can be refused without harm comes before them, and after them only what cannot be put back.
+    let last = all.iter().rposition(|step| step.phase != Phase::Deletion).map_or(0, |last| last + 1);
+    all.splice(last..last, steps.moves);
     all
 }
 
@@ -159,7 +173,7 @@ impl Families {
             (Phase::Addition, ..) => 0,
             (Phase::Edit, ..) => 1,
             (Phase::Daemon, ..) => 3,
-            (Phase::Deletion, ..) => 6,
+            (Phase::Order | Phase::Deletion, ..) => 6,
         }
     }
 }
@@ -172,7 +186,7 @@ fn has_mixed(service: &RuleService) -> bool {
 fn timeouts(have: &State, want: &State) -> Option<Step> {
     let (have, want) = (have.timeouts?.rule, want.timeouts?);
     let full = want.rule.over(have);
-    (full != have).then_some(Step { change: Change::SetTimeouts(full), line: want.line })
+    (full != have).then_some(Step::new(Change::SetTimeouts(full), want.line))
 }
 
 /// A daemon cannot be edited: one that is to be another is stopped and started.
@@ -187,7 +201,7 @@ fn daemon(have: &State, wanted: &Traced<(DaemonRole, Option<Daemon>)>) -> impl I
     };
     let changes = stop.map(Change::StopDaemon).into_iter().chain(start.map(Change::StartDaemon));
     let line = wanted.line;
-    changes.map(move |change| Step { change, line })
+    changes.map(move |change| Step::new(change, line))
 }
 
 /// Whether the one that runs is as wanted, in all that was said of it.
@@ -201,6 +215,16 @@ fn same_daemon(have: &Daemon, want: &Daemon) -> bool {
 }
 
 impl State {
+    /// The servers of a service of this state, in the order in which they are to be added, or were.
+    #[must_use]
+    pub fn in_order<'s>(&self, service: &'s RuleService) -> Vec<&'s Traced<Destination>> {
+        let mut servers: Vec<_> = service.destinations.iter().collect();
+        if self.keeps_order {
+            servers.sort_by_key(|server| server.line);
+        }
+        servers
+    }
+
     /// The daemon of this role that runs.
     #[must_use]
     pub fn running(&self, role: DaemonRole) -> Option<Daemon> {
@@ -371,8 +395,8 @@ impl Back<'_> {
                 match self.now.map(|now| find(&now.services, &key)) {
                     None | Some(None) => {
                         self.undo.changes.push(Change::AddService(old.service.rule));
-                        let servers = old.destinations.iter().map(|old| Change::AddDestination(key, old.rule));
-                        self.undo.changes.extend(servers);
+                        let servers = self.have.in_order(old).into_iter();
+                        self.undo.changes.extend(servers.map(|old| Change::AddDestination(key, old.rule)));
                     }
                     Some(Some(now)) if same_rules(now, old) => {}
                     Some(Some(_)) => self.undo.kept.push(*change),
@@ -452,53 +476,88 @@ fn same_but_for_weight(one: &Destination, other: &Destination) -> bool {
     same_destination(&Destination { weight: other.weight, ..*one }, other)
 }
 
-pub(super) fn find<'h>(have: &'h [RuleService], key: &ServiceKey) -> Option<&'h RuleService> {
+pub(crate) fn find<'h>(have: &'h [RuleService], key: &ServiceKey) -> Option<&'h RuleService> {
     let at = have.binary_search_by(|service| service.service.rule.key.cmp(key)).ok()?;
     have.get(at)
 }
 
-fn find_destination(service: &RuleService, key: &DestinationKey) -> Option<Destination> {
+pub(crate) fn find_traced<'s>(service: &'s RuleService, key: &DestinationKey) -> Option<&'s Traced<Destination>> {
     let at = service.destinations.binary_search_by(|destination| destination.rule.key.cmp(key)).ok()?;
-    service.destinations.get(at).map(|destination| destination.rule)
+    service.destinations.get(at)
+}
+
+fn find_destination(service: &RuleService, key: &DestinationKey) -> Option<Destination> {
+    find_traced(service, key).map(|destination| destination.rule)
 }
 
 #[derive(Default)]
 struct Steps {
     additions: Vec<Step>,
     edits: Vec<Step>,
+    /// Deletions and additions of the same servers, in turns.
+    moves: Vec<Step>,
     deletions: Vec<Step>,
 }
 
 impl Steps {
-    /// A service that is there and is wanted.
-    fn within(&mut self, have: &RuleService, want: &RuleService, options: Options) {
-        let key = want.service.rule.key;
-        if !same_service(&have.service.rule, &want.service.rule) {
-            self.edits.push(Step { change: Change::EditService(want.service.rule), line: want.service.line });
+    /// A service that is there and is wanted, each in its state.
+    fn within(
+        &mut self,
+        (have, there): (&State, &RuleService),
+        (want, wanted): (&State, &RuleService),
+        options: Options,
+    ) {
+        let service = wanted.service;
+        let key = service.rule.key;
+        if !same_service(&there.service.rule, &service.rule) {
+            self.edits.push(Step::new(Change::EditService(service.rule), service.line));
         }
+        let mut new = Vec::new();
         merge(
-            &have.destinations,
-            &want.destinations,
+            &there.destinations,
+            &wanted.destinations,
             |destination| destination.rule.key,
             |pair| match pair {
                 Pair::Gone(gone) => {
-                    self.deletions.push(Step { change: Change::DeleteDestination(key, gone.rule.key), line: 0 });
+                    self.deletions.push(Step::new(Change::DeleteDestination(key, gone.rule.key), 0));
                 }
-                Pair::New(new) => {
-                    self.additions.push(Step { change: Change::AddDestination(key, new.rule), line: new.line });
-                }
+                Pair::New(server) => new.push(server.rule.key),
                 Pair::Both(have, want) => {
-                    let mut wanted = want.rule;
-                    if options.keep_weights {
-                        wanted.weight = have.rule.weight;
-                    }
+                    let wanted = with_weight_of(have, want, options);
                     if !same_destination(&have.rule, &wanted) {
-                        self.edits.push(Step { change: Change::EditDestination(key, wanted), line: want.line });
+                        self.edits.push(Step::new(Change::EditDestination(key, wanted), want.line));
                     }
                 }
             },
         );
+        let reorder = options.reorder && HashScheduler::named(service.rule.scheduler).is_some();
+        if new.is_empty() && !reorder {
+            return;
+        }
+        let order = want.in_order(wanted);
+        let added = order.iter().filter(|server| new.binary_search(&server.rule.key).is_ok());
+        self.additions
+            .extend(added.clone().map(|server| Step::new(Change::AddDestination(key, server.rule), server.line)));
+        if reorder {
+            let first = have.in_order(there).into_iter().map(|server| server.rule.key);
+            let now: Vec<DestinationKey> = first.chain(added.map(|server| server.rule.key)).collect();
+            let keys: Vec<DestinationKey> = order.iter().map(|server| server.rule.key).collect();
+            let stay = keys.len() - order::moved(&now, &keys).len();
+            for server in &order[stay..] {
+                let rule = match find_traced(there, &server.rule.key) {
+                    Some(have) => with_weight_of(have, server, options),
+                    None => server.rule,
+                };
+                let changes = [Change::DeleteDestination(key, rule.key), Change::AddDestination(key, rule)];
+                self.moves.extend(changes.map(|change| Step { phase: Phase::Order, ..Step::new(change, server.line) }));
+            }
+        }
     }
+}
+
+/// A server that is there and is wanted, as it is to be.
+fn with_weight_of(have: &Traced<Destination>, want: &Traced<Destination>, options: Options) -> Destination {
+    if options.keep_weights { want.rule.weight(have.rule.weight) } else { want.rule }
 }
 
 fn same_service(have: &Service, want: &Service) -> bool {

@@ -1,7 +1,7 @@
 //! Whether a replacement takes no more out of the table than it may.
 
 use super::difference::find;
-use super::{State, Step};
+use super::{Phase, State, Step};
 use crate::model::{Change, Limits, RemovalLimit};
 
 /// A limit that these steps exceed.
@@ -49,5 +49,5 @@ fn removals(have: &State, steps: &[Step]) -> usize {
         Change::DeleteDestination(..) => 1,
         _ => 0,
     };
-    steps.iter().map(rules).sum()
+    steps.iter().filter(|step| step.phase == Phase::Deletion).map(rules).sum()
 }

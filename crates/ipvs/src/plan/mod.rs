@@ -6,8 +6,10 @@
 mod difference;
 pub mod drain;
 mod limits;
+mod order;
 mod ruleset;
 
 pub use difference::{Options, Phase, State, Step, Undo, difference, undo};
+pub(crate) use difference::{find, find_traced};
 pub use limits::{Excess, check_limits};
 pub use ruleset::{Finding, RuleService, RuleSet, Traced};

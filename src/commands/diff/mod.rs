@@ -1,25 +1,31 @@
-//! `diff FILE`: what differs between a file of rules and the kernel's table.
+//! `diff FILE`: what differs between a file of rules, or the table of another director, and the kernel's table.
 
-use std::io::Write;
-use std::path::PathBuf;
+mod peer;
 
-use anyhow::Result;
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use ipvs_client::{
-    Change, Service,
+    Change, Client, Service, ServiceKey,
     mapping::{self, Refusing},
     plan::{self, Options, State},
 };
 use serde::Serialize;
 
-use super::source::Source;
-use super::state::read_state;
-use super::{Output, Reported, color, document, report, status};
+use crate::commands::list::hash_notes;
+use crate::commands::source::Source;
+
+use crate::commands::state::read_state;
+use crate::commands::{Output, Reported, color, document, report, status};
 use crate::escape::escaped;
-use crate::host::module;
+use crate::host::{input, module};
 use crate::rules::Desired;
 use crate::view::json::{self, KeyDocument, ServerKeyDocument};
 use crate::view::rules;
+use peer::Peer;
 
 /// The subcommand as clap knows it.
 pub(crate) fn command() -> Command {
@@ -27,11 +33,12 @@ pub(crate) fn command() -> Command {
         .about("Print what differs between a file of rules and the table")
         .long_about(
             "Print what differs between a file of rules and the table, as rules: after - what only the table has, \
-             after + what only the file has. Status 0 if nothing differs, 1 if something does, 2 on trouble.",
+             after + what only the file has. The file can also be what -L --json prints on another director: then the \
+             digests of sh, mh and dh are compared, too. Status 0 if nothing differs, 1 if something does, 2 on trouble.",
         )
         .arg(color::argument())
         .args(document::arguments())
-        .arg(Arg::new("file").value_name("FILE").required(true).value_parser(value_parser!(PathBuf)).help("The rules"))
+        .arg(Arg::new("file").value_name("FILE").required(true).value_parser(value_parser!(PathBuf)).help("The rules, or a table as JSON"))
 }
 
 pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
@@ -47,14 +54,13 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
 }
 
 fn differing(matches: &ArgMatches, output: &mut Output) -> Result<bool> {
-    let source = Source::of(matches.get_one::<PathBuf>("file").map(PathBuf::as_path));
-    let Desired { state: want, refused, .. } = source.desired()?;
-    if !refused.is_empty() {
-        source.report(refused.into_iter().map(|(line, finding)| (line, finding.message())));
-        return Err(Reported(status::USAGE).into());
-    }
-    let have = read_state(&mut module::connect()?, &want)?;
+    let path = matches.get_one::<PathBuf>("file").context("a file is missing")?;
+    let Peer { state: want, digests: theirs } = wanted(path)?;
+    let mut client = module::connect()?;
+    let have = read_state(&mut client, &want)?;
     let steps = plan::difference(&have, &want, Options::default());
+    let digests = if theirs.is_empty() { Vec::new() } else { compared(&mut client, &theirs)? };
+    let equal = steps.is_empty() && digests.iter().all(|pair| !pair.differs());
     if let Some(pretty) = document::wanted(matches) {
         let changes: Vec<ChangeDocument> = steps.iter().map(|step| ChangeDocument::new(&have, &step.change)).collect();
         let refusing = refusing(&have)
@@ -63,9 +69,9 @@ fn differing(matches: &ArgMatches, output: &mut Output) -> Result<bool> {
                 servers: servers.iter().map(|refusing| (&refusing.server).into()).collect(),
             })
             .collect();
-        let document = DiffDocument { equal: changes.is_empty(), changes, refusing };
-        json::write(output, "diff", &document, pretty)?;
-        return Ok(!steps.is_empty());
+        let digests = digests.iter().map(DigestsDocument::from).collect();
+        json::write(output, "diff", &DiffDocument { equal, changes, refusing, digests }, pretty)?;
+        return Ok(!equal);
     }
     for (service, servers) in refusing(&have) {
         for server in servers {
@@ -76,7 +82,66 @@ fn differing(matches: &ArgMatches, output: &mut Output) -> Result<bool> {
     for step in &steps {
         lines.change(&have, &step.change)?;
     }
-    Ok(!steps.is_empty())
+    for pair in &digests {
+        match pair {
+            Digests { key, here: Some(here), there: Some(there) } if here != there => {
+                lines.line('-', "31", &format!("# digest of {key}: {here}"))?;
+                lines.line('+', "32", &format!("# digest of {key}: {there}"))?;
+            }
+            Digests { here: Some(_), there: Some(_), .. } => {}
+            Digests { key, here, .. } => {
+                let side = if here.is_none() { "here" } else { "there" };
+                say!("{key}: its digest is not known {side}: whether clients get the same servers is not known");
+            }
+        }
+    }
+    Ok(!equal)
+}
+
+/// What the file says, which is rules or the table of another director.
+fn wanted(path: &Path) -> Result<Peer> {
+    let source = Source::of(Some(path));
+    let file = input::open(path).with_context(|| escaped(path).into_owned())?;
+    let mut text = BufReader::new(file);
+    if text.fill_buf().with_context(|| escaped(path).into_owned())?.first() == Some(&b'{') {
+        return peer::read(text).with_context(|| escaped(path).into_owned());
+    }
+    let Desired { state, refused, .. } = source.desired_from(text)?;
+    if !refused.is_empty() {
+        source.report(refused.into_iter().map(|(line, finding)| (line, finding.message())));
+        return Err(Reported(status::USAGE).into());
+    }
+    Ok(Peer { state, digests: HashMap::new() })
+}
+
+/// The digests of a service here and on another director.
+struct Digests {
+    key: ServiceKey,
+    here: Option<String>,
+    there: Option<String>,
+}
+
+impl Digests {
+    /// Whether it is known that they differ.
+    fn differs(&self) -> bool {
+        self.here.is_some() && self.there.is_some() && self.here != self.there
+    }
+}
+
+/// The digests of the services that are here and there, in the order of listings.
+fn compared(client: &mut Client, theirs: &HashMap<ServiceKey, Option<String>>) -> Result<Vec<Digests>> {
+    let mut services = client.services_with::<()>()?;
+    services.retain(|entry| theirs.contains_key(&entry.service.key));
+    let mut ours = hash_notes::read(client, &services)?;
+    let mut pairs: Vec<Digests> = theirs
+        .iter()
+        .filter_map(|(key, there)| {
+            let here = ours.remove(key)?.digest;
+            Some(Digests { key: *key, here, there: there.clone() })
+        })
+        .collect();
+    pairs.sort_unstable_by_key(|pair| pair.key);
+    Ok(pairs)
 }
 
 /// The services of the table that refuse the clients of servers with weight 0, and these servers.
@@ -142,6 +207,21 @@ struct DiffDocument {
     equal: bool,
     changes: Vec<ChangeDocument>,
     refusing: Vec<RefusingDocument>,
+    digests: Vec<DigestsDocument>,
+}
+
+/// The digests of a service in the table and in the file, if they are known.
+#[derive(Serialize)]
+struct DigestsDocument {
+    service: KeyDocument,
+    table: Option<String>,
+    file: Option<String>,
+}
+
+impl From<&Digests> for DigestsDocument {
+    fn from(Digests { key, here, there }: &Digests) -> Self {
+        Self { service: key.into(), table: here.clone(), file: there.clone() }
+    }
 }
 
 /// A service that refuses the clients of servers with weight 0.
