@@ -17,7 +17,7 @@ use nix::sys::signal::Signal;
 use super::signals::{Interrupted, Signals};
 use super::{Output, document, status};
 use crate::escape::escaped;
-use crate::host::module;
+use crate::host::{input, module};
 use crate::monitor::{Event, Monitor, Reading};
 use crate::view::monitor;
 
@@ -84,7 +84,7 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
 }
 
 fn open(path: &Path) -> Result<File> {
-    File::options().append(true).create(true).open(path).with_context(|| escaped(path).into_owned())
+    input::append(path).with_context(|| escaped(path).into_owned())
 }
 
 /// Where events go.

@@ -8,6 +8,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use super::input;
 use crate::machine::SettingLine;
 
 /// Where sysctl.d(5) looks, the first that has a file of a name before the others.
@@ -60,8 +61,8 @@ pub fn settings() -> io::Result<Vec<SettingLine>> {
     let last = Path::new(SYSCTL_FILE);
     for path in files(SYSCTL_FOLDERS, ".conf").into_iter().chain(last.exists().then(|| last.to_owned())) {
         // A link to /dev/null masks a file.
-        let Ok(text) = fs::read(&path) else { continue };
-        lines.extend(parse_settings(&String::from_utf8_lossy(&text), &path.to_string_lossy()));
+        let Some(text) = input::settings_text(&path) else { continue };
+        lines.extend(parse_settings(&text, &path.to_string_lossy()));
     }
     // Scripts run when the settings are made.
     lines.extend(scripts::all().iter().flat_map(scripts::settings));
@@ -101,8 +102,7 @@ fn parse_settings(text: &str, file: &str) -> Vec<SettingLine> {
 pub fn forbidden_modules() -> Vec<(String, String, String)> {
     let mut found = Vec::new();
     for path in files(MODPROBE_FOLDERS, ".conf") {
-        let Ok(text) = fs::read(&path) else { continue };
-        let text = String::from_utf8_lossy(&text).into_owned();
+        let Some(text) = input::settings_text(&path) else { continue };
         found.extend(text.lines().filter_map(|line| {
             let module = forbidden(line)?;
             Some((module, path.to_string_lossy().into_owned(), line.trim().to_owned()))
@@ -150,8 +150,7 @@ pub fn addresses(wanted: &[IpAddr]) -> Vec<(IpAddr, String)> {
     let mut found = Vec::new();
     let single = NETWORK_FILES.iter().map(PathBuf::from);
     for path in files(NETWORK_FOLDERS, "").into_iter().chain(single) {
-        let Ok(text) = fs::read(&path) else { continue };
-        let text = String::from_utf8_lossy(&text).into_owned();
+        let Some(text) = input::settings_text(&path) else { continue };
         found.extend(
             wanted
                 .iter()
@@ -194,7 +193,7 @@ pub fn announced(wanted: &[IpAddr]) -> Vec<String> {
         |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ifcfg-lo:"));
     let mut found = Vec::new();
     for path in files(&["/etc/sysconfig/network-scripts"], "").into_iter().filter(of_loopback) {
-        let Ok(text) = fs::read_to_string(&path) else { continue };
+        let Some(text) = input::settings_text(&path) else { continue };
         if wanted.iter().any(|address| names(&text, *address)) && !is_quiet(&text) {
             found.push(path.to_string_lossy().into_owned());
         }
@@ -211,7 +210,7 @@ fn is_quiet(text: &str) -> bool {
 /// Whether ufw's rules are loaded at boot, and so it is in charge of the packet filter.
 #[must_use]
 pub fn has_ufw() -> bool {
-    let text = fs::read_to_string("/etc/ufw/ufw.conf").unwrap_or_default();
+    let text = input::settings_text(Path::new("/etc/ufw/ufw.conf")).unwrap_or_default();
     text.lines()
         .filter_map(|line| line.trim().strip_prefix("ENABLED="))
         .next_back()
@@ -221,7 +220,7 @@ pub fn has_ufw() -> bool {
 /// The interfaces on which keepalived speaks VRRP to its group: those of its instances without `unicast_peer`.
 #[must_use]
 pub fn vrrp_interfaces() -> Vec<String> {
-    let text = fs::read_to_string("/etc/keepalived/keepalived.conf").unwrap_or_default();
+    let text = input::settings_text(Path::new("/etc/keepalived/keepalived.conf")).unwrap_or_default();
     parse_vrrp(&text)
 }
 

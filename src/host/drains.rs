@@ -95,7 +95,8 @@ pub fn abandoned() -> Vec<Abandoned> {
 
 /// The note in this file, if no process has it any more and it is of this namespace.
 fn read(path: PathBuf, identity: &str) -> Option<Abandoned> {
-    let file = File::options().read(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(&path).ok()?;
+    let file =
+        File::options().read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(&path).ok()?;
     match file.try_lock_shared() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock | TryLockError::Error(_)) => return None,

@@ -1,4 +1,5 @@
-//! Files that an option or a setting names, opened so that none of them can hang or feed the program for ever.
+//! Files that an option or a setting names, or that stand in a folder of settings, opened so that none of them can hang or feed
+//! the program for ever.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -39,9 +40,7 @@ pub fn open(path: &Path) -> io::Result<Input> {
     } else if !kind.is_file() && !is_null(&there) {
         return Err(io::Error::other("is a device, not a file"));
     }
-    // From here on reading waits as usual.
-    let flags = OFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFL)?);
-    fcntl(&file, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
+    wait_as_usual(&file)?;
     Ok(io::Cursor::new(begun).chain(file))
 }
 
@@ -66,6 +65,35 @@ pub fn settings(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "longer than 1 MiB, which no settings file is"));
     }
     Ok(text)
+}
+
+/// The same as text, whatever its bytes are. Nothing if it cannot be read.
+#[must_use]
+pub fn settings_text(path: &Path) -> Option<String> {
+    Some(String::from_utf8_lossy(&settings(path).ok()?).into_owned())
+}
+
+/// Open a file to append to it, which is made if need be. No open blocks.
+///
+/// # Errors
+/// It cannot be opened or made; or it is a named pipe that no program reads from.
+pub fn append(path: &Path) -> io::Result<File> {
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = match File::options().append(true).create(true).custom_flags(flags.bits()).open(path) {
+        Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => {
+            return Err(io::Error::new(io::ErrorKind::NotConnected, "is a pipe that no program reads from"));
+        }
+        opened => opened?,
+    };
+    wait_as_usual(&file)?;
+    Ok(file)
+}
+
+/// From here on reading and writing wait.
+fn wait_as_usual(file: &File) -> io::Result<()> {
+    let flags = OFlag::from_bits_retain(fcntl(file, FcntlArg::F_GETFL)?);
+    fcntl(file, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
+    Ok(())
 }
 
 /// `/dev/null`, by any name: character device 1:3 (Documentation/admin-guide/devices.txt).
@@ -135,6 +163,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = pipe(folder.path());
         assert_eq!(open(&path).unwrap_err().to_string(), "is a pipe that no program writes to");
+    }
+
+    #[test]
+    fn a_pipe_without_a_reader_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = pipe(folder.path());
+        assert_eq!(append(&path).unwrap_err().to_string(), "is a pipe that no program reads from");
+        let reader = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&path).unwrap();
+        let file = append(&path).unwrap();
+        let flags = OFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFL).unwrap());
+        assert!(!flags.contains(OFlag::O_NONBLOCK));
+        drop(reader);
     }
 
     #[test]

@@ -209,7 +209,8 @@ pub fn others() -> Vec<Other> {
 
 /// What this file is, if it is of this namespace and can be read.
 fn other(path: PathBuf, identity: &str) -> Option<Other> {
-    let file = File::options().read(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(&path).ok()?;
+    let file =
+        File::options().read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(&path).ok()?;
     let is_alive = match file.try_lock_shared() {
         Ok(()) => false,
         Err(TryLockError::WouldBlock) => true,

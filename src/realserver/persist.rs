@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result};
 use super::error::state;
 use super::record::{Entry, Setting};
 use crate::doctor::quiet::Method;
-use crate::host::{file, program};
+use crate::host::{file, input, program};
 
 /// Where systemd-sysctl(8) reads what the administrator sets.
 const SETTINGS: &str = "/etc/sysctl.d";
@@ -56,7 +56,7 @@ pub(super) fn is_written(vip: IpAddr) -> bool {
 
 /// Whether it is started at boot in this way.
 pub(super) fn is_written_as(vip: IpAddr, entry: &Entry) -> bool {
-    is_written(vip) && fs::read_to_string(drop_in(vip)).ok() == options(entry)
+    is_written(vip) && input::settings_text(&drop_in(vip)) == options(entry)
 }
 
 /// What the drop-in says, if there has to be one.
@@ -75,7 +75,7 @@ pub(super) fn is_there(vip: IpAddr) -> bool {
 
 /// What the file says of a setting.
 pub(super) fn setting(vip: IpAddr, key: &str) -> Option<Setting> {
-    let text = fs::read_to_string(settings_file(vip)).ok()?;
+    let text = input::settings_text(&settings_file(vip))?;
     let value = |start: &str| {
         let rest = text.lines().filter_map(|line| line.strip_prefix(start)).filter_map(|line| line.strip_prefix(key));
         rest.filter_map(|line| line.strip_prefix(" = ")).map(str::to_owned).next()

@@ -74,6 +74,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("program: --netns", another_namespace),
         ("doctor: JSON, statuses, and nothing changed", the_doctor_reports_and_changes_nothing),
         ("doctor: judges a rules file as diff does", the_doctor_agrees_with_diff),
+        ("doctor: pipes among settings", || crate::changes::program::alone(pipes_among_settings)),
     ];
     Ok(trials.into_iter().map(|(name, run)| trial(name, run)).collect())
 }
@@ -1526,6 +1527,23 @@ fn the_doctor_reports_and_changes_nothing() -> Result<()> {
         ensure!(text.status == "2" && first < last && first.is_some(), "{text:?}");
         Ok(())
     })
+}
+
+/// Of what the doctor finds by listing a folder, anything can be a pipe that no program writes to.
+fn pipes_among_settings() -> Result<()> {
+    let script = "mount -t tmpfs -o mode=755 tmpfs /etc
+                  mkdir -p /etc/sysctl.d /etc/modprobe.d /etc/keepalived
+                  mkfifo /etc/sysctl.d/pipe.conf /etc/modprobe.d/pipe.conf /etc/keepalived/keepalived.conf";
+    let status = Command::new("sh").args(["-ec", script]).status()?;
+    ensure!(status.success(), "{status}");
+    succeed(&["-A", "-t", "192.0.2.1:80", "-s", "rr"], b"")?;
+    // One that hangs is not waited for until this kernel's time is over.
+    let ours = support::ours();
+    let words = ["200", path(&ours)?, "doctor", "--json"];
+    let output = Invocation::of(&words).run(Path::new("timeout"))?;
+    ensure!(output.status == "2" && output.stderr.is_empty(), "{output:?}");
+    ensure!(output.stdout.contains("\"roles\":[\"director\"]"), "{output:?}");
+    Ok(())
 }
 
 /// Timeouts that two lines set, a daemon that two lines start, and one that a line stops.

@@ -1,7 +1,7 @@
 //! Reading the facts. Nothing here fails: what cannot be read is a fact without a value.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::BufReader;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -499,7 +499,7 @@ fn usual_rules() -> Option<PathBuf> {
         if !path.is_file() || File::open(&path).is_err() {
             return None;
         }
-        let text = fs::read_to_string(&path).unwrap_or_default();
+        let text = input::settings_text(&path).unwrap_or_default();
         match text.lines().find_map(|line| line.trim().strip_prefix("IPVSADM_CONFIG=")) {
             Some(named) => Some(PathBuf::from(named.trim_matches(['"', '\'']))).filter(|named| named.is_file()),
             None => Some(path),

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::host::input;
 use crate::machine::SettingLine;
 
 /// Where links to units that start at boot are, in folders `*.wants`.
@@ -52,7 +53,7 @@ fn read(path: &Path) -> Option<Script> {
     if !about.is_file() || about.len() > LONGEST {
         return None;
     }
-    let text = String::from_utf8(fs::read(path).ok()?).ok()?;
+    let text = String::from_utf8(input::settings(path).ok()?).ok()?;
     (!text.contains('\0')).then(|| Script { path: path.to_owned(), text })
 }
 
