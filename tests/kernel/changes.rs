@@ -169,8 +169,8 @@ enum Fault {
 struct Seen {
     /// Changes that were sent.
     changes: usize,
-    /// How many had been when the signal came and the part that it came with was through.
-    at_signal: Option<usize>,
+    /// How many had been when something went wrong and what was sent together with that was through.
+    at_fault: Option<usize>,
     /// What was wrong with a connection in that time.
     broken: Option<String>,
 }
@@ -226,8 +226,8 @@ impl Transport for Peer {
         let sent = self.netlink.send(&copy)?;
         let mut seen = held(&self.seen);
         seen.changes = number;
-        if signal.is_some() {
-            seen.at_signal = Some(number);
+        if matches!(self.fault, Fault::Refused(index) | Fault::Signal(index, _) | Fault::Lost(index) if has(index)) {
+            seen.at_fault = Some(number);
         }
         if number > first
             && let Err(error) = self.world.talk_on_one()
@@ -397,6 +397,13 @@ fn judge(ran: &Ran, fault: Fault, steps: &[Step], is_before: bool, is_after: boo
         Fault::Signal(..) | Fault::None => true,
     };
     ensure!(ran.seen.broken.is_none(), "a connection did not live");
+    if let (Fault::Refused(index) | Fault::Lost(index), Some(sent)) = (fault, ran.seen.at_fault)
+        && !is_final
+    {
+        let phase = |step: &Step| Phase::of(&step.change);
+        let is_one_part = steps[index..sent].iter().all(|step| phase(step) == phase(&steps[index]));
+        ensure!(is_one_part, "the next part was sent before this one was acknowledged");
+    }
     let said: Vec<&str> =
         ran.said.iter().map(|line| line.split_once(": ").map_or(line.as_str(), |(_, text)| text)).collect();
     let last = said.last().copied().unwrap_or_default();
@@ -404,7 +411,7 @@ fn judge(ran: &Ran, fault: Fault, steps: &[Step], is_before: bool, is_after: boo
         Fault::Signal(_, signal) => {
             ensure!(is_after, "it was not finished");
             ensure!(ran.signal == Some(signal as i32), "it does not end by {signal}");
-            let expected = format!("finishing: {} of {} sent", ran.seen.at_signal.unwrap_or_default(), steps.len());
+            let expected = format!("finishing: {} of {} sent", ran.seen.at_fault.unwrap_or_default(), steps.len());
             ensure!(ran.said.first() == Some(&expected), "not {expected}");
             ensure!(last == "finished: the table is what the rules say" && said.len() == 2, "it does not say so");
         }

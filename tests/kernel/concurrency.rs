@@ -168,8 +168,14 @@ fn it_is_waited_for() -> Result<()> {
     ensure!(status.signal() == Some(Signal::SIGINT as i32), "{status}");
     let (line, mut stderr) = line_of(&mut patient)?;
     ensure!(line == expected, "{line}");
+    // What saves the table waits just as well.
+    let mut saving = start(&["-S", "-n"])?;
+    let (line, _saving_stderr) = line_of(&mut saving)?;
+    ensure!(line == expected, "{line}");
     ensure_table("")?;
     drop(holder);
+    let status = saving.wait()?;
+    ensure!(status.success(), "-S: {status}");
     let mut rest = String::new();
     stderr.read_to_string(&mut rest)?;
     let status = patient.wait()?;

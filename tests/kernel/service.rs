@@ -5,7 +5,7 @@
 mod signals;
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -1066,7 +1066,17 @@ fn the_tables_lock() -> Result<()> {
         ensure_file(EL_RULES, FILED)?;
     }
     prints(&["start", "--lock-wait", "2678401"], "2", "2678401 is not in")?;
+    let mut saving = Command::new(support::ours());
+    let mut saving = saving.args(["service", "save"]).stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let mut line = String::new();
+    let mut printed = BufReader::new(saving.stderr.take().context("no standard error")?);
+    printed.read_line(&mut line)?;
+    ensure!(line == format!("waiting for {}, which is changing the table\n", holder.name()), "{line}");
+    ensure_file(EL_RULES, FILED)?;
     drop(holder);
+    let status = saving.wait()?;
+    ensure!(status.success(), "{status}");
+    ensure_file(EL_RULES, &saved(&format!("{BY_HAND}{TIMEOUTS}")))?;
     ensure_table(BY_HAND)?;
     done(&["save", "--lock-wait", "0"])?;
     // Each verb takes the lock once, and lets it go: saved and loaded, with daemons of the settings behind that.

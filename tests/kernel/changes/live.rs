@@ -6,7 +6,8 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use ipvs_client::{Change, Client, Counters, Destination, DestinationKey, Service, ServiceKey};
@@ -86,7 +87,27 @@ impl World {
         }
         let world = Self { live, next: AtomicUsize::new(0), counters: Mutex::default() };
         world.talk_on_all()?;
+        // The kernel adds up every two seconds. Counters that are 0 cannot fall.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !world.is_counted(&mut client)? {
+            ensure!(Instant::now() < deadline, "the connections are not counted");
+            thread::sleep(Duration::from_millis(100));
+        }
+        world.count(&mut client)?;
         Ok(world)
+    }
+
+    /// Whether the counters of all services and servers have come.
+    fn is_counted(&self, client: &mut Client) -> Result<bool> {
+        for key in shared_services() {
+            let service = client.service(&key)?.statistics.counters;
+            let servers = client.destinations(&key)?.context("a shared service is gone")?;
+            let mut all = servers.iter().map(|entry| entry.statistics.counters).chain([service]);
+            if all.any(|counters| counters.connections == 0) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     pub fn talk_on_one(&self) -> Result<()> {

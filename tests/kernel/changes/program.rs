@@ -22,9 +22,12 @@ pub type Run = fn() -> Result<()>;
 pub fn trials() -> impl Iterator<Item = Trial> {
     let trials: [(&str, Run); _] = [
         ("program: what is refused touches nothing that serves", what_is_refused_touches_nothing),
+        ("program: a daemon that cannot be put back", a_daemon_that_cannot_be_put_back),
         ("program: signals with whatever is sent", signals_with_whatever_is_sent),
         ("program: killed with whatever is sent", killed_with_whatever_is_sent),
         ("program: what is thrown away can be had back", what_is_thrown_away),
+        ("program: copies of other namespaces and boots", copies_of_others),
+        ("program: no copy for one service or server", no_copy_for_one),
         ("program: no room for a copy", no_room_for_a_copy),
     ];
     trials.into_iter().map(|(name, run)| trial(name, move || alone(run)))
@@ -120,6 +123,28 @@ fn what_is_refused_touches_nothing() -> Result<()> {
         }
     }
     ensure!(!Path::new("/run/ipvsadm-rs/changes").exists(), "a copy is left of a change that was rolled back");
+    Ok(())
+}
+
+/// The link that it runs on goes away, so that it cannot be started again. The message names it, and says that the table is
+/// another.
+fn a_daemon_that_cannot_be_put_back() -> Result<()> {
+    sh("ip link add sync0 type dummy && ip link set sync0 up")?;
+    succeed(&["-A", "-f", "5", "-s", "rr"], b"")?;
+    succeed(&["--start-daemon", "backup", "--mcast-interface", "sync0", "--syncid", "3"], b"")?;
+    sh("ip link del sync0")?;
+    let rules = "-A -f 5 -s rr\n--start-daemon backup --mcast-interface lo --syncid 9\n\
+                 --start-daemon master --mcast-interface nosuch\n";
+    let output = support::run(&["-R", "--replace"], rules.as_bytes())?;
+    ensure!(output.status == "1" && output.stdout.is_empty(), "{output:?}");
+    let lines: Vec<&str> = output.stderr.lines().collect();
+    let [refused, back, now, copy] = lines[..] else { anyhow::bail!("{output:?}") };
+    ensure!(refused == "<stdin>:3: No such device", "{refused}");
+    let expected = "<stdin>: No such device, rolling back by: --start-daemon backup --mcast-interface=sync0 --syncid 3";
+    ensure!(back.starts_with(expected), "{back}");
+    ensure!(now == "<stdin>: the table is not as it was before: rules that differ: 1", "{now}");
+    ensure!(copy.starts_with("<stdin>: to restore the table from before: "), "{copy}");
+    ensure!(succeed(&["-L", "--daemon"], b"")?.is_empty(), "a daemon runs");
     Ok(())
 }
 
@@ -322,6 +347,57 @@ fn what_is_thrown_away() -> Result<()> {
         let now = table()?;
         ensure!(now == as_before, "{words:?}: {}", support::difference(&as_before, &now));
     }
+    Ok(())
+}
+
+/// What was not finished in one network namespace is nothing to others, and nothing after the next boot.
+fn copies_of_others() -> Result<()> {
+    let (_, ways) = ways()?;
+    let Way { call, stdin, .. } = ways.first().context("there is no way to change the table")?;
+    let unfinished = || -> Result<String> {
+        for number in 1..=call.count("sendto", stdin.as_bytes())? {
+            begin()?;
+            call.signalled("sendto", Signal::SIGKILL, number, stdin.as_bytes())?;
+            let said = support::run(&["-L", "-n"], b"")?.stderr;
+            if way_back(&said).is_some() {
+                return Ok(said);
+            }
+        }
+        anyhow::bail!("nothing is said of the unfinished")
+    };
+    let said = unfinished()?;
+    support::in_fresh_namespace(|| succeed(&["-L", "-n"], b"").map(drop)).context("in another namespace")?;
+    let copy = *way_back(&said).and_then(|words| words.last().copied()).as_ref().context("no file is named")?;
+    let text = fs::read_to_string(copy)?;
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    ensure!(text.contains(boot.trim()), "{text}");
+    fs::write(copy, text.replace(boot.trim(), "c0ffee00-0000-4000-8000-000000000000"))?;
+    succeed(&["-L", "-n"], b"").context("after another boot")?;
+    fs::write(copy, text)?;
+    ensure!(support::run(&["-L", "-n"], b"")?.stderr == said, "it is not said again");
+    Ok(())
+}
+
+/// What is done to one service or server at a time costs no copy of the table.
+fn no_copy_for_one() -> Result<()> {
+    reach(&file("before", BEFORE)?)?;
+    let as_before = table()?;
+    let copies = || fs::read_dir("/run/ipvsadm-rs").map(Iterator::count);
+    let files = copies()?;
+    for words in [
+        "-A -f 9 -s rr",
+        "-E -f 9 -s wlc",
+        "-a -f 9 -r 10.0.1.9:0 -g",
+        "-e -f 9 -r 10.0.1.9:0 -g -w 7",
+        "-d -f 9 -r 10.0.1.9:0",
+        "-Z -f 9",
+        "-D -f 9",
+    ] {
+        let call = Call::of(&words.split(' ').collect::<Vec<_>>());
+        let made = call.count("mkdir,rename,unlink", b"")?;
+        ensure!(made == 0 && copies()? == files, "{words}: a copy is made");
+    }
+    ensure!(table()? == as_before, "not all of these were carried out");
     Ok(())
 }
 
