@@ -139,7 +139,8 @@ mod tests {
     fn a_card_without_features_is_not_about_ipvs() {
         let connection = Connection::over(fake::kernel(|request| {
             // CTRL_ATTR_FAMILY_ID, 2 bytes: 0x30
-            let family = vec![1, 2, 0, 0, 6, 0, 1, 0, 0x30, 0, 0, 0];
+            let attribute = [6_u16, 1, 0x30, 0].map(u16::to_ne_bytes).concat();
+            let family = [vec![1, 2, 0, 0], attribute].concat();
             let is_resolving = request.kind != 0x30;
             let refusal = Reply::error(Errno::EOPNOTSUPP.raw());
             vec![vec![if is_resolving { Reply::new(request.kind, family) } else { refusal }]]

@@ -8,8 +8,11 @@ use super::ruleset::{Chain, Ruleset};
 use super::*;
 use netlink_exchange::{Message, Messages};
 
-/// The replies, and before them the rules as nft lists them.
-const CAPTURE: &str = include_str!("../tests/nftables.hex");
+/// The replies of a kernel with this program's byte order, and before them the rules as nft lists them.
+#[cfg(target_endian = "little")]
+const CAPTURE: &str = include_str!("../tests/little-endian/nftables.hex");
+#[cfg(target_endian = "big")]
+const CAPTURE: &str = include_str!("../tests/big-endian/nftables.hex");
 
 /// The datagrams of the capture.
 fn datagrams() -> Vec<Vec<u8>> {

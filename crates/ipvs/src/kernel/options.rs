@@ -326,12 +326,12 @@ fn write<const N: usize>(bytes: &mut [u8], at: usize, value: [u8; N]) -> Option<
     Some(())
 }
 
-#[cfg(test)]
+// The sizes below are those of x86-64.
+#[cfg(all(test, target_pointer_width = "64", target_arch = "x86_64"))]
 mod tests {
     use super::*;
 
     #[test]
-    #[cfg(all(target_pointer_width = "64", target_arch = "x86_64"))]
     fn structures_are_laid_out_as_the_kernel_s() {
         assert_eq!((size_of::<ServiceLayout>(), HEAD, SERVER), (104, 24, 96));
         assert_eq!(offset_of!(ServiceLayout, servers), 44);
