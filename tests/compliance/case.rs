@@ -24,6 +24,8 @@ pub(crate) struct Case {
     pub(crate) table: Option<String>,
     /// Whether both programs look at the same namespace.
     pub(crate) live: bool,
+    /// It is for a byte order that is not this machine's.
+    pub(crate) elsewhere: bool,
     /// The user.
     pub(crate) uid: Option<u32>,
     /// Where standard output goes.
@@ -163,6 +165,13 @@ fn read_block(topic: &str, block: &str) -> Result<Vec<Case>> {
             "tcp" | "udp" => case.preparations.push(read_traffic(word, rest)?),
             "sleep" => case.preparations.push(Preparation::Sleep(rest.parse()?)),
             "live" => case.live = true,
+            "only" => {
+                case.elsewhere = match rest {
+                    "little-endian" => cfg!(target_endian = "big"),
+                    "big-endian" => cfg!(target_endian = "little"),
+                    _ => bail!("only little-endian, or only big-endian"),
+                };
+            }
             "as" => case.uid = Some(rest.parse()?),
             "closed" => {
                 case.closed = Some(match rest {
