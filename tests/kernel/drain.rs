@@ -345,7 +345,33 @@ fn who_is_refused_is_named() -> Result<()> {
     // A server that is added comes first.
     let mut terminal = Terminal::start(24, 250, &["-a", "-u", VIP, "-r", "10.50.0.0:53"])?;
     ensure!(terminal.end()? == "0", "its status");
-    ensure!(terminal.screen().contains("sh fills its table from 10.50.0.0:53 on now"), "{}", terminal.screen());
+    let head = "sh fills its table from 10.50.0.0:53 on now";
+    ensure!(terminal.screen().contains(head), "{}", terminal.screen());
+    succeed(&["-d", "-u", VIP, "-r", "10.50.0.0:53"], b"")?;
+    // So it does in rules that are restored; without a terminal there is no mail.
+    let rule = format!("-a -u {VIP} -r 10.50.0.0:53\n");
+    succeed(&["-R"], rule.as_bytes())?;
+    succeed(&["-d", "-u", VIP, "-r", "10.50.0.0:53"], b"")?;
+    let more = folder.path().join("more");
+    std::fs::write(&more, &rule)?;
+    let mut terminal = Terminal::start(24, 250, &["-R", "--file", more.to_str().context("a path")?])?;
+    ensure!(terminal.end()? == "0" && terminal.screen().contains(head), "{}", terminal.screen());
+    let command = "ipvsadm-rs -S -n | ipvsadm-rs -R --replace --reorder";
+    ensure!(terminal.screen().contains(command), "{}", terminal.screen());
+    let whole = folder.path().join("whole");
+    std::fs::write(&whole, rules()?)?;
+    let whole = whole.to_str().context("a path")?;
+    let words = ["-R", "--replace", "--file", whole];
+    succeed(&words, b"")?;
+    let mut terminal = Terminal::start(24, 250, &words)?;
+    let hint = format!(
+        "{whole}: the servers of UDP {VIP} are not in the order of their addresses; --reorder puts them in order"
+    );
+    ensure!(terminal.end()? == "0" && terminal.screen().contains(&hint), "{}", terminal.screen());
+    let saved = rules()?;
+    ensure!(run(&["-R", "--replace", "--reorder"], saved.as_bytes())?.status == "0", "--reorder");
+    let mut terminal = Terminal::start(24, 250, &words)?;
+    ensure!(terminal.end()? == "0" && !terminal.screen().contains("order"), "{}", terminal.screen());
     succeed(&["-d", "-u", VIP, "-r", "10.50.0.0:53"], b"")?;
     // With the flag there is nothing to say.
     succeed(&["-E", "-u", VIP, "-s", "sh", "-b", "sh-fallback"], b"")?;

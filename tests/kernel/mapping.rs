@@ -56,6 +56,7 @@ fn trials() -> Result<Vec<Trial>> {
         trial("two directors: digests", move || directors::digests(seed)),
         trial("two directors: saved order", move || directors::saved_order(seed)),
         trial("two directors: the recipe", recipe::two_directors_are_compared),
+        trial("where: a client with port 20", || in_fresh_namespace(asked::port_of_ftp_data)),
         trial("where: persistence", || in_fresh_namespace(asked::persistence)),
         trial("where: what is refused", || in_fresh_namespace(asked::refusals)),
         trial("servers between their thresholds", move || in_fresh_namespace(|| thresholds(seed))),

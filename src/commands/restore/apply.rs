@@ -1,5 +1,8 @@
 //! Plain `-R`: the lines one after the other.
 
+use std::collections::{BTreeMap, HashSet};
+use std::io::{IsTerminal as _, stderr};
+
 use anyhow::Result;
 use ipvs_client::{
     Change, Client, DaemonRole, Error, Refusal, Timeouts,
@@ -11,6 +14,7 @@ use crate::commands::list::listing_with;
 use crate::commands::lock;
 use crate::commands::progress::Progress;
 use crate::commands::report::unless_interrupted;
+use crate::commands::restore::reorder;
 use crate::commands::save::save_with;
 use crate::commands::signals::Signals;
 use crate::commands::source::{Report, Source};
@@ -63,12 +67,31 @@ pub(in crate::commands) fn run(
         },
     }
     let refused = unless_interrupted(outcome, signals.release())?;
+    if stderr().is_terminal() {
+        hints(work.client, changes);
+    }
     // What follows is printed, which may take long.
     let _locked = rest.iter().any(is_save).then_some(locked);
     Ok(match work.carry_out(rest, None)? {
         status::OK => refused,
         failed => failed,
     })
+}
+
+/// Say at a terminal where servers were added to live services, so that their order is not that of their addresses.
+fn hints(client: &mut Client, lines: &[Line]) {
+    let mut new = HashSet::new();
+    let mut added = BTreeMap::new();
+    for change in lines.iter().filter_map(Line::change) {
+        match change {
+            Change::AddService(service) => _ = new.insert(service.key),
+            Change::AddDestination(key, server) if !new.contains(key) => _ = added.insert(*key, server.key),
+            _ => {}
+        }
+    }
+    for hint in added.iter().filter_map(|(key, server)| reorder::hint_of_added(client, key, *server)) {
+        say!("{hint}");
+    }
 }
 
 /// A line that saves the table, which is not to be changed then.

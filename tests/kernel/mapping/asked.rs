@@ -119,6 +119,63 @@ pub fn persistence() -> Result<()> {
     Ok(())
 }
 
+/// IPVS schedules no packet from port 20, whatever the service: there is no connection and no server, and `where` says so.
+/// From the next port there is one, and `where` knows which.
+pub fn port_of_ftp_data() -> Result<()> {
+    network()?;
+    let sender = Sender::new()?;
+    /// A service, its scheduler, and how a client comes to it.
+    type Case = (&'static [&'static str], &'static [&'static str], Protocol, &'static str, u32);
+    let cases: [Case; 6] = [
+        (&["-t", "192.168.7.7:80"], &["sh"], Protocol::Tcp, "192.168.7.7:80", 0),
+        (&["-u", "192.168.7.7:53"], &["mh", "-b", "mh-port"], Protocol::Udp, "192.168.7.7:53", 0),
+        (&["--sctp-service", "192.168.7.7:9"], &["sh", "-b", "sh-port"], Protocol::Sctp, "192.168.7.7:9", 0),
+        (&["-f", "7", "--to", "192.168.9.9:80"], &["dh"], Protocol::Tcp, "192.168.9.9:80", 7),
+        (&["-f", "7", "-6", "--to", "[fd77::9]:80"], &["mh"], Protocol::Udp, "[fd77::9]:80", 7),
+        (&["-t", "192.168.7.8:80"], &["sh", "-p", "600"], Protocol::Tcp, "192.168.7.8:80", 0),
+    ];
+    for (service, scheduler, protocol, to, mark) in cases {
+        let named: Vec<&str> = service.iter().copied().take_while(|word| *word != "--to").collect();
+        succeed(&[&["-A"], &named[..], &["-s"], scheduler].concat(), b"")?;
+        let to: SocketAddr = to.parse()?;
+        let (client, servers) = match to.is_ipv6() {
+            true => ("2a00::1", ["fd50::1", "fd50::2"]),
+            false => ("8.1.2.3", ["10.50.0.1", "10.50.0.2"]),
+        };
+        for server in servers {
+            let server = SocketAddr::new(server.parse()?, to.port()).to_string();
+            succeed(&[&["-a"], &named[..], &["-r", &server]].concat(), b"")?;
+        }
+        for port in [20, 21] {
+            let client = SocketAddr::new(client.parse()?, port);
+            let answer = run(&[&["where", &client.to_string()], service].concat(), b"")?;
+            let first = First { protocol, client, to, mark };
+            sender.send(&first)?;
+            let mut listed = Listed::new();
+            read_until(&mut listed, |listed| port == 20 || listed.contains_key(&first.name()))?;
+            let server = listed.get(&first.name());
+            let last = answer.stdout.lines().last().unwrap_or_default();
+            match port {
+                20 => {
+                    let expected = "new connection: not known, because IPVS schedules no packet from port 20, the port of \
+                                    FTP's data";
+                    ensure!(last == expected && answer.status == "1", "{service:?}: {answer:?}");
+                    ensure!(server.is_none(), "{service:?}: {server:?}");
+                }
+                _ => {
+                    let server = server.with_context(|| format!("{service:?}: no connection"))?;
+                    let expected = format!("new connection: {server} (");
+                    ensure!(
+                        last.starts_with(&expected) && answer.status == "0",
+                        "{service:?}: {answer:?}, not {server}"
+                    );
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 /// What cannot be answered, and what is wrong, each in a line.
 pub fn refusals() -> Result<()> {
     network()?;
