@@ -4,12 +4,14 @@
 pub mod pty;
 mod svg;
 
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use ipvs_client::Client;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -53,6 +55,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("top: in the background", top_in_the_background),
         ("top: estimation", estimation_off_is_said),
         ("stats: counters that stand still", standstill_is_said),
+        ("top: colours, and none", colours_are_obeyed),
         ("top: plain lines", top_without_a_terminal),
     ];
     let picture: Option<(&str, Run)> = picture_wanted().then_some(("picture of top", a_picture_of_top));
@@ -545,10 +548,10 @@ fn standstill_is_said(cluster: &Cluster) -> Result<()> {
         let table = Client::connect()?.table()?;
         Ok(table.services.iter().any(|service| service.entry.statistics.counters.connections > 0))
     };
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_secs(60);
     while !total()? {
-        ensure!(std::time::Instant::now() < end, "nothing is counted");
-        thread::sleep(std::time::Duration::from_millis(100));
+        ensure!(Instant::now() < end, "nothing is counted");
+        thread::sleep(Duration::from_millis(100));
     }
     let uncounted = "1 server has connections that are not counted, and no known rate: ";
     let stopped = "The kernel counts nothing: net.ipv4.vs.run_estimation is 0.";
@@ -575,6 +578,72 @@ fn standstill_is_said(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
+/// Colours of what is the matter with servers, and none where they are not wanted.
+fn colours_are_obeyed(cluster: &Cluster) -> Result<()> {
+    const FULL: &str = "10.0.0.1:8081";
+    let [_full, _other] = [FULL, "10.0.0.1:8082"].map(TcpListener::bind);
+    run(&["-A", "-t", "20.20.20.20:81", "-s", "rr"])?;
+    run(&["-a", "-t", "20.20.20.20:81", "-r", FULL, "-m", "-x", "1"])?;
+    run(&["-a", "-t", SERVICE, "-r", "10.0.0.2:8081", "-m", "-w", "0"])?;
+    let _open = (
+        cluster.connect("40.40.40.10", 5001)?,
+        connect_tcp(SocketAddr::new("40.40.40.10".parse()?, 5002), "20.20.20.20:81".parse()?)?,
+    );
+    // The colours of the servers that are full, of weight 0 and without traffic, once rates are known.
+    let colors = |words: &[&str], no_color: Option<&str>| -> Result<[vt100::Color; 3]> {
+        let mut command = Command::new(ours());
+        command.args(words);
+        if let Some(value) = no_color {
+            command.env("NO_COLOR", value);
+        }
+        let mut top = Terminal::start_any(24, 80, &command)?;
+        top.wait_for("rates", |screen| row(screen, OTHER).get(4).is_some_and(|rate| rate == "0"))?;
+        let screen = top.screen();
+        let of = |name: &str| {
+            let place = screen.lines().position(|line| line.trim_start().starts_with(name))?;
+            Some(top.cells().cell(place as u16, 3)?.fgcolor())
+        };
+        let colors = [FULL, "10.0.0.2:8081", OTHER].map(|name| of(name).context("no row"));
+        top.write(b"q")?;
+        ensure!(top.end()? == "0", "its status");
+        let [full, weightless, quiet] = colors;
+        Ok([full?, weightless?, quiet?])
+    };
+    let colored = [1, 3, 8].map(vt100::Color::Idx);
+    let plain = [vt100::Color::Default; 3];
+    let top = ["top", "--interval", "1"];
+    for (more, no_color, expected) in [
+        (&[][..], None, colored),
+        (&[], Some(""), colored),
+        (&[], Some("1"), plain),
+        (&["--color=never"], None, plain),
+        (&["--color=always"], Some("1"), colored),
+    ] {
+        let found = colors(&[&top, more].concat(), no_color)?;
+        ensure!(found == expected, "{more:?}, NO_COLOR {no_color:?}: {found:?} instead of {expected:?}");
+    }
+    // Listings, too.
+    for (words, no_color, is_colored) in [
+        (&["-L", "-n", "--table"][..], None, true),
+        (&["-L", "-n", "--table"], Some("1"), false),
+        (&["-L", "-n", "--table", "--color=never"], None, false),
+        (&["-L", "-n", "--wide"], None, true),
+        (&["-L", "-n", "--wide"], Some("1"), false),
+    ] {
+        let mut command = Command::new(ours());
+        command.args(words).envs(no_color.map(|value| ("NO_COLOR", value)));
+        let mut terminal = Terminal::start_any(40, 120, &command)?;
+        ensure!(terminal.end()? == "0", "{words:?}: {}", terminal.screen());
+        let found = terminal.bytes.windows(2).any(|bytes| bytes == b"\x1b[");
+        ensure!(
+            found == is_colored,
+            "{words:?}, NO_COLOR {no_color:?}: {:?}",
+            String::from_utf8_lossy(&terminal.bytes)
+        );
+    }
+    Ok(())
+}
+
 fn top_without_a_terminal(cluster: &Cluster) -> Result<()> {
     let _open = cluster.connect("40.40.40.10", 5001)?;
     let text = run(&["top", "--interval", "1", "--count", "2"])?;
@@ -593,67 +662,130 @@ fn picture_wanted() -> bool {
     std::env::var_os("UPDATE_PICTURES").is_some_and(|value| !value.is_empty() && value != "0")
 }
 
+/// Real servers of the picture, beside those of the cluster, and the services that they are behind.
+const PICTURED: &str = "\
+-a -t 20.20.20.20:80 -r 10.0.0.2:8080 -m -w 1
+-a -t 20.20.20.20:80 -r 10.0.0.3:8080 -m -w 0
+-A -t 20.20.20.20:443 -s wlc -p 300
+-a -t 20.20.20.20:443 -r 10.0.0.1:8443 -m
+-a -t 20.20.20.20:443 -r 10.0.0.2:8443 -m
+-A -t 20.20.20.20:3306 -s lc
+-a -t 20.20.20.20:3306 -r 10.0.0.4:3306 -m -x 20
+-a -t 20.20.20.20:3306 -r 10.0.0.5:3306 -m -x 100
+-A -u 20.20.20.20:53 -s rr
+-a -u 20.20.20.20:53 -r 10.0.0.1:5353 -m
+-a -u 20.20.20.20:53 -r 10.0.0.2:5353 -m
+-A -f 5 -s sh
+-a -f 5 -r 10.0.0.6:0 -g
+";
+
+/// Accepts and echoes until it is over.
+fn echo(listener: &TcpListener, over: &AtomicBool) {
+    use std::io::{ErrorKind, Read as _, Write as _};
+    let mut open: Vec<TcpStream> = Vec::new();
+    while !over.load(Ordering::Relaxed) {
+        open.extend(listener.accept().map(|(stream, _)| stream));
+        open.retain_mut(|stream| {
+            let _ = stream.set_nonblocking(true);
+            let mut bytes = [0; 4096];
+            match stream.read(&mut bytes) {
+                Ok(0) => false,
+                Ok(length) => stream.write_all(&bytes[..length]).is_ok(),
+                Err(error) => error.kind() == ErrorKind::WouldBlock,
+            }
+        });
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Connects until it is over, and keeps so many connections open: a load that rises and falls.
+fn load(client: &str, service: &str, kept: usize, over: &AtomicBool) -> Result<()> {
+    use std::io::Write as _;
+    let mut held = std::collections::VecDeque::new();
+    for number in 0.. {
+        if over.load(Ordering::Relaxed) {
+            break;
+        }
+        let mut stream = TcpStream::from(connect_tcp(SocketAddr::new(client.parse()?, 0), service.parse()?)?);
+        stream.write_all(&[b'x'; 3000])?;
+        held.push_back(stream);
+        if held.len() > kept {
+            held.pop_front();
+        }
+        thread::sleep(Duration::from_millis(30 + 25 * ((number / 40) % 5)));
+    }
+    Ok(())
+}
+
+/// As the clients of a database: so many connections, which stay, each with some traffic now and then.
+fn stay(client: &str, service: &str, count: usize, over: &AtomicBool) -> Result<()> {
+    use std::io::Write as _;
+    let connect = || connect_tcp(SocketAddr::new(client.parse()?, 0), service.parse()?).map(TcpStream::from);
+    let mut held: Vec<TcpStream> = (0..count).map(|_| connect()).collect::<Result<_>>()?;
+    for number in 0.. {
+        if over.load(Ordering::Relaxed) {
+            break;
+        }
+        held[number % count].write_all(&[b'x'; 400])?;
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
 /// Writes docs/top.svg: some services with clients that come and go, as `top` shows them after a while.
 fn a_picture_of_top(cluster: &Cluster) -> Result<()> {
-    use std::io::{Read as _, Write as _};
-    use std::sync::atomic::{AtomicBool, Ordering};
-    let readings = std::time::Duration::from_secs(60);
+    const READINGS: Duration = Duration::from_secs(75);
+    let links = Links::new()?;
+    for last in 3..=6 {
+        links.add_address("lo", [10, 0, 0, last].into(), 32)?;
+    }
     run(&["-E", "-t", SERVICE, "-s", "wrr"])?;
-    run(&["-a", "-t", SERVICE, "-r", OTHER, "-m", "-w", "1"])?;
-    run(&["-a", "-t", SERVICE, "-r", "10.0.0.2:8081", "-m", "-w", "0"])?;
-    run(&["-A", "-t", "20.20.20.20:443", "-s", "wlc", "-p", "300"])?;
-    run(&["-a", "-t", "20.20.20.20:443", "-r", SERVER, "-m"])?;
-    run(&["-a", "-t", "20.20.20.20:443", "-r", OTHER, "-m"])?;
-    run(&["-A", "-f", "5", "-s", "rr"])?;
+    run(&["-d", "-t", SERVICE, "-r", OTHER])?;
+    let rules = Invocation { stdin: PICTURED.as_bytes(), ..Invocation::of(&["-R"]) }.run(&ours())?;
+    ensure!(rules.status == "0", "{rules:?}");
+    let more = ["10.0.0.1:8443", "10.0.0.2:8443", "10.0.0.4:3306", "10.0.0.5:3306"];
+    let more: Vec<TcpListener> = more.iter().map(TcpListener::bind).collect::<Result<_, _>>()?;
+    let names: Vec<UdpSocket> =
+        ["10.0.0.1:5353", "10.0.0.2:5353"].iter().map(UdpSocket::bind).collect::<Result<_, _>>()?;
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        for listener in &cluster.listeners {
+        let over = &over;
+        for listener in cluster.listeners.iter().chain(&more) {
             listener.set_nonblocking(true)?;
-            scope.spawn(|| {
-                let mut open: Vec<TcpStream> = Vec::new();
+            scope.spawn(move || echo(listener, over));
+        }
+        for socket in &names {
+            socket.set_read_timeout(Some(Duration::from_millis(100)))?;
+            scope.spawn(move || {
+                let mut bytes = [0; 512];
                 while !over.load(Ordering::Relaxed) {
-                    open.extend(listener.accept().map(|(stream, _)| stream));
-                    open.retain_mut(|stream| {
-                        let _ = stream.set_nonblocking(true);
-                        let mut bytes = [0; 4096];
-                        match stream.read(&mut bytes) {
-                            Ok(0) => false,
-                            Ok(length) => stream.write_all(&bytes[..length]).is_ok(),
-                            Err(error) => error.kind() == std::io::ErrorKind::WouldBlock,
-                        }
-                    });
-                    thread::sleep(std::time::Duration::from_millis(2));
+                    if let Ok((length, client)) = socket.recv_from(&mut bytes) {
+                        let _ = socket.send_to(&bytes[..length], client);
+                    }
                 }
             });
         }
-        for (client, service) in
-            [("40.40.40.10", SERVICE), ("40.40.40.11", SERVICE), ("40.40.40.11", "20.20.20.20:443")]
-        {
-            let over = &over;
-            scope.spawn(move || -> Result<()> {
-                let mut held = std::collections::VecDeque::new();
-                for number in 0.. {
-                    if over.load(Ordering::Relaxed) {
-                        return Ok(());
-                    }
-                    let from = SocketAddr::new(client.parse()?, 0);
-                    let mut stream = TcpStream::from(connect_tcp(from, service.parse()?)?);
-                    stream.write_all(&[b'x'; 3000])?;
-                    held.push_back(stream);
-                    if held.len() > 12 {
-                        held.pop_front();
-                    }
-                    // A load that rises and falls.
-                    let pause = 30 + 25 * ((number / 40) % 5);
-                    thread::sleep(std::time::Duration::from_millis(pause));
-                }
-                Ok(())
-            });
+        scope.spawn(move || -> Result<()> {
+            while !over.load(Ordering::Relaxed) {
+                UdpSocket::bind("40.40.40.10:0")?.send_to(&[b'x'; 60], "20.20.20.20:53")?;
+                thread::sleep(Duration::from_millis(60));
+            }
+            Ok(())
+        });
+        let mut loads = Vec::new();
+        for (client, service, kept) in [
+            ("40.40.40.10", SERVICE, 12),
+            ("40.40.40.11", SERVICE, 9),
+            ("40.40.40.10", "20.20.20.20:443", 7),
+            ("40.40.40.11", "20.20.20.20:443", 5),
+        ] {
+            loads.push(scope.spawn(move || load(client, service, kept, over)));
         }
-        let mut top = Terminal::start(24, 80, &["top", "--interval", "1", "--color", "always"])?;
-        let began = std::time::Instant::now();
-        top.write(b"jj")?;
-        let shown = top.wait_for("the table", |screen| screen.contains(SERVER) && began.elapsed() > readings / 2);
+        loads.push(scope.spawn(move || stay("40.40.40.11", "20.20.20.20:3306", 45, over)));
+        let mut top = Terminal::start(24, 120, &["top", "--interval", "1", "--color", "always"])?;
+        let began = Instant::now();
+        top.write(b"j")?;
+        let shown = top.wait_for("the table", |screen| screen.contains(SERVER) && began.elapsed() > READINGS / 2);
         let drawn = shown.and_then(|()| {
             let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
             std::fs::create_dir_all(&folder)?;
@@ -663,6 +795,9 @@ fn a_picture_of_top(cluster: &Cluster) -> Result<()> {
         let ended = top.end();
         over.store(true, Ordering::Relaxed);
         drawn?;
+        for load in loads {
+            load.join().map_err(|_| anyhow!("a client has panicked"))??;
+        }
         ensure!(ended? == "0", "its status");
         Ok(())
     })

@@ -85,6 +85,8 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
     if count.is_none() && stdin().is_terminal() && stdout().is_terminal() {
         let mut app = App::new(interval, color::wanted(color::when(matches)));
         app.chosen_connections = words;
+        // The terminal's library looks at NO_COLOR, too, and --color=always is for both.
+        crossterm::style::force_color_output(app.colored);
         return screen::run(&mut reader, app, interval);
     }
     plain(&mut reader, interval, count, output)

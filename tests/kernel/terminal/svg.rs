@@ -58,8 +58,11 @@ fn look(screen: &Screen, row: u16, column: u16) -> Look {
 }
 
 fn color(color: Color, default: &'static str) -> &'static str {
-    const NAMED: [&str; 8] = ["#16181d", "#e06c75", "#98c379", "#e5c07b", "#61afef", "#c678dd", "#56b6c2", "#d4d4d4"];
+    // The ninth is the bright black of a terminal, which is grey.
+    const NAMED: [&str; 9] =
+        ["#16181d", "#e06c75", "#98c379", "#e5c07b", "#61afef", "#c678dd", "#56b6c2", "#d4d4d4", "#7f848e"];
     match color {
+        Color::Idx(8) => NAMED[8],
         Color::Idx(index) => NAMED.get(usize::from(index % 8)).copied().unwrap_or(default),
         _ => default,
     }
