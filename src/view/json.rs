@@ -31,33 +31,25 @@ pub fn write(out: impl Write, kind: &str, body: &impl Serialize, pretty: bool) -
         map.serialize_entry(kind, body)?;
         map.end()
     }
-    let mut out = Safe(out);
+    let mut json = Vec::new();
     if pretty {
-        document(&mut serde_json::Serializer::pretty(&mut out), kind, body)?;
+        document(&mut serde_json::Serializer::pretty(&mut json), kind, body)?;
     } else {
-        document(&mut serde_json::Serializer::new(&mut out), kind, body)?;
+        document(&mut serde_json::Serializer::new(&mut json), kind, body)?;
     }
-    out.write_all(b"\n")
+    json.push(b'\n');
+    write_safe(out, &json)
 }
 
-/// What is written here is safe to print on a terminal. The serializer leaves characters from DEL on as they are.
-#[derive(Debug)]
-struct Safe<W>(W);
-
-impl<W: Write> Write for Safe<W> {
-    fn write(&mut self, json: &[u8]) -> io::Result<usize> {
-        if json.iter().all(|&byte| byte < 0x7f) {
-            return self.0.write(json);
-        }
-        // The serializer writes pieces of text, never a part of a character.
-        let text = std::str::from_utf8(json).map_err(io::Error::other)?;
-        self.0.write_all(escaped_in_json(text).as_bytes())?;
-        Ok(json.len())
+/// Write JSON so that it is safe to print on a terminal: the serializer leaves characters from DEL on as they are. The whole of
+/// a document or element at once, because the serializer writes very many small pieces.
+fn write_safe(mut out: impl Write, json: &[u8]) -> io::Result<()> {
+    // It is ASCII nearly always, which is found out many bytes at a time.
+    if json.is_ascii() && !json.contains(&0x7f) {
+        return out.write_all(json);
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
+    let text = std::str::from_utf8(json).map_err(io::Error::other)?;
+    out.write_all(escaped_in_json(text).as_bytes())
 }
 
 /// A document whose last part is a list that is written element by element: none of it is held. If it is not ended, what
@@ -102,17 +94,17 @@ impl<W: Write> Stream<W> {
         self.element.extend_from_slice(self.separator.as_bytes());
         self.separator = ",";
         match &self.indent {
-            None => serde_json::to_writer(Safe(&mut self.element), element)?,
+            None => serde_json::to_writer(&mut self.element, element)?,
             // There are no line feeds within JSON's strings.
             Some(indent) => {
                 for line in serde_json::to_string_pretty(element)?.split('\n') {
                     self.element.push(b'\n');
                     self.element.extend_from_slice(indent.as_bytes());
-                    self.element.extend_from_slice(escaped_in_json(line).as_bytes());
+                    self.element.extend_from_slice(line.as_bytes());
                 }
             }
         }
-        self.out.write_all(&self.element)
+        write_safe(&mut self.out, &self.element)
     }
 
     /// Write what follows the list.
