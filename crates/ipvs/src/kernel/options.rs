@@ -21,8 +21,8 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use super::attributes::forward;
 use super::getsockopt::{Question, get};
 use crate::model::{
-    Destination, DestinationEntry, DestinationKey, Family, Forwarding, Info, Netmask, PartialTable, Persistence,
-    Protocol, SchedulerName, Service, ServiceEntry, ServiceFlags, ServiceKey, Table, TableService,
+    Destination, DestinationEntry, Family, Forwarding, Info, Netmask, PartialTable, Persistence, Protocol,
+    SchedulerName, Service, ServiceEntry, ServiceFlags, ServiceKey, Table, TableService,
 };
 
 /// `struct ip_vs_stats_user`
@@ -302,11 +302,11 @@ fn server(entry: &[u8; SERVER]) -> Option<Entry> {
     let port = u16::from_be_bytes(*entry.get(offset_of!(ServerLayout, port)..)?.first_chunk()?);
     Some(Entry {
         destination: Destination {
-            key: DestinationKey { address: address.into(), port },
             forwarding,
             weight: number(offset_of!(ServerLayout, weight))?,
             upper_threshold: number(offset_of!(ServerLayout, upper_threshold))?,
             lower_threshold: number(offset_of!(ServerLayout, lower_threshold))?,
+            ..Destination::new(address.into(), port)
         },
         active_connections: number(offset_of!(ServerLayout, active_connections))?,
         inactive_connections: number(offset_of!(ServerLayout, inactive_connections))?,
