@@ -62,6 +62,8 @@ use crate::grammar::{self, LOCK_WAIT_DEFAULT, Request};
 use crate::host::{SystemNames, namespace};
 
 use called::OWN_NAME;
+#[doc(hidden)]
+pub use doctor::legs;
 use output::Output;
 use report::{Reported, message, plain, report};
 pub use subcommands::command_line;

@@ -4,6 +4,8 @@ mod gather;
 mod traffic;
 mod ways;
 
+pub use ways::legs;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 

@@ -1,19 +1,14 @@
 //! The ways of IPVS's packets through a director's rules: what is said of each part of a way, against real packets through a
 //! real IPVS, on Debian's stock kernel.
-//!
-//! IPVS takes requests in input at priority 99, and sends them on through output and postrouting; answers of masqueraded
-//! servers it translates in forward at priority 100. Without `net.ipv4.vs.conntrack` no connection is ever known to connection
-//! tracking: every packet that could be the first of one is "new" (with `nf_conntrack_tcp_loose` any with ACK), the others, and
-//! so the SYN and ACK of a server, are "invalid"; where IPVS has sent it on, what was new is "untracked". A tunnel's outer
-//! packets are new ones. Postrouting sees the interface that a request came in on.
 
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 
 use anyhow::{Context as _, Result, ensure};
-use ipvs_client::{Client, Destination, Forwarding, Service, Tunnel, scheduler};
-use packet_filter::{Doubt, Firewall, Hook, Outcome, Packet, Property, Protocol, State, Way};
+use ipvs_client::{Client, Destination, Forwarding, Protocol, Service, Tunnel, scheduler};
+use ipvsadm_rs::commands::legs::{Flow, Leg, Server, Tracking, Which};
+use packet_filter::{Doubt, Firewall, Outcome, Property};
 
 use super::cable::{Beyond, Cable, PORTS, TRACKING, arrived, client, command, ensure_so, find, nft, vip, with_cable};
 use crate::support::{Guest, Subject, trial};
@@ -32,10 +27,6 @@ pub fn subject() -> Subject {
     }
 }
 
-/// Where IPVS takes requests, in input.
-const REQUESTS: i32 = 99;
-/// Where IPVS translates answers, in forward.
-const ANSWERS: i32 = 100;
 /// Its services, by port: masquerading over UDP and TCP, direct routing and a tunnel over UDP.
 const MASQUERADED: u16 = PORTS[0];
 const DIRECT: u16 = PORTS[1];
@@ -75,9 +66,6 @@ const CASES: &[(&str, i32, &str)] = &[
     ("postrouting", 0, "ct state != untracked drop"),
 ];
 
-/// One part of a way, and the packet as it is there.
-type Leg = (Packet, Way);
-
 /// A client's connection by IPVS.
 struct Connection {
     protocol: Protocol,
@@ -88,61 +76,38 @@ struct Connection {
     known: bool,
 }
 
-/// Which packet of a connection it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Which {
-    First,
-    Later,
-}
-
 impl Connection {
-    /// The way of a client's packet: to IPVS, and on to the server.
+    fn flow(&self, cable: &Cable) -> Flow {
+        Flow { vip: vip(false), protocol: self.protocol, port: self.port, input: Some(cable.input.clone()) }
+    }
+
+    fn server(&self, beyond: &Beyond) -> Server {
+        let (forwarding, output) = (self.forwarding, Some(beyond.output.clone()));
+        Server { forwarding, address: Beyond::ADDRESS.into(), port: self.port, output }
+    }
+
+    fn tracking(&self) -> Tracking {
+        Tracking { known: self.known, loose: true }
+    }
+
+    /// The way of a client's packet, as the doctor has it: to IPVS, and on to the server.
     fn request(&self, which: Which, cable: &Cable, beyond: &Beyond) -> Vec<Leg> {
-        let before = match which {
-            Which::Later if self.known => State::Established,
-            _ => State::New,
-        };
-        let incoming = self.packet(which, vip(false)).on(cable.input.clone()).in_state(before);
+        let from_client = |(packet, way): Leg| (packet.from(self.client.ip()).from_port(self.client.port()), way);
+        let flow = self.flow(cable);
+        let state = self.tracking().request(which, Some(self.forwarding), self.protocol);
+        let (outgoing, on) = flow.sent_on(which, self.tracking(), &self.server(beyond));
         let outgoing = match self.forwarding {
-            Forwarding::Tunnel(_) => Packet::to(Protocol::IPIP, Beyond::ADDRESS.into()).from(Beyond::GATEWAY.into()),
-            Forwarding::Masquerade => self.sent_on(self.packet(which, Beyond::ADDRESS.into()), before),
-            _ => self.sent_on(self.packet(which, vip(false)).to_own_address(), before),
+            Forwarding::Tunnel(_) => (outgoing.from(Beyond::GATEWAY.into()), on),
+            _ => from_client((outgoing, on)),
         };
-        vec![
-            (incoming, Way::delivered().up_to(Hook::Input, REQUESTS)),
-            (outgoing.on(cable.input.clone()).out(beyond.output.clone()), Way::sent()),
-        ]
+        vec![from_client(flow.request(which, state)), outgoing]
     }
 
-    /// The way of a masqueraded server's packet: to IPVS, and on to the client.
+    /// The way of a masqueraded server's packet, as the doctor has it: to IPVS, and on to the client.
     fn answer(&self, which: Which, cable: &Cable, beyond: &Beyond) -> Vec<Leg> {
-        let before = match which {
-            _ if self.known => State::Established,
-            Which::First if self.protocol == Protocol::TCP => State::Invalid,
-            _ => State::New,
-        };
-        let packet = |from: IpAddr| {
-            let packet = Packet::first(self.protocol, self.client.ip(), self.client.port()).from(from);
-            let packet = packet.from_port(self.port).on(beyond.output.clone()).out(cable.input.clone());
-            if which == Which::First { packet.answer() } else { packet.later() }
-        };
-        let to_ipvs = Way::through(&[Hook::Ingress, Hook::Prerouting, Hook::Forward]).up_to(Hook::Forward, ANSWERS);
-        let on = Way::through(&[Hook::Forward, Hook::Postrouting]).after(Hook::Forward, ANSWERS);
-        vec![(packet(Beyond::ADDRESS.into()).in_state(before), to_ipvs), (self.sent_on(packet(vip(false)), before), on)]
-    }
-
-    fn packet(&self, which: Which, to: IpAddr) -> Packet {
-        let packet = Packet::first(self.protocol, to, self.port).from(self.client.ip()).from_port(self.client.port());
-        if which == Which::First { packet } else { packet.later() }
-    }
-
-    /// As IPVS sends it on.
-    fn sent_on(&self, packet: Packet, before: State) -> Packet {
-        match (self.known, before) {
-            (true, state) => packet.in_state(state).tracked_before(),
-            (false, State::Invalid) => packet.in_state(State::Invalid),
-            (false, _) => packet.in_state(State::Untracked),
-        }
+        let client = (self.client.ip(), Some(self.client.port()));
+        let legs = self.flow(cable).answer(which, self.tracking(), &self.server(beyond), client, Some(&cable.input));
+        legs.into()
     }
 }
 
@@ -248,7 +213,7 @@ impl Director<'_> {
         let socket = cable.at_client(|| Ok(UdpSocket::bind((client(false, 0), cable.next_port()))?))?;
         socket.set_nonblocking(true)?;
         let from = socket.local_addr()?;
-        let connection = Connection { protocol: Protocol::UDP, forwarding, port, client: from, known: *known };
+        let connection = Connection { protocol: Protocol::Udp, forwarding, port, client: from, known: *known };
         socket.send_to(b"?", (vip(false), port))?;
         self.settle()?;
         let (_, server) = find(&beyond.beyond, port)?;
@@ -270,7 +235,7 @@ impl Director<'_> {
     fn tcp(&self, firewall: &Firewall, mut stream: TcpStream, mut accepted: TcpStream) -> Result<Vec<Outcome>> {
         let Self { cable, beyond, known, .. } = self;
         let connection = |client: SocketAddr| Connection {
-            protocol: Protocol::TCP,
+            protocol: Protocol::Tcp,
             forwarding: Forwarding::Masquerade,
             port: MASQUERADED,
             client,

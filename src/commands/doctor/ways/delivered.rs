@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use ipvs_client::Protocol;
 use packet_filter::{Hook, Interface, Outcome, Packet, State as Tracked, Way};
 
-use super::{Ways, before_input, by_index, client, inputs, number, on, out, passage, ports_of, to};
+use super::legs::{number, on, out};
+use super::{Ways, before_input, by_index, client, inputs, passage, ports_of, to};
 use crate::doctor::State;
 use crate::doctor::facts::{Facts, Vip};
 use crate::doctor::passage::{Fate, OverIp, Passage, Selector, Stage};

@@ -2,13 +2,16 @@
 
 mod cluster;
 mod delivered;
+pub mod legs;
 mod scheduled;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use ipvs_client::Protocol;
-use packet_filter::{Firewall, Hook, Interface, Outcome, Packet, Place, TableFamily, Unreadable, Way};
+use packet_filter::{Firewall, Hook, Interface, Outcome, Place, TableFamily, Unreadable, Way};
+
+use legs::Leg;
 
 use crate::doctor::facts::{Fact, Facts, Vip};
 use crate::doctor::passage::{ArpPassage, Fate, OverIp, RulePlace, Selector, Stage};
@@ -24,9 +27,6 @@ const FROM: &str = "the kernel's nf_tables";
 const PORTS: usize = 256;
 /// Services whose ways are looked at, at most.
 const SERVICES: usize = 500;
-
-/// Part of a packet's way, with the packet as it is there.
-type Leg = (Packet, Way);
 
 /// The packet filter, and the machine that it is on.
 pub(super) struct Ways {
@@ -166,24 +166,6 @@ fn inputs(facts: &Facts, vip: IpAddr) -> Vec<Option<Interface>> {
         Ok(links) if links.len() == 1 => links.into_iter().map(|link| Some(interface(link))).collect(),
         _ => vec![None],
     }
-}
-
-fn on(packet: Packet, input: Option<&Interface>) -> Packet {
-    match input {
-        Some(input) => packet.on(input.clone()),
-        None => packet,
-    }
-}
-
-fn out(packet: Packet, output: Option<&Interface>) -> Packet {
-    match output {
-        Some(output) => packet.out(output.clone()),
-        None => packet,
-    }
-}
-
-fn number(protocol: Protocol) -> packet_filter::Protocol {
-    packet_filter::Protocol(protocol as u8)
 }
 
 fn to(protocol: Protocol, address: IpAddr, port: u16) -> String {

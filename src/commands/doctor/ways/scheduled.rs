@@ -1,26 +1,15 @@
 //! The way of packets through a director: clients' packets to IPVS and on to the servers, and masqueraded servers' answers back.
-//!
-//! Without `net.ipv4.vs.conntrack` no connection of IPVS is ever known to connection tracking: every packet that could be the
-//! first of one is "new", the others, and so a server's SYN and ACK, are "invalid"; what was new is "untracked" where IPVS has
-//! sent it on. A tunnel's outer packets are new ones. Postrouting sees the interface that a request came in by.
 
 use std::net::IpAddr;
 
 use ipvs_client::{Family, Forwarding, Protocol, ServiceKey, Tunnel};
-use packet_filter::{Hook, Interface, Outcome, Packet, Way};
+use packet_filter::{Interface, Outcome, Packet};
 
-use super::{
-    Leg, SERVICES, State, Ways, before_input, by_index, client, inputs, number, on, out, passage, ports_of, to,
-};
+use super::legs::{Flow, Leg, Server, Tracking, Which, number, on};
+use super::{SERVICES, State, Ways, before_input, by_index, client, inputs, passage, ports_of, to};
 use crate::doctor::facts::{Fact, Facts, Vip};
 use crate::doctor::passage::{Fate, OverIp, Passage, Selector, Stage};
 use crate::machine::RouteKind;
-
-/// IPVS schedules packets in the input hook at this priority (`NF_IP_PRI_NAT_SRC - 1`, in `ip_vs_ops4` and `ip_vs_ops6`).
-/// Chains of the same one come first if they are newer; so they count.
-const REQUESTS: i32 = 99;
-/// Where it translates answers, in forward (`NF_IP_PRI_NAT_SRC`).
-const ANSWERS: i32 = 100;
 
 /// What clients connect to, and the servers behind it.
 struct Target {
@@ -28,57 +17,6 @@ struct Target {
     protocol: Protocol,
     port: u16,
     servers: Vec<(Forwarding, IpAddr, u16)>,
-}
-
-/// Which packet of a connection it is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Which {
-    First,
-    Later,
-}
-
-/// How connection tracking sees IPVS's connections.
-#[derive(Clone, Copy)]
-struct Tracking {
-    /// Whether it knows them (`net.ipv4.vs.conntrack`).
-    known: bool,
-    /// Whether it takes any packet with ACK for the first of a connection (`nf_conntrack_tcp_loose`).
-    loose: bool,
-}
-
-impl Tracking {
-    fn read(facts: &Facts) -> Self {
-        Self {
-            known: facts.settings.get("net/ipv4/vs/conntrack") == Ok(1),
-            loose: facts.settings.get("net/netfilter/nf_conntrack_tcp_loose") != Ok(0),
-        }
-    }
-
-    /// The state of a client's packet on its way to IPVS.
-    fn request(self, which: Which, forwarding: Option<Forwarding>, protocol: Protocol) -> packet_filter::State {
-        use packet_filter::State::{Established, Invalid, New};
-        match which {
-            Which::First => New,
-            // Of direct routing and tunnels the servers' half is never seen: TCP's window does not open.
-            Which::Later if self.known => match forwarding {
-                Some(Forwarding::Masquerade) | None => Established,
-                Some(_) if protocol == Protocol::Tcp => Invalid,
-                Some(_) => New,
-            },
-            Which::Later if protocol == Protocol::Tcp && !self.loose => Invalid,
-            Which::Later => New,
-        }
-    }
-
-    /// A packet as IPVS sends it on.
-    fn sent_on(self, packet: Packet, before: packet_filter::State) -> Packet {
-        use packet_filter::State::{Invalid, Untracked};
-        match (self.known, before) {
-            (true, state) => packet.in_state(state).tracked_before(),
-            (false, Invalid) => packet.in_state(Invalid),
-            (false, _) => packet.in_state(Untracked),
-        }
-    }
 }
 
 impl Ways {
@@ -164,7 +102,7 @@ impl Ways {
     fn target(&mut self, facts: &Facts, target: &Target) -> Vec<Passage> {
         let Target { vip, protocol, port, servers } = target;
         let (vip, protocol, port) = (*vip, *protocol, *port);
-        let tracking = Tracking::read(facts);
+        let tracking = tracking(facts);
         let mut passages = Vec::new();
         for input in inputs(facts, vip) {
             passages.extend(self.requests(target, tracking, input.as_ref()));
@@ -211,8 +149,7 @@ impl Ways {
     fn requests(&mut self, target: &Target, tracking: Tracking, input: Option<&Interface>) -> Vec<Passage> {
         let Target { vip, protocol, port, servers } = target;
         let (vip, protocol, port) = (*vip, *protocol, *port);
-        let packet = on(Packet::first(number(protocol), vip, port), input);
-        let way = Way::delivered().up_to(Hook::Input, REQUESTS);
+        let flow = target.flow(input);
         let words = to(protocol, vip, port);
         let one = |fate, words: String| {
             let mut found = passage(vip, protocol, port, words, Stage::In, fate);
@@ -220,24 +157,22 @@ impl Ways {
             found.taken_from_ipvs = true;
             found
         };
-        let first =
-            self.fate(&[(packet.clone().in_state(tracking.request(Which::First, None, protocol)), way.clone())]);
+        let first = self.fate(&[flow.request(Which::First, tracking.request(Which::First, None, protocol))]);
         if first.value() != Some(&Fate::Accepted) || protocol != Protocol::Tcp {
             return vec![one(first, words)];
         }
         let mut passages = vec![one(first, words.clone())];
         let forwarding = servers.iter().map(|(forwarding, ..)| *forwarding).find(|one| *one != Forwarding::Masquerade);
         let forwarding = forwarding.or(servers.first().map(|(forwarding, ..)| *forwarding));
-        let later = packet.later();
         let state = tracking.request(Which::Later, forwarding, protocol);
-        let fate = self.fate(&[(later.clone().in_state(state), way.clone())]);
+        let fate = self.fate(&[flow.request(Which::Later, state)]);
         if matches!(fate.value(), Some(Fate::Stopped { .. })) {
             let words = format!("{words}, after the first packet (to connection tracking {state}),");
             passages.push(one(fate, words));
             return passages;
         }
         // What ends a connection is the first packet of none.
-        let fate = self.fate(&[(later.in_state(packet_filter::State::Invalid), way)]);
+        let fate = self.fate(&[flow.request(Which::Later, packet_filter::State::Invalid)]);
         if matches!(fate.value(), Some(Fate::Stopped { .. })) {
             let words = format!("the end of connections (FIN and RST, to connection tracking invalid): {words}");
             let mut found = one(fate, words);
@@ -250,23 +185,8 @@ impl Ways {
     /// What IPVS sends on.
     fn sent_on(&mut self, target: &Target, tracking: Tracking, server: &Server, input: Option<&Interface>) -> Passage {
         let Target { vip, protocol, port, .. } = target;
-        let (words, selector, protocol_over) = server.words(*vip, *protocol, *port);
-        let legs = |tracking: Tracking| -> Vec<Leg> {
-            let before = tracking.request(Which::First, Some(server.forwarding), *protocol);
-            let packet = match protocol_over {
-                Some(outer) => match selector.port {
-                    Some(port) => Packet::first(outer, server.address, port),
-                    None => Packet::to(outer, server.address),
-                },
-                None => match server.forwarding {
-                    Forwarding::Masquerade => {
-                        tracking.sent_on(Packet::first(number(*protocol), server.address, server.port), before)
-                    }
-                    _ => tracking.sent_on(Packet::first(number(*protocol), *vip, *port).to_own_address(), before),
-                },
-            };
-            vec![(out(on(packet, input), server.output.as_ref()), Way::sent())]
-        };
+        let (words, selector) = words_of(server, *vip, *protocol, *port);
+        let legs = |tracking: Tracking| [target.flow(input).sent_on(Which::First, tracking, server)];
         let fate = self.fate(&legs(tracking));
         let tracked = self.outcome(&legs(Tracking { known: true, ..tracking }));
         let mut found = passage(*vip, *protocol, *port, words, Stage::SentOn, fate);
@@ -294,30 +214,10 @@ impl Ways {
         let back = facts.way_to_clients(*vip).ok().flatten().and_then(|route| route.output);
         let back = back.and_then(|index| by_index(facts, index));
         let back = back.as_ref().or(input);
-        let legs = |tracking: Tracking, which: Which| -> Vec<Leg> {
-            use packet_filter::State::{Established, Invalid, New};
-            let state = match (tracking.known, which, protocol) {
-                (true, ..) => Established,
-                (false, Which::First, Protocol::Tcp) => Invalid,
-                (false, Which::Later, Protocol::Tcp) if !tracking.loose => Invalid,
-                (false, ..) => New,
-            };
-            let packet = |from: IpAddr, from_port: u16| {
-                let packet = Packet::to(number(*protocol), client).from(from).from_port(from_port);
-                let packet = out(on(packet, server.output.as_ref()), back);
-                if which == Which::First { packet.answer() } else { packet.later() }
-            };
-            let to_ipvs = Way::through(&[Hook::Ingress, Hook::Prerouting, Hook::Forward]).up_to(Hook::Forward, ANSWERS);
-            let on_way = Way::through(&[Hook::Forward, Hook::Postrouting]).after(Hook::Forward, ANSWERS);
-            vec![
-                (packet(server.address, server.port).in_state(state), to_ipvs),
-                (tracking.sent_on(packet(*vip, *port), state), on_way),
-            ]
-        };
-        let all = |tracking| {
-            let mut all = legs(tracking, Which::First);
-            all.extend(legs(tracking, Which::Later));
-            all
+        let flow = target.flow(input);
+        let all = |tracking| -> Vec<Leg> {
+            let legs = |which| flow.answer(which, tracking, server, (client, None), back);
+            [legs(Which::First), legs(Which::Later)].concat()
         };
         let fate = self.fate(&all(tracking));
         let tracked = self.outcome(&all(Tracking { known: true, ..tracking }));
@@ -334,47 +234,44 @@ impl Ways {
     }
 }
 
-/// A server, and the interface that leads to it.
-struct Server {
-    forwarding: Forwarding,
-    address: IpAddr,
-    port: u16,
-    output: Option<Interface>,
+impl Target {
+    fn flow(&self, input: Option<&Interface>) -> Flow {
+        let Self { vip, protocol, port, .. } = *self;
+        Flow { vip, protocol, port, input: input.cloned() }
+    }
 }
 
-impl Server {
-    /// What is sent to it, in words and as a selector; of a tunnel the outer protocol.
-    fn words(&self, vip: IpAddr, protocol: Protocol, port: u16) -> (String, Selector, Option<packet_filter::Protocol>) {
-        let selector = |protocol, destination, port| Selector {
-            protocol,
-            source: None,
-            source_port: None,
-            destination: Some(destination),
-            port,
-        };
-        let name = super::over(protocol);
-        match self.forwarding {
-            Forwarding::Masquerade => (
-                format!("{name} on to {} port {}", self.address, self.port),
-                selector(name, self.address, Some(self.port)),
-                None,
-            ),
-            Forwarding::Tunnel(Tunnel::Ipip) => (
-                format!("the tunnel's packets to {} (ipip)", self.address),
-                selector(OverIp::IPIP, self.address, None),
-                Some(packet_filter::Protocol::IPIP),
-            ),
-            Forwarding::Tunnel(Tunnel::Gre { .. }) => (
-                format!("the tunnel's packets to {} (gre)", self.address),
-                selector(OverIp::GRE, self.address, None),
-                Some(packet_filter::Protocol(47)),
-            ),
-            Forwarding::Tunnel(Tunnel::Gue { port, .. }) => (
-                format!("the tunnel's packets to {} (gue)", self.address),
-                selector(OverIp("udp"), self.address, Some(port)),
-                Some(packet_filter::Protocol::UDP),
-            ),
-            _ => (format!("{} on to {}", to(protocol, vip, port), self.address), selector(name, vip, Some(port)), None),
+fn tracking(facts: &Facts) -> Tracking {
+    Tracking {
+        known: facts.settings.get("net/ipv4/vs/conntrack") == Ok(1),
+        loose: facts.settings.get("net/netfilter/nf_conntrack_tcp_loose") != Ok(0),
+    }
+}
+
+/// What is sent to a server, in words and as a selector.
+fn words_of(server: &Server, vip: IpAddr, protocol: Protocol, port: u16) -> (String, Selector) {
+    let selector = |protocol, destination, port| Selector {
+        protocol,
+        source: None,
+        source_port: None,
+        destination: Some(destination),
+        port,
+    };
+    let name = super::over(protocol);
+    match (server.tunnel(), server.forwarding) {
+        (Some((_, tunnel_port)), Forwarding::Tunnel(tunnel)) => {
+            let over = match tunnel {
+                Tunnel::Ipip => OverIp::IPIP,
+                Tunnel::Gre { .. } => OverIp::GRE,
+                _ => OverIp("udp"),
+            };
+            let words = format!("the tunnel's packets to {} ({})", server.address, tunnel.name());
+            (words, selector(over, server.address, tunnel_port))
         }
+        (_, Forwarding::Masquerade) => (
+            format!("{name} on to {} port {}", server.address, server.port),
+            selector(name, server.address, Some(server.port)),
+        ),
+        _ => (format!("{} on to {}", to(protocol, vip, port), server.address), selector(name, vip, Some(port))),
     }
 }
