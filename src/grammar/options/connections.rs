@@ -17,19 +17,27 @@ const SORT_KEYS: [(&str, ConnectionKey); 4] = [
     ("client", ConnectionKey::Client),
     ("expires", ConnectionKey::Expires),
 ];
-const COUNT_KEYS: [(&str, ConnectionKey); 3] =
-    [("state", ConnectionKey::State), ("server", ConnectionKey::Server), ("client", ConnectionKey::Client)];
-const COUNT_WORDS: [&str; 9] = [
-    "state",
-    "server",
-    "client",
-    "server,state",
-    "server,client",
-    "client,state",
-    "client,server",
-    "state,server",
-    "state,client",
-];
+
+/// The keys to count by, and the words for one of them or for two.
+macro_rules! count_by {
+    ($a:literal $first:ident, $b:literal $second:ident, $c:literal $third:ident) => {
+        const COUNT_KEYS: [(&str, ConnectionKey); 3] =
+            [($a, ConnectionKey::$first), ($b, ConnectionKey::$second), ($c, ConnectionKey::$third)];
+        const COUNT_WORDS: [&str; 9] = [
+            $a,
+            $b,
+            $c,
+            concat!($b, ",", $a),
+            concat!($b, ",", $c),
+            concat!($c, ",", $a),
+            concat!($c, ",", $b),
+            concat!($a, ",", $b),
+            concat!($a, ",", $c),
+        ];
+    };
+}
+count_by!("state" State, "server" Server, "client" Client);
+
 const ORIGINS: [(&str, Origin); 2] = [("local", Origin::Local), ("sync", Origin::Sync)];
 
 pub(super) const OPTIONS: &[OptionSpec] = &[
