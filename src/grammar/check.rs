@@ -187,6 +187,7 @@ pub(super) fn command(spec: &CommandSpec, given: OptionSet) -> Result<(), Error>
         }
     }
     together("command", spec.name, given, spec.required, allowed, exclusive)?;
+    // It saves 4.5 % of the instructions of `-R`, kernel included.
     if given.meets(WANTING) { each_other(spec.name, given) } else { Ok(()) }
 }
 
@@ -200,6 +201,7 @@ pub(super) fn together(
     allowed: OptionSet,
     exclusive: OptionSet,
 ) -> Result<(), Error> {
+    // All is right nearly always. It saves 8 % of the instructions of `-R`, kernel included.
     if given.covers(required) && allowed.covers(given) && given.and(exclusive).count() <= 1 {
         return Ok(());
     }

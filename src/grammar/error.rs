@@ -79,7 +79,6 @@ impl Error {
     }
 }
 
-#[cold]
 pub(super) fn usage(message: impl Into<String>) -> Error {
     Error::Usage { message: message.into(), value: None }
 }

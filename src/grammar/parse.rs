@@ -76,7 +76,6 @@ pub fn parse_known<'w>(
 
 impl<'w> Line<'w> {
     /// The first word, and the others.
-    #[inline]
     fn read<'l: 'w>(
         &mut self,
         mut word: &'l [u8],
@@ -111,7 +110,6 @@ impl<'w> Line<'w> {
     }
 
     /// Whatever is wrong with the first option, ipvsadm only says where to find help.
-    #[cold]
     fn bad_option(&self, word: &[u8], reason: &'static str, name: Option<&[u8]>) -> Error {
         if self.spec.is_none() {
             return Error::NoCommand;
@@ -269,7 +267,6 @@ impl<'w> Line<'w> {
     }
 }
 
-#[cold]
 fn repeated(option: &OptionSpec) -> Error {
     usage(format!("multiple '{}' options specified", option.name().unwrap_or(option.long)))
 }

@@ -215,7 +215,7 @@ pub fn address_port(
 }
 
 /// `A.B.C.D:PORT` in plain decimal, which is what nearly every line of a rules file has. Anything else is for the slow way:
-/// a zero in front may mean octal. It saves 4.6 % of the instructions of `-R`, kernel included.
+/// a zero in front may mean octal. It saves 4.4 % of the instructions of `-R`, kernel included.
 fn dotted_quad_and_port(text: &[u8]) -> Option<(Ipv4Addr, u16)> {
     let mut octets = [0; 4];
     let mut rest = text;
@@ -235,7 +235,6 @@ fn dotted_quad_and_port(text: &[u8]) -> Option<(Ipv4Addr, u16)> {
 }
 
 /// A number of at most five digits, the first of which is a zero only if it is the only one, and what stands behind.
-#[inline(always)]
 fn plain_number(text: &[u8]) -> Option<(u32, &[u8])> {
     let (first, mut rest) = text.split_first()?;
     let mut number = digit(*first)?;
@@ -252,7 +251,6 @@ fn plain_number(text: &[u8]) -> Option<(u32, &[u8])> {
     Some((number, rest))
 }
 
-#[inline(always)]
 fn digit(byte: u8) -> Option<u32> {
     let value = byte.wrapping_sub(b'0');
     (value < 10).then_some(value.into())
@@ -267,10 +265,6 @@ fn port(text: &[u8], protocol: Option<Protocol>, names: &dyn Names) -> Option<u1
 
 /// An IPv6 address as inet_pton(3) reads it.
 fn ipv6_literal(text: &[u8]) -> Option<Ipv6Addr> {
-    // It has two colons at least, and nearly nothing else has.
-    if text.iter().filter(|&&byte| byte == b':').count() < 2 {
-        return None;
-    }
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 

@@ -30,7 +30,6 @@ pub(super) struct Frame {
 
 impl Frame {
     /// The next line.
-    #[inline]
     pub(super) fn line(&mut self, line: &[u8]) {
         if line.first() == Some(&b'#') {
             self.comment(line);

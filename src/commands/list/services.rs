@@ -73,7 +73,8 @@ pub(super) fn for_services_in<D: Detail>(
                 continue;
             };
             if order.sorted {
-                // The newest is first, and what is in order already is sorted quickest.
+                // The newest is first, and what is in order already is sorted quickest: it saves 3 % of the instructions of `-Sn`,
+                // kernel included.
                 destinations.reverse();
                 destinations.sort_unstable_by_key(|entry| entry.destination.key);
             }

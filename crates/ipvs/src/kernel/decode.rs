@@ -50,7 +50,8 @@ fn service_parts(payload: &[u8]) -> Result<(Service, StatisticsReader<'_>), Wire
 /// Take attributes if they come in just this order and with payloads of just these sizes: then there is no need to find out which
 /// is which, nor how long. If they come otherwise, none of them is gone.
 ///
-/// It saves 6 % of the instructions of `-Sn` over netlink, kernel included, and 3 % of those of `-Ln --stats`.
+/// It saves 14 % of the instructions of `-Sn` of 10,000 servers through tunnels, kernel included, and 10 % of those of
+/// `-Ln --stats`.
 macro_rules! take_usual {
     ($parts:ident, $attributes:ident: $($kind:expr, $size:literal;)*) => {{
         const LENGTH: usize = 0 $(+ Attributes::room($size))*;
@@ -65,6 +66,9 @@ macro_rules! take_usual {
 }
 
 /// What a service's attributes say.
+///
+/// That its functions and those of [`DestinationParts`] are always inlined saves 3.5 % of the instructions of `-Sn` of 10,000
+/// servers through tunnels, kernel included.
 #[derive(Default)]
 struct ServiceParts<'a> {
     family: Option<u16>,

@@ -52,14 +52,12 @@ pub trait Detail: Copy + sealed::Detail {
 }
 
 impl Detail for Statistics {
-    #[inline]
     fn statistics(&self) -> Option<&Statistics> {
         Some(self)
     }
 }
 
 impl Detail for () {
-    #[inline]
     fn statistics(&self) -> Option<&Statistics> {
         None
     }
@@ -77,24 +75,20 @@ mod sealed {
     }
 
     impl Detail for () {
-        #[inline(always)]
         fn read<E>(_: impl FnOnce() -> Result<Statistics, E>) -> Result<Self, E> {
             Ok(())
         }
 
-        #[inline(always)]
         fn absent() -> Option<Self> {
             Some(())
         }
     }
 
     impl Detail for Statistics {
-        #[inline(always)]
         fn read<E>(reader: impl FnOnce() -> Result<Self, E>) -> Result<Self, E> {
             reader()
         }
 
-        #[inline(always)]
         fn absent() -> Option<Self> {
             None
         }
