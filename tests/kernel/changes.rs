@@ -423,12 +423,16 @@ fn judge(ran: &Ran, fault: Fault, steps: &[Step], is_before: bool, is_after: boo
         _ => {
             ensure!(is_before, "it was not rolled back");
             ensure!(matches!(ran.status, Ok(1)) && ran.signal.is_none(), "its status");
-            ensure!(last == "the table is as it was before", "it does not say so");
+            // Before a daemon starts, servers of another family than their service's are deleted: they come back as the newest.
+            let first = steps.iter().position(|step| step.phase == Phase::Deletion).unwrap_or(steps.len());
+            let moved = "the table is as it was before, but servers of sh, mh or dh are in another order";
+            let other_order = first < steps.len() - deletions && said.len() == 3 && said[1] == moved;
+            ensure!(other_order || (last == "the table is as it was before" && said.len() == 2), "it does not say so");
             let expected = match fault {
                 Fault::Lost(_) => "the kernel sent no answer",
                 _ => "Operation not supported with IPv6",
             };
-            ensure!(ran.said[0].contains(expected) && said.len() == 2, "it does not say why");
+            ensure!(ran.said[0].contains(expected), "it does not say why");
         }
     }
     Ok(is_final)

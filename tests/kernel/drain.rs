@@ -300,6 +300,17 @@ fn what_it_costs() -> Result<()> {
     again(&["sh"], &["1", "1"])?;
     let edited = run(&["-e", "-u", VIP, "-r", "10.50.0.1:53", "-w", "0", "--drain=1"], b"")?;
     ensure!(edited.status == "0" && !edited.stderr.contains("slots"), "{edited:?}");
+    // Whom persistence knows, unless such a template ends with the weight.
+    let sender = Sender::new()?;
+    again(&["sh", "-p", "600"], &["1", "1"])?;
+    clients(&sender, &mut Random(seed()?), 40)?;
+    let known = |output: &Output| output.stderr.contains(" that persistence knows can still be sent there\n");
+    let persistent = drain(&[])?;
+    ensure!(known(&persistent), "{persistent:?}");
+    std::fs::write("/proc/sys/net/ipv4/vs/expire_quiescent_template", "1")?;
+    let ended = drain(&[])?;
+    ensure!(!known(&ended), "{ended:?}");
+    std::fs::write("/proc/sys/net/ipv4/vs/expire_quiescent_template", "0")?;
     Ok(())
 }
 

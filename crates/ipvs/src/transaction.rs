@@ -62,6 +62,9 @@ pub struct Transaction<'t> {
     refused: HashSet<usize>,
 }
 
+/// With what the table is compared with what it was before: it is not that in another order.
+const BACK: Options = Options { keep_weights: false, reorder: true };
+
 /// What came of sending changes.
 struct Sent {
     /// This many were handed to the kernel.
@@ -107,7 +110,7 @@ impl<'t> Transaction<'t> {
             }
             if !last && (outcome.error.is_some() || !outcome.refused.is_empty()) {
                 outcome.rolled_back = Some(self.undo(client, done + sent.known, done + sent.sent, watch));
-                outcome.left = self.left(client, &self.before(), self.options_back());
+                outcome.left = self.left(client, &self.before(), BACK);
                 return Ok(outcome);
             }
             done += part.len();
@@ -181,13 +184,8 @@ impl<'t> Transaction<'t> {
     /// Roll back what was carried out, some time ago: rule by rule, as other programs may have changed the table since.
     pub fn roll_back(&self, client: &mut Client, watch: &mut dyn FnMut(Progress)) -> Outcome {
         let rolled_back = self.undo(client, 0, self.steps.len(), watch);
-        let left = self.left(client, &self.before(), self.options_back());
+        let left = self.left(client, &self.before(), BACK);
         Outcome { refused: Vec::new(), error: None, rolled_back: Some(rolled_back), left }
-    }
-
-    /// The order is put back only by what has changed it.
-    const fn options_back(&self) -> Options {
-        Options { keep_weights: false, reorder: self.options.reorder }
     }
 
     /// Of this many steps the changes that were not refused, without those for the order.
@@ -236,7 +234,7 @@ impl<'t> Transaction<'t> {
             rolled_back.error = rolled_back.error.or(sent.error);
             done += part.len();
         }
-        if has_moved {
+        if self.options.reorder {
             self.order_as_before(client, &mut rolled_back, watch);
         }
         rolled_back
@@ -264,7 +262,7 @@ impl<'t> Transaction<'t> {
                 None => false,
             });
         }
-        let steps = plan::difference(&now, &before, self.options_back());
+        let steps = plan::difference(&now, &before, BACK);
         let moves: Vec<Change> =
             steps.iter().filter(|step| step.phase == Phase::Order).map(|step| step.change).collect();
         let total = moves.len();

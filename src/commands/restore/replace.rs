@@ -280,6 +280,9 @@ impl Replacement<'_> {
                 self.say(format_args!("{source}: the table is as it was before"));
                 return copy.discard();
             }
+            Ok(left) if !failed && left.iter().all(|step| step.phase == Phase::Order) => self.say(format_args!(
+                "{source}: the table is as it was before, but servers of sh, mh or dh are in another order"
+            )),
             Ok(left) if failed => {
                 self.say(format_args!(
                     "{source}: the table is not as it was before: rules that differ: {}",

@@ -13,6 +13,7 @@ use crate::terminal::pty::Terminal;
 pub fn trials() -> impl Iterator<Item = Trial> {
     let trials: [(&str, Run); _] = [
         ("confirm: rule by rule", rule_by_rule),
+        ("confirm: the order goes back", the_order_goes_back),
         ("confirm: the table is replaced in between", replaced_in_between),
         ("confirm: two that wait", two_that_wait),
         ("confirm: what is typed ahead", typed_ahead),
@@ -87,6 +88,41 @@ fn rule_by_rule() -> Result<()> {
     // Of all that there still is a copy.
     succeed(&way_back(&screen).context("no way back is named")?, b"")?;
     ensure_table(BEFORE)
+}
+
+/// What is deleted and comes back is the newest of its service. With `--reorder` it goes to where it was, without it that is said,
+/// and the copy brings the order back.
+fn the_order_goes_back() -> Result<()> {
+    let rules = "-A -f 5 -s sh\n-a -f 5 -r 10.0.1.1:0 -g -w 1\n-a -f 5 -r 10.0.1.2:0 -g -w 1\n";
+    let more = format!("{rules}-a -f 5 -r 10.0.1.3:0 -g -w 1\n");
+    let fewer = rules.replace("-a -f 5 -r 10.0.1.1:0 -g -w 1\n", "");
+    let turned = rules.replace("10.0.1.1:0", "10.0.1.0:0");
+    let order = || succeed(&["-S", "-n", "--all"], b"");
+    for after in [&fewer, &turned, &more] {
+        for reorder in [false, true] {
+            reach(&file("before", rules)?)?;
+            // In no order of any file.
+            succeed(&["-a", "-f", "5", "-r", "10.0.1.0"], b"")?;
+            let before = order()?;
+            let path = file("after", after)?;
+            let words = ["-R", "--replace", "--file", &path, "--confirm", "600", "--reorder"];
+            let mut terminal = Terminal::start(30, 200, &words[..if reorder { 7 } else { 6 }])?;
+            terminal.wait_for("the question", |screen| screen.contains("Keep it so?"))?;
+            let screen = answer(terminal, "no", "1")?;
+            if order()? != before {
+                ensure!(!reorder, "{after}: {} is not {before}: {screen}", order()?);
+                let said = "the table is as it was before, but servers of sh, mh or dh are in another order";
+                ensure!(screen.contains(said), "{screen}");
+                let back = support::run(&way_back(&screen).context("no way back is named")?, b"")?;
+                ensure!(back.status == "0" && back.stderr.contains("servers to delete and add again"), "{back:?}");
+                ensure!(order()? == before, "{after}: {} is not {before}: {screen}", order()?);
+            } else {
+                ensure!(screen.contains("the table is as it was before"), "{screen}");
+                ensure!(reorder || *after == more, "{after}: nothing was in another order: {screen}");
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whatever replaces the table says that an answer is waited for, in one line, and is neither refused nor made to wait. Then
