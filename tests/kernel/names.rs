@@ -307,8 +307,9 @@ fn any_caller() -> Result<()> {
         for (caller, variables) in callers {
             for child in ["exec \"$@\"", "trap '' CHLD; exec \"$@\"", "ulimit -n 12; exec \"$@\""] {
                 run_original(&["-C"])?;
-                let mut command = Command::new("/bin/sh");
-                command.args(["-c", child, "sh"]).arg(&program).args(["-A", "-t", "web:80"]).env_clear();
+                // Other shells do not hand on that SIGCHLD is ignored.
+                let mut command = Command::new("/bin/bash");
+                command.args(["-c", child, "bash"]).arg(&program).args(["-A", "-t", "web:80"]).env_clear();
                 command.envs(variables.iter().copied()).stdin(Stdio::null());
                 let output = command.output()?;
                 ensure!(output.status.success() && output.stderr.is_empty(), "{caller}, {child}: {output:?}");
