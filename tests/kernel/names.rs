@@ -318,6 +318,14 @@ fn any_caller() -> Result<()> {
             }
         }
     }
+    // With so many dots wanted, the domain that is searched would come first.
+    set(HOSTS, "hosts: files dns\n", &format!("{RESOLVER}search evil.example\n"))?;
+    run_original(&["-C"])?;
+    let mut command = Command::new(&program);
+    command.args(["-A", "-t", "multi.example:80"]).env_clear().env("RES_OPTIONS", "ndots:9").stdin(Stdio::null());
+    let output = command.output()?;
+    let rules = run_original(&["-S", "-n"])?;
+    ensure!(output.status.success() && rules == "-A -t 10.0.0.9:80 -s wlc\n", "RES_OPTIONS: {rules}");
     ensure!(!folder.path().join("run").exists(), "a getent that PATH names was run");
     ensure!(server.asked().iter().all(|question| !question.contains("evil")), "{:?}", server.asked());
     Ok(())

@@ -727,6 +727,9 @@ fn bad_settings() -> Result<()> {
     fs::write(EL_SETTINGS, "IPVS_SAVE_ON_STOPP=yes\n")?;
     prints(&["start"], "0", "/etc/sysconfig/ipvsadm-config:1: IPVS_SAVE_ON_STOPP means nothing here")?;
     fs::remove_file(EL_SETTINGS)?;
+    shell(&format!("mkfifo {EL_SETTINGS}"))?;
+    prints(&["start"], "1", &format!("{EL_SETTINGS}: is a pipe that no program writes to"))?;
+    fs::remove_file(EL_SETTINGS)?;
     fs::create_dir(EL_SETTINGS)?;
     prints(&["start"], "1", &format!("{EL_SETTINGS}: Is a directory"))
 }

@@ -953,6 +953,20 @@ fn what_is_good_is_loaded() -> Result<()> {
             ensure!(failed && outcome.2.is_empty(), "{outcome:?}");
         }
     }
+    in_fresh_namespace(wrong_lines_take_no_memory)
+}
+
+/// Of lines that are wrong only those are kept that are printed.
+fn wrong_lines_take_no_memory() -> Result<()> {
+    let (_folder, name) = rules_file(&("-A -t 1.2.3.4:x\n".repeat(600_000) + "-A -f 1 -s rr\n"))?;
+    let ours = support::ours();
+    // 96 MiB of address space.
+    let limited = ["-c", "ulimit -v 98304; exec \"$@\"", "sh", path(&ours)?];
+    let words = [&limited[..], &["-R", "--replace", "--keep-going", "--file", &name]].concat();
+    let output = Invocation::of(&words).run(Path::new("sh"))?;
+    let counted = output.stderr.contains(": 599900 more; --all-errors prints all\n");
+    ensure!(output.status == "3" && counted, "{}: {:?}", output.status, output.stderr.lines().last());
+    ensure!(succeed(&["-S", "-n"], b"")? == "-A -f 1 -s rr\n", "the line that is right is not loaded");
     Ok(())
 }
 
@@ -1465,6 +1479,12 @@ fn another_namespace() -> Result<()> {
         ensure!(printed(&["--netns", "..", "-L"], None)?.contains("there is no network namespace .."), "..");
         let file = printed(&["--netns", "/proc/self/status", "-L"], None)?;
         ensure!(file == "--netns: /proc/self/status is not a network namespace\n", "{file}");
+        let folder = tempfile::tempdir()?;
+        let pipe = folder.path().join("pipe").to_str().context("a path")?.to_owned();
+        let made = Command::new("mkfifo").arg(&pipe).status()?;
+        ensure!(made.success(), "mkfifo: {made}");
+        let said = printed(&["--netns", &pipe, "-L"], None)?;
+        ensure!(said == format!("--netns: {pipe} is not a network namespace\n"), "{said}");
         let nowhere = printed(&["--netns", "./none", "-L"], None)?;
         ensure!(nowhere == "--netns: ./none: No such file or directory\n", "{nowhere}");
         let denied = printed(&["--netns", &name, "-L"], Some(65534))?;
