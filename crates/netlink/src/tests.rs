@@ -222,19 +222,13 @@ fn the_kernel_answers() {
     let mut connection = Connection::open(Protocol::Route, Part::Most).unwrap();
     let mut header = [0; 16];
     header[4..8].copy_from_slice(&1_i32.to_ne_bytes());
-    let number = connection.one(
-        Request::new(18, header),
-        |_| {},
-        |message| {
-            message
-                .payload
-                .get(4..8)
-                .and_then(|bytes| bytes.first_chunk())
-                .map(|bytes| i32::from_ne_bytes(*bytes))
-                .map_or(Err(WireError::Missing("a number")), |number| Ok(Some(number)))
-        },
-    );
+    // `struct ifinfomsg`: the interface's number comes after four bytes.
+    let number_of = |message: &Message<'_>| {
+        let bytes = message.payload.get(4..8).and_then(|bytes| bytes.first_chunk());
+        bytes.map(|bytes| i32::from_ne_bytes(*bytes)).ok_or(WireError::Missing("a number"))
+    };
+    let number = connection.one(Request::new(18, header), |_| {}, |message| number_of(message).map(Some));
     assert_eq!(number.unwrap(), 1);
-    let numbers = connection.dump(Request::new(18, [0; 16]), |_| {}, |message| Ok(message.payload.get(4).copied()));
+    let numbers = connection.dump(Request::new(18, [0; 16]), |_| {}, |message| number_of(message).map(Some));
     assert!(numbers.unwrap().contains(&1));
 }
