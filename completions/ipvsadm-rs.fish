@@ -167,7 +167,7 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l tun-info -d 'List
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s X -l exact -d 'Numbers in full, not in K, M, G, T'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l nosort -d 'In the kernel\'s order'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l sort -d 'In order of family, protocol, address and port, marks last; always so, unless --nosort'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s j -l json -d 'As JSON, everything that is known, as numbers; -v, too, takes it'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -s j -l json -d 'As JSON, everything that is known, as numbers; with --replace, what was changed; -v, too, takes it'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l pretty -d 'With --json, on indented lines'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l table -d 'As a table for reading, with shares as bars, as wide as the terminal'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_needs_command" -l wide -d 'As ever, but with columns as wide as what is in them, and nothing cut'

@@ -28,6 +28,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("counters and connections", counters_and_connections),
         ("timeouts and daemons", timeouts_and_daemons),
         ("what differs", what_differs),
+        ("what was replaced", what_was_replaced),
         ("doctor, realserver and service", of_subcommands),
         ("of no listing and of none that succeeds", no_listing),
         ("connections: chosen, sorted, counted", connections_for_people),
@@ -380,6 +381,58 @@ fn what_differs() -> Result<()> {
         }
         let pretty = run(&["diff", "--pretty", file], "")?;
         ensure!(pretty.status == "2" && pretty.stderr.contains("--json"), "{pretty:?}");
+        Ok(())
+    })
+}
+
+fn what_was_replaced() -> Result<()> {
+    in_fresh_namespace(|| {
+        let schema = Schema::new()?;
+        let replace = |rules: &str, options: &[&str]| -> Result<(String, Value)> {
+            let output = run(&[&["-R", "--replace", "--json"], options].concat(), rules)?;
+            Ok((output.status, schema.check("replace", &output.stdout)?))
+        };
+        let counts = |document: &Value| json!([document["added"], document["edited"], document["deleted"]]);
+        let (status, all) = replace(RULES, &[])?;
+        let number = RULES.lines().filter(|line| line.starts_with("-A") || line.starts_with("-a")).count();
+        ensure!(status == "0" && counts(&all) == json!([number, 0, 0]) && all["dry_run"] == false, "{all}");
+        let (status, none) = replace(RULES, &["--pretty"])?;
+        ensure!(status == "0" && counts(&none) == json!([0, 0, 0]) && none["changes"] == json!([]), "{none}");
+
+        // A server of another weight, a service that goes with its servers, and one that comes.
+        let other = "-A -t 10.0.0.1:80 -s rr\n-a -t 10.0.0.1:80 -r 10.0.0.2 -w 3\n-A -f 9\n";
+        let limited = replace(other, &["--max-removals", "0"])?;
+        ensure!(limited.0 == "1" && limited.1["changes"] == json!([]), "{limited:?}");
+        ensure!(limited.1["exceeds"].as_str().is_some_and(|words| words.contains("--max-removals")), "{limited:?}");
+        let planned = replace(other, &["--dry-run"])?;
+        let done = replace(other, &[])?;
+        ensure!(planned.0 == "1" && done.0 == "0", "{planned:?}, {done:?}");
+        ensure!(planned.1["dry_run"] == true && planned.1["changes"] == done.1["changes"], "{planned:?}, {done:?}");
+        let changes = done.1["changes"].as_array().context("no changes")?;
+        let number = |action: &str| changes.iter().filter(|change| change["action"] == action).count();
+        let (added, edited) =
+            (number("add_service") + number("add_server"), number("edit_service") + number("edit_server"));
+        let deleted = number("delete_service") + number("delete_server");
+        ensure!(
+            counts(&done.1) == json!([added, edited, deleted]) && added == 1 && edited > 0 && deleted > 0,
+            "{done:?}"
+        );
+        ensure!(changes.iter().any(|change| change["added"] == json!(["-A -f 9 -s wlc"])), "{done:?}");
+
+        // What the kernel refuses is rolled back, and nothing was changed; with --keep-going the rest is.
+        let bad = "-A -t 10.0.0.1:80 -s rr\n-A -f 10\n-A -f 11 -s nosuch\n";
+        let (status, refused) = replace(bad, &[])?;
+        ensure!(status == "1" && counts(&refused) == json!([0, 0, 0]), "{refused}");
+        let (status, partly) = replace(bad, &["--keep-going"])?;
+        ensure!(status == "3" && counts(&partly)[0] == 1 && counts(&partly)[2] == 0, "{partly}");
+
+        for words in [&["-R", "--json"][..], &["-R", "--check", "--json"]] {
+            let output = run(words, "")?;
+            ensure!(
+                output.status == "2" && output.stdout.is_empty() && output.stderr.contains("'replace'"),
+                "{output:?}"
+            );
+        }
         Ok(())
     })
 }

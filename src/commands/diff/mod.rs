@@ -24,7 +24,7 @@ use crate::escape::escaped;
 use crate::host::{input, module};
 use crate::rules::Desired;
 use crate::view::json::{self, KeyDocument, ServerKeyDocument};
-use crate::view::rules;
+
 use peer::Peer;
 
 /// The subcommand as clap knows it.
@@ -62,7 +62,8 @@ fn differing(matches: &ArgMatches, output: &mut Output) -> Result<bool> {
     let digests = if theirs.is_empty() { Vec::new() } else { compared(&mut client, &theirs)? };
     let equal = steps.is_empty() && digests.iter().all(|pair| !pair.differs());
     if let Some(pretty) = document::wanted(matches) {
-        let changes: Vec<ChangeDocument> = steps.iter().map(|step| ChangeDocument::new(&have, &step.change)).collect();
+        let changes: Vec<json::ChangeDocument> =
+            steps.iter().map(|step| json::ChangeDocument::new(&have, &step.change)).collect();
         let refusing = refusing(&have)
             .map(|(service, servers)| RefusingDocument {
                 service: (&service.key).into(),
@@ -161,7 +162,7 @@ struct Lines<'o> {
 impl Lines<'_> {
     /// A change as the rules that it takes away and brings.
     fn change(&mut self, have: &State, change: &Change) -> Result<()> {
-        let (removed, added) = sides(have, change);
+        let (removed, added) = json::sides(have, change);
         removed.iter().try_for_each(|rule| self.line('-', "31", rule))?;
         added.iter().try_for_each(|rule| self.line('+', "32", rule))
     }
@@ -183,29 +184,11 @@ impl Lines<'_> {
     }
 }
 
-/// The rules that a change takes away, and those that it brings. Taking a change back gives what stands there now: of an
-/// edit the old values, of a deletion what is deleted.
-fn sides(have: &State, change: &Change) -> (Vec<String>, Vec<String>) {
-    let rules = |changes: &[Change]| changes.iter().filter_map(rule).collect();
-    (rules(&plan::undo(have, &[*change], None).changes), rules(&[*change]))
-}
-
-/// What a file would hold for a change: rules that add.
-fn rule(change: &Change) -> Option<String> {
-    let rule = match *change {
-        Change::DeleteService(_) | Change::DeleteDestination(..) | Change::StopDaemon(_) => return None,
-        Change::EditService(service) => Change::AddService(service),
-        Change::EditDestination(key, destination) => Change::AddDestination(key, destination),
-        other => other,
-    };
-    Some(rules::text(&rule))
-}
-
 /// `diff --json`
 #[derive(Serialize)]
 struct DiffDocument {
     equal: bool,
-    changes: Vec<ChangeDocument>,
+    changes: Vec<json::ChangeDocument>,
     refusing: Vec<RefusingDocument>,
     digests: Vec<DigestsDocument>,
 }
@@ -229,25 +212,4 @@ impl From<&Digests> for DigestsDocument {
 struct RefusingDocument {
     service: KeyDocument,
     servers: Vec<ServerKeyDocument>,
-}
-
-/// A change that would make the table equal to the file.
-#[derive(Serialize)]
-struct ChangeDocument {
-    action: &'static str,
-    service: Option<KeyDocument>,
-    server: Option<ServerKeyDocument>,
-    /// Rules of the table that only it has.
-    removed: Vec<String>,
-    /// Rules of the file that only it has.
-    added: Vec<String>,
-}
-
-impl ChangeDocument {
-    fn new(have: &State, change: &Change) -> Self {
-        let (action, service, server) = json::named(change);
-        let (removed, added) = sides(have, change);
-        let (service, server) = (service.as_ref().map(KeyDocument::from), server.as_ref().map(ServerKeyDocument::from));
-        Self { action, service, server, removed, added }
-    }
 }

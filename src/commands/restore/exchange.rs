@@ -3,12 +3,17 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use ipvs_client::{Error, plan::Excess, transaction::Outcome};
+use ipvs_client::{
+    Error,
+    plan::{Excess, State, Step},
+    transaction::Outcome,
+};
 
 use crate::commands::progress::Progress;
 use crate::commands::signals::Signals;
 use crate::commands::status;
 use crate::rules::Line;
+use crate::view::json::ChangeDocument;
 
 /// What a replacement came to.
 pub(in crate::commands) struct Replaced {
@@ -20,11 +25,22 @@ pub(in crate::commands) struct Replaced {
     pub(in crate::commands) copy: Option<PathBuf>,
     /// What was reported of lines that are not loaded.
     pub(in crate::commands) faults: Vec<String>,
+    /// What was changed, if that is to be printed as JSON.
+    pub(in crate::commands) changes: Vec<ChangeDocument>,
+    /// The limit that the change exceeds, in words.
+    pub(in crate::commands) excess: Option<String>,
 }
 
 impl Replaced {
     pub(super) fn failed() -> Self {
-        Self { status: status::FAILED, rest: Vec::new(), copy: None, faults: Vec::new() }
+        Self {
+            status: status::FAILED,
+            rest: Vec::new(),
+            copy: None,
+            faults: Vec::new(),
+            changes: Vec::new(),
+            excess: None,
+        }
     }
 }
 
@@ -57,4 +73,9 @@ pub(super) fn exchange(
             say(&format!("{what}: {} of {} sent", now.sent, now.total));
         }
     })
+}
+
+/// Steps over this table as JSON has them.
+pub(super) fn documents<'s>(have: &State, steps: impl IntoIterator<Item = &'s Step>) -> Vec<ChangeDocument> {
+    steps.into_iter().map(|step| ChangeDocument::new(have, &step.change)).collect()
 }

@@ -10,7 +10,7 @@ use ipvs_client::{
     transaction::Transaction,
 };
 
-use super::exchange::{Replaced, exchange, in_words};
+use super::exchange::{Replaced, documents, exchange, in_words};
 use crate::commands::journal::Copy;
 use crate::commands::report::Reported;
 use crate::commands::signals::Hold;
@@ -28,7 +28,7 @@ pub(super) fn load(
     client: &mut Client,
     have: &State,
     desired: Desired,
-    (options, limits): (Options, Limits),
+    (options, limits, document): (Options, Limits, bool),
 ) -> Result<Replaced> {
     let mut faults = source.report_errors(desired.faults(), desired.more_bad);
     let mut lines = desired.bad.len() + desired.more_bad + desired.refused.len();
@@ -37,8 +37,9 @@ pub(super) fn load(
     let mut transaction = Transaction::new(have, &want, options);
     let may_delete = faults.is_empty();
     if may_delete && let Err(excess) = plan::check_limits(limits, have, &want, transaction.steps()) {
-        say(&format!("{source}: {}: nothing was changed", in_words(excess)));
-        return Ok(Replaced::failed());
+        let excess = in_words(excess);
+        say(&format!("{source}: {excess}: nothing was changed"));
+        return Ok(Replaced { excess: Some(excess), ..Replaced::failed() });
     }
     if may_delete && transaction.steps().is_empty() {
         let _ = Copy::none().finish(true);
@@ -99,7 +100,20 @@ pub(super) fn load(
         say(&format!("{source}: finished"));
     }
     let rest = if failed { Vec::new() } else { rest };
-    Ok(Replaced { status, rest, copy, faults })
+    let changes = match document {
+        true => {
+            // With a refusal nothing is deleted, either.
+            let deletes = may_delete && outcome.refused.is_empty();
+            let left_out = |index, step: &Step| {
+                outcome.refused.iter().any(|(refused, _)| *refused == index)
+                    || (!deletes && step.phase == Phase::Deletion)
+            };
+            let steps = transaction.steps().iter().enumerate();
+            documents(have, steps.filter(|(index, step)| !left_out(*index, step)).map(|(_, step)| step))
+        }
+        false => Vec::new(),
+    };
+    Ok(Replaced { status, rest, copy, faults, changes, excess: None })
 }
 
 /// The lines are not what they should be, and none of them is loaded.

@@ -17,8 +17,9 @@ use super::signals::{Hold, Interrupted};
 use super::source::Source;
 use super::{Output, status};
 use super::{journal, lock};
-use crate::grammar::{Faults, LOCK_WAIT_DEFAULT, Restore, RestoreMode};
+use crate::grammar::{Faults, Json, LOCK_WAIT_DEFAULT, Restore, RestoreMode};
 use crate::host::module;
+use crate::view::json::{self, ReplaceDocument};
 use exchange::Replaced;
 use ipvs_client::Client;
 use replace::{How, Replacement};
@@ -55,7 +56,10 @@ pub(super) fn run(restore: &Restore, lock_wait: u32, output: &mut Output) -> Res
             };
             let empties = desired.state.services.is_empty() && !options.dry_run;
             let replaced = replacement.run(desired, options, None, output);
-            let Replaced { status, rest, copy, .. } = unless_interrupted(replaced, hold.release())?;
+            let Replaced { status, rest, copy, changes, excess, .. } = unless_interrupted(replaced, hold.release())?;
+            if let Some(Json { pretty }) = options.json {
+                json::write(&mut *output, "replace", &ReplaceDocument::new(options.dry_run, excess, changes), pretty)?;
+            }
             if empties && status == status::OK {
                 say!("{source}: no virtual service is in it: the table is empty now");
             }

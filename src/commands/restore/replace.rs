@@ -13,7 +13,7 @@ use ipvs_client::{
 };
 
 use super::confirm::Question;
-use super::exchange::{Replaced, exchange, in_words};
+use super::exchange::{Replaced, documents, exchange, in_words};
 use super::{lenient, reorder};
 use crate::commands::journal::{self, Copy};
 use crate::commands::lock::{self, Locked};
@@ -46,6 +46,8 @@ pub(in crate::commands) struct How {
     faults: Faults,
     /// Only daemons can differ: that replaces no table.
     only_daemons: bool,
+    /// What is changed will be printed as JSON.
+    document: bool,
 }
 
 impl How {
@@ -83,20 +85,26 @@ impl Replacement<'_> {
             if !source.report_errors(desired.faults(), desired.more_bad).is_empty() {
                 steps.retain(|step| step.phase != Phase::Deletion);
             }
-            if let Err(excess) = plan::check_limits(replace.limits, &have, &desired.state, &steps) {
-                self.say(format_args!("{source}: {}", in_words(excess)));
+            let excess = plan::check_limits(replace.limits, &have, &desired.state, &steps).err().map(in_words);
+            if let Some(excess) = &excess {
+                self.say(format_args!("{source}: {excess}"));
             }
             self.costs(&mut client, &have, &desired.state, &steps)?;
-            let mut labels = Labels::numeric();
-            for step in &steps {
-                rules::change(output, &mut labels, &step.change)?;
-            }
             let status = if steps.is_empty() { status::OK } else { status::FAILED };
-            return Ok(Replaced { status, ..Replaced::failed() });
+            let mut changes = Vec::new();
+            match replace.json {
+                Some(_) => changes = documents(&have, &steps),
+                None => {
+                    let mut labels = Labels::numeric();
+                    steps.iter().try_for_each(|step| rules::change(output, &mut labels, &step.change))?;
+                }
+            }
+            return Ok(Replaced { status, changes, excess, ..Replaced::failed() });
         }
         let locked = locked.map_or_else(|| lock::take_held(self.lock_wait, self.hold), Ok)?;
         journal::report_pending();
-        let how = How { options, limits: replace.limits, faults: replace.faults, only_daemons: false };
+        let document = replace.json.is_some();
+        let how = How { options, limits: replace.limits, faults: replace.faults, document, ..How::default() };
         self.carry_out(&mut client, locked, desired, how, question)
     }
 
@@ -109,7 +117,7 @@ impl Replacement<'_> {
         how: How,
         question: Option<Question>,
     ) -> Result<Replaced> {
-        let How { options, limits, faults, .. } = how;
+        let How { options, faults, .. } = how;
         let source = self.source;
         let have = read_state(client, &desired.state)?;
         match faults {
@@ -128,7 +136,7 @@ impl Replacement<'_> {
                 return Ok(replaced);
             }
         }
-        lenient::load((source, self.hold, self.say), client, &have, desired, (options, limits))
+        lenient::load((source, self.hold, self.say), client, &have, desired, (options, how.limits, how.document))
     }
 
     /// Make the table, which is locked and is `have`, what is desired, or leave it as it is.
@@ -137,15 +145,16 @@ impl Replacement<'_> {
         client: &mut Client,
         locked: Locked,
         (have, desired): (&State, Desired),
-        How { options, limits, only_daemons, .. }: How,
+        How { options, limits, only_daemons, document, .. }: How,
         question: Option<Question>,
     ) -> Result<Replaced> {
         let source = self.source;
         let Desired { state: want, rest, .. } = desired;
         let mut transaction = Transaction::new(have, &want, options);
         if let Err(excess) = plan::check_limits(limits, have, &want, transaction.steps()) {
-            self.say(format_args!("{source}: {}: nothing was changed", in_words(excess)));
-            return Ok(Replaced::failed());
+            let excess = in_words(excess);
+            self.say(format_args!("{source}: {excess}: nothing was changed"));
+            return Ok(Replaced { excess: Some(excess), ..Replaced::failed() });
         }
         if transaction.steps().is_empty() {
             let _ = Copy::none().finish(!only_daemons);
@@ -205,7 +214,8 @@ impl Replacement<'_> {
         } else if signals.came().is_some() {
             self.say(format_args!("{source}: finished: the table is what the rules say"));
         }
-        Ok(Replaced { status: status::OK, rest, copy: copy.finish(!only_daemons), faults: Vec::new() })
+        let changes = if document { documents(have, transaction.steps()) } else { Vec::new() };
+        Ok(Replaced { status: status::OK, rest, copy: copy.finish(!only_daemons), changes, ..Replaced::failed() })
     }
 
     /// Say what it costs to put servers in order.

@@ -351,7 +351,8 @@ impl Service<'_> {
         let limits = Limits { keep_some: !self.settings.allow_empty, removals: self.settings.max_removals };
         let replace = grammar::Replace { limits, faults, ..grammar::Replace::default() };
         let replacement = Replacement { source: &source, lock_wait: self.lock_wait, hold: self.hold, say: &say };
-        let Replaced { status, rest, copy, faults } = replacement.run(rules.desired, replace, locked, self.output)?;
+        let Replaced { status, rest, copy, faults, .. } =
+            replacement.run(rules.desired, replace, locked, self.output)?;
         if matches!(status, exit::OK | exit::PARTLY) {
             notes::note_not_loaded(&faults);
             report_unsaved(rules.unsaved, copy.as_deref());

@@ -12,6 +12,8 @@ use crate::grammar::request::Request;
 use crate::grammar::table::{Command, Completion, OptionSpec, Value};
 
 pub(super) const LISTINGS: &[Command] = &[Command::List];
+/// JSON, of listings and of what a replacement changed.
+const LISTINGS_AND_RESTORE: &[Command] = &[Command::List, Command::Restore];
 const COLORS: [(&str, ColorWhen); 3] =
     [("auto", ColorWhen::Auto), ("always", ColorWhen::Always), ("never", ColorWhen::Never)];
 
@@ -101,14 +103,14 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         short: Some(b'j'),
         long: "json",
-        with: LISTINGS,
-        help: "As JSON, everything that is known, as numbers; -v, too, takes it",
+        with: LISTINGS_AND_RESTORE,
+        help: "As JSON, everything that is known, as numbers; with --replace, what was changed; -v, too, takes it",
         set: |line, _| set(&mut line.listing().request.format, Format::Json(Json::default())),
         ..OptionSpec::PLAIN
     },
     OptionSpec {
         long: "pretty",
-        with: LISTINGS,
+        with: LISTINGS_AND_RESTORE,
         needs: Some("json"),
         help: "With --json, on indented lines",
         set: |line, _| set(&mut line.listing().pretty, true),
@@ -264,6 +266,11 @@ pub(in crate::grammar) struct ListingOptions {
 }
 
 impl ListingOptions {
+    /// How JSON is laid out, if it is asked for.
+    pub fn json(&self) -> Option<Json> {
+        matches!(self.request.format, Format::Json(_)).then_some(Json { pretty: self.pretty })
+    }
+
     pub const DEFAULT: Self = Self { request: Listing::DEFAULT, connections: Connections::ALL, pretty: false };
 }
 

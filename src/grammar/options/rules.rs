@@ -9,6 +9,7 @@ use ipvs_client::{Limits, RemovalLimit};
 use crate::grammar::error::{Error, usage};
 use crate::grammar::line::{Line, set};
 use crate::grammar::options::common::TIMEOUT_MAXIMUM;
+use crate::grammar::options::listing::Json;
 use crate::grammar::request::Request;
 use crate::grammar::table::{Command, Completion, OptionSpec, Value};
 
@@ -162,6 +163,8 @@ pub struct Replace {
     pub limits: Limits,
     /// What becomes of the others if a line is wrong or refused.
     pub faults: Faults,
+    /// Print what was changed as JSON.
+    pub json: Option<Json>,
 }
 
 /// What a line that is wrong, or that the kernel refuses, does to the others.
@@ -205,6 +208,7 @@ impl RulesOptions<'_> {
             confirm: None,
             limits: Limits { keep_some: false, removals: None },
             faults: Faults::Refuse,
+            json: None,
         },
     };
 
@@ -220,11 +224,15 @@ pub(super) fn path(text: &[u8]) -> PathBuf {
 
 /// `-R`
 pub(in crate::grammar) fn restore(line: &mut Line<'_>) -> Result<Request, Error> {
+    let json = line.listing.as_ref().and_then(|listing| listing.json());
     let options = &line.rules;
     let mode = match options.mode {
+        Mode::Replace => RestoreMode::Replace(Replace { json, ..options.replace }),
+        Mode::Apply | Mode::Check if json.is_some() => {
+            return Err(usage("You need to supply the 'replace' option for the 'json' option"));
+        }
         Mode::Apply => RestoreMode::Apply,
         Mode::Check => RestoreMode::Check,
-        Mode::Replace => RestoreMode::Replace(options.replace),
     };
     Ok(Request::Restore(Box::new(Restore { file: options.file(), mode, all_errors: options.all_errors })))
 }

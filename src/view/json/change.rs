@@ -1,6 +1,13 @@
 //! Changes of the table, by the names that documents give them.
 
-use ipvs_client::{Change, DestinationKey, ServiceKey};
+use ipvs_client::{
+    Change, DestinationKey, ServiceKey,
+    plan::{self, State},
+};
+use serde::Serialize;
+
+use super::{KeyDocument, ServerKeyDocument};
+use crate::view::rules;
 
 /// What a change is called, and what it is about.
 #[must_use]
@@ -18,5 +25,76 @@ pub fn named(change: &Change) -> (&'static str, Option<ServiceKey>, Option<Desti
         // No difference is made of these.
         Change::Flush => ("clear", None, None),
         Change::Zero(key) => ("zero", *key, None),
+    }
+}
+
+/// The rules that a change takes away, and those that it brings. Taking a change back gives what stands there now: of an
+/// edit the old values, of a deletion what is deleted.
+#[must_use]
+pub fn sides(have: &State, change: &Change) -> (Vec<String>, Vec<String>) {
+    let rules = |changes: &[Change]| changes.iter().filter_map(rule).collect();
+    (rules(&plan::undo(have, &[*change], None).changes), rules(&[*change]))
+}
+
+/// What a file would hold for a change: rules that add.
+fn rule(change: &Change) -> Option<String> {
+    let rule = match *change {
+        Change::DeleteService(_) | Change::DeleteDestination(..) | Change::StopDaemon(_) => return None,
+        Change::EditService(service) => Change::AddService(service),
+        Change::EditDestination(key, destination) => Change::AddDestination(key, destination),
+        other => other,
+    };
+    Some(rules::text(&rule))
+}
+
+/// A change that would make the table equal to the file.
+#[derive(Debug, Serialize)]
+pub struct ChangeDocument {
+    action: &'static str,
+    service: Option<KeyDocument>,
+    server: Option<ServerKeyDocument>,
+    /// Rules of the table that only it has.
+    removed: Vec<String>,
+    /// Rules of the file that only it has.
+    added: Vec<String>,
+}
+
+impl ChangeDocument {
+    /// Of a change of the table that is `have` before it.
+    #[must_use]
+    pub fn new(have: &State, change: &Change) -> Self {
+        let (action, service, server) = named(change);
+        let (removed, added) = sides(have, change);
+        let (service, server) = (service.as_ref().map(KeyDocument::from), server.as_ref().map(ServerKeyDocument::from));
+        Self { action, service, server, removed, added }
+    }
+}
+
+/// `-R --replace --json`: what was changed, or with `--dry-run` what would be.
+#[derive(Debug, Serialize)]
+pub struct ReplaceDocument {
+    dry_run: bool,
+    /// The limit that the change exceeds, for which it is refused.
+    exceeds: Option<String>,
+    /// Services and servers.
+    added: usize,
+    edited: usize,
+    deleted: usize,
+    changes: Vec<ChangeDocument>,
+}
+
+impl ReplaceDocument {
+    /// Of these changes.
+    #[must_use]
+    pub fn new(dry_run: bool, exceeds: Option<String>, changes: Vec<ChangeDocument>) -> Self {
+        let number = |actions: [&str; 2]| changes.iter().filter(|change| actions.contains(&change.action)).count();
+        Self {
+            dry_run,
+            exceeds,
+            added: number(["add_service", "add_server"]),
+            edited: number(["edit_service", "edit_server"]),
+            deleted: number(["delete_service", "delete_server"]),
+            changes,
+        }
     }
 }
