@@ -2,19 +2,22 @@
 # and a conversation over one long TCP connection. Sourced by them.
 # shellcheck shell=bash
 
+# The document that `put` takes files from.
+document=$lab/../docs/high-availability.md
+
 # Gives a host folders of its own for what the engines read and write at places that are fixed. All hosts see this machine's
 # files otherwise.
 own_files() { # HOST
     local files=$state/$1.files
     rm -rf "$files"
-    mkdir -p "$files"/etc/{keepalived,ha.d}
+    mkdir -p "$files"/{etc/{keepalived,ha.d,bird},usr/local/sbin}
     # keepalived 2.3 does not start without what its package says about how it was built.
     [[ ! -e /etc/keepalived/keepalived.config-opts ]] || cp /etc/keepalived/keepalived.config-opts "$files/etc/keepalived/"
     : >"$state/$1.mounts"
     # shellcheck disable=SC2016  # the inner shell's variables
     unshare --mount="$state/$1.mounts" sh -c '
-        cd "$1" && mount -t tmpfs tmpfs /run || exit
-        for folder in etc/*; do
+        cd "$1" && mount -t tmpfs tmpfs /run && mkdir /run/bird || exit
+        for folder in etc/* usr/local/*; do
             [ ! -d "/$folder" ] || mount --bind "$folder" "/$folder" || exit
         done' sh "$files"
 }
@@ -25,8 +28,8 @@ put() { # HOST RECIPE PATH [MODE]
     awk -v mark="<!-- $2: $3 -->" '
         $0 == mark { found = 1; next }
         found && /^```/ { if (inside) exit; inside = 1; next }
-        inside' "$lab/../docs/high-availability.md" >"$file"
-    [[ -s $file ]] || stopped "docs/high-availability.md has no $2: $3"
+        inside' "$document" >"$file"
+    [[ -s $file ]] || stopped "${document##*/} has no $2: $3"
     chmod "${4:-644}" "$file"
 }
 

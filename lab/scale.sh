@@ -1,0 +1,238 @@
+# A cluster of several directors behind a router that spreads the VIP over them, as docs/scale-out.md has it. Sourced by the
+# scenarios about it.
+# shellcheck shell=bash
+
+# shellcheck source=ha.sh
+. "$lab/ha.sh"
+document=$lab/../docs/scale-out.md
+
+directors=(director director2 director3)
+# The last one is in no rules file.
+servers=(rs{1..11})
+hosts=(client router "${directors[@]}" "${servers[@]}")
+
+# What lab/connections.rs becomes.
+connections=${lab%/*}/target/lab-connections
+
+# Where the client connects to, and how many connections last.
+held=1000
+client_port=7
+
+declare -A number=([client]=10 [router]=254 [director]=20 [director2]=21 [director3]=22)
+for server in "${servers[@]}"; do number[$server]=$((100 + ${server#rs})); done
+
+address() { printf '30.30.30.%d' "${number[$1]}"; } # HOST
+
+# The client, the router, three directors that have the VIP on lo, and ten real servers.
+build_scale() {
+    local host
+    destroy
+    rm -f "$state"/*.{keepalived,held,fresh}
+    {
+        for host in "${hosts[@]}" switch; do echo "netns add lab-$host"; done
+        echo "link add name eth0 netns lab-client type veth peer name eth1 netns lab-router"
+        for host in router "${directors[@]}" "${servers[@]}"; do
+            printf 'link add name eth0 address 02:00:00:00:00:%02x netns lab-%s type veth peer name %s netns lab-switch\n' \
+                "${number[$host]}" "$host" "$host"
+        done
+    } | ip -batch -
+    {
+        echo "link add name br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0"
+        for host in router "${directors[@]}" "${servers[@]}"; do echo "link set $host master br0 up"; done
+        echo "link set br0 up"
+    } | ip -n lab-switch -batch -
+    {
+        up
+        echo "addr add $client_ip/24 dev eth0"
+        echo "route add default via 40.40.40.254"
+    } | configure client
+    # Which next hop a flow takes is decided by its addresses and ports.
+    {
+        up
+        echo "link set eth1 up"
+        echo "addr add 40.40.40.254/24 dev eth1"
+        echo "addr add $(address router)/24 dev eth0"
+    } | configure router ipv4/ip_forward=1 ipv4/conf/eth1/rp_filter=0 ipv4/conf/eth0/rp_filter=0 ipv4/fib_multipath_hash_policy=1
+    for host in "${directors[@]}"; do
+        director_starts "$host"
+    done
+    for host in "${servers[@]}"; do
+        {
+            up
+            echo "addr add $(address "$host")/24 dev eth0"
+            echo "route add default via $(address router)"
+            echo "addr add $vip/32 dev lo"
+        } | configure "$host" "${arp_silent[@]}"
+        start_on "$host" "$connections" serve "$host" "$client_port"
+        echo_servers[$host]=$started
+    done
+    for host in "${servers[@]}"; do
+        wait_for 20 "the echo server of $host" listens_too "${echo_servers[$host]}"
+    done
+}
+declare -A echo_servers=()
+
+# A socket for both families that listens.
+listens_too() { # PID
+    local port
+    printf -v port ':%04X 0*:0000 0A ' "$client_port"
+    [[ -r /proc/$1/net/tcp6 && $(<"/proc/$1/net/tcp6") =~ $port ]]
+}
+
+# A machine that boots: a new network namespace on the old wire, the settings, the VIP, and no rules yet.
+director_starts() { # HOST
+    {
+        up
+        echo "addr add $(address "$1")/24 dev eth0"
+        echo "addr add $vip/32 dev lo"
+        echo "route add default via $(address router)"
+    } | configure "$1"
+    own_files "$1"
+    put "$1" ecmp /etc/bird/settings.conf
+    put "$1" ecmp /etc/bird/ipvsadm.rules
+    put "$1" ecmp /etc/bird/bird.conf
+    put "$1" ecmp /etc/bird/gate 755
+}
+
+# What a director does when it boots, with its rules from a file.
+boots() { # HOST RULES
+    typed "$1" busybox sysctl -p /etc/bird/settings.conf
+    typed "$1" ipvsadm-rs -R --replace --file "$2"
+    announces "$1"
+}
+
+# As if the power went: its cable is dead at once, and whatever it knew is gone.
+reboot() { # HOST
+    local process
+    for process in /proc/[0-9]*; do
+        [[ ! $process/ns/net -ef /run/netns/lab-$1 ]] || kill -9 "${process#/proc/}" 2>/dev/null || :
+    done
+    umount "$state/$1.mounts"
+    rm "$state/$1.mounts"
+    # Not left to the namespace's end: its sockets, which still say farewell, keep it for minutes.
+    ip -n lab-switch link del "$1"
+    ip netns del "lab-$1"
+    printf 'netns add lab-%s\nlink add name eth0 address 02:00:00:00:00:%02x netns lab-%s type veth peer name %s netns lab-switch\n' \
+        "$1" "${number[$1]}" "$1" "$1" | ip -batch -
+    ip -n lab-switch link set "$1" master br0 up
+    director_starts "$1"
+}
+
+announces() { # HOST: BIRD and the gate run
+    typed "$1" bird
+    on "$1" sh -c 'exec /etc/bird/gate' </dev/null >/dev/null 2>&1 3>&- 9>&- &
+    disown
+}
+
+# The router: BIRD hears from the directors; what it has heard becomes the members of a group of next hops. BIRD has no
+# resilient groups, so that is the lab's: a director that goes leaves its buckets to the others, and no other bucket moves.
+router_runs() { # resilient|hash-threshold
+    group=$1
+    own_files router
+    {
+        printf '%s\n' 'router id 30.30.30.254;' 'protocol device {}' \
+            'protocol bfd { interface "eth0" { interval 300 ms; multiplier 5; }; }'
+        local host
+        for host in "${directors[@]}"; do
+            printf 'protocol bgp %s { local as 65000; neighbor %s as 65001; bfd; connect delay time 1; connect retry time 1; error wait time 1, 2; ipv4 { import all; export none; }; }\n' \
+                "$host" "$(address "$host")"
+        done
+    } >"$state/router.files/etc/bird/bird.conf"
+    typed router bird
+    : >"$state/router.members"
+    {
+        for host in "${directors[@]}"; do echo "nexthop add id ${number[$host]} via $(address "$host") dev eth0"; done
+    } | on router ip -batch -
+    on router "$BASH" "$lab/next-hops" "$vip/32" "$1" </dev/null >"$state/router.members" 2>&1 3>&- 9>&- &
+    next_hops=$!
+    disown
+}
+
+# Makes the group one of another kind.
+router_group() { # resilient|hash-threshold
+    group=$1
+    kill "$next_hops"
+    on router ip nexthop del id 1000
+    on router "$BASH" "$lab/next-hops" "$vip/32" "$1" </dev/null >"$state/router.members" 2>&1 3>&- 9>&- &
+    next_hops=$!
+    disown
+}
+
+# The members of the group as the router has them now, as the last byte of their addresses: "20 21 22".
+members() { tail -n 1 "$state/router.members"; }
+members_are() { # HOST...
+    local host want=()
+    for host; do want+=("${number[$host]}"); done
+    evidence="the router's next hops: $(members)"
+    [[ $(members) == *": ${want[*]}" ]]
+}
+
+# --- clients ---------------------------------------------------------------------------------------------------------
+
+hold_begins() {
+    rm -f "$state/hold"
+    mkfifo "$state/hold"
+    : >"$state/held"
+    prompt client connections hold "$vip" "$client_port" "$held"
+    start_on client sh -c 'exec "$1" hold "$2" "$3" "$4" <"$5" >>"$6" 2>&1' sh \
+        "$connections" "$vip" "$client_port" "$held" "$state/hold" "$state/held"
+    holder=$started answers_seen=0
+    exec {hold}>"$state/hold"
+    await_answer
+    prove "the client has $held connections" answer_is "done opened $held of $held"
+}
+
+# Waits for the next answer of the client, which is then in $answer, with the lines before it in $answer_lines.
+await_answer() {
+    wait_for 120 "the client's connections" has_answers $((answers_seen + 1)) || stopped "$(tail -n 3 "$state/held")"
+    answers_seen=$((answers_seen + 1))
+    answer=$(grep '^done ' "$state/held" | tail -n 1)
+    note "$answer"
+}
+has_answers() { (($(grep -c '^done ' "$state/held" || :) >= $1)); }
+answer_is() { evidence=$answer; [[ $answer == "$1" ]]; }
+
+# Every connection that lives says a line.
+all_say() { # SECONDS
+    echo "say $1" >&"$hold"
+    await_answer
+}
+
+none_lost() { evidence=$answer; [[ $answer == *" lost 0 of "* ]]; }
+lost_are() { evidence=$answer; [[ $answer == *" lost $1 of "* ]]; }
+some_lost() { evidence=$answer; [[ $answer == *" lost "[1-9]*" of "* ]]; }
+
+# SOURCE-PORT SERVER alive|REASON, a line each, in a file.
+list_held() { # FILE
+    echo list >&"$hold"
+    wait_for 60 "the list of connections" has_answers $((answers_seen + 1)) || stopped "no list of connections"
+    answers_seen=$((answers_seen + 1))
+    awk '/^done/ { if ($2 != "list") n = 0; next } { line[n++] = $0 } END { for (i = 0; i < n; i++) print line[i] }' \
+        "$state/held" | tail -n "$held" >"$1"
+}
+
+hold_ends() {
+    kill "$holder"
+    wait "$holder" 2>/dev/null || :
+    exec {hold}>&-
+}
+
+fresh_begins() { # PER-SECOND
+    rm -f "$state/fresh"
+    mkfifo "$state/fresh"
+    prompt client connections fresh "$vip" "$client_port" "$1"
+    start_on client sh -c 'exec "$1" fresh "$2" "$3" "$4" <"$5" >"$6" 2>&1' sh \
+        "$connections" "$vip" "$client_port" "$1" "$state/fresh" "$state/freshly"
+    fresher=$started
+    exec {fresh}>"$state/fresh"
+}
+
+fresh_ends() {
+    echo end >&"$fresh"
+    exec {fresh}>&-
+    wait "$fresher" 2>/dev/null || :
+    answer=$(<"$state/freshly")
+    note "$answer"
+}
+
+none_failed() { evidence=$answer; [[ $answer == [1-9]*" new connections, 0 failed, "* ]]; }

@@ -1,0 +1,276 @@
+# three directors behind a router that spreads the VIP: one dies, is drained, joins, and no connection is lost
+# needs: bird=bird2 birdc=bird2 unshare=util-linux
+# shellcheck shell=bash
+
+# shellcheck source=../scale.sh
+. "$lab/scale.sh"
+
+build_scale
+router_runs resilient
+for host in "${directors[@]}"; do boots "$host" /etc/bird/ipvsadm.rules; done
+wait_for 60 "three directors" members_are "${directors[@]}" || :
+prove "the router has three next hops" members_are "${directors[@]}"
+
+heading "Connections that last, and new ones"
+hold_begins
+all_say 20
+prove "all are heard" none_lost
+
+# The port and the server of every connection that a director has, as the kernel lists them.
+connections_of() { # HOST
+    on "$1" ipvsadm-rs -Lnc | awk -v client="$client_ip" -v virtual="$vip:$client_port" '
+        $5 == virtual && split($4, source, ":") && source[1] == client { print source[2], $6 }' | sort
+}
+
+shared_by_all() {
+    local host number
+    evidence=""
+    for host in "${directors[@]}"; do
+        number=$(connections_of "$host" | wc -l)
+        evidence+="$host: $number connections"$'\n'
+        ((number > held / 10)) || return 1
+    done
+}
+prove "every director has its share" shared_by_all
+
+cut() { # HOST: as if its cable were pulled
+    cut_at=$EPOCHREALTIME
+    typed "$1" ip link set eth0 down
+}
+
+# How long the router took to notice.
+noticed() { # HOST...: the members that are left
+    members_are "$@" || return 1
+    local at
+    read -r at _ < <(tail -n 1 "$state/router.members")
+    evidence+=$'\n'$(awk -v from="$cut_at" -v to="${at%:}" 'BEGIN { printf "noticed %.2f s after the cut", to - from }')
+}
+
+heading "director2 dies"
+fresh_begins 20
+cut director2
+wait_for 30 "the router to notice" members_are director director3 || :
+prove "the router sends nothing to it any more" noticed director director3
+all_say 20
+prove "no connection is lost" none_lost
+fresh_ends
+prove "no new connection failed" none_failed
+
+heading "director2 comes back, with the servers in the order of another director"
+reboot director2
+typed director sh -c "ipvsadm-rs -S -n --all >$state/peer.rules"
+fresh_begins 20
+boots director2 "$state/peer.rules"
+wait_for 60 "three directors" members_are "${directors[@]}" || :
+prove "the router sends its share to it" members_are "${directors[@]}"
+same_digest() {
+    local host
+    evidence=$(for host in "${directors[@]}"; do printf '%s: %s\n' "$host" "$(on "$host" ipvsadm-rs where --digest -t "$vip:$client_port")"; done)
+    [[ $(sed 's/^[^:]*: //' <<<"$evidence" | sort -u | wc -l) -eq 1 ]]
+}
+prove "its slots are those of the others" same_digest
+all_say 20
+all_say 20
+prove "no connection is lost" none_lost
+prove "it has connections now" shared_by_all
+fresh_ends
+prove "no new connection failed" none_failed
+
+heading "director3 is drained"
+packets_of() { # HOST: that came in for the service, so far
+    on "$1" ipvsadm-rs -Ln --stats --exact -t "$vip:$client_port" | awk '$1 == "TCP" { print $4 }'
+}
+fresh_begins 20
+typed director3 touch /run/drain
+wait_for 30 "the router to hear of it" members_are director director2 || :
+prove "the router has two next hops" members_are director director2
+# The kernel adds its counters up every two seconds.
+sleep 3
+packets_before=$(packets_of director3)
+all_say 20
+prove "no connection is lost" none_lost
+sleep 3
+nothing_came() {
+    evidence="packets for the service on $1: $packets_before, and $(packets_of "$1") after every connection has said a line"
+    [[ $packets_before == [1-9]* && $(packets_of "$1") == "$packets_before" ]]
+}
+prove "nothing comes to director3 any more" nothing_came director3
+fresh_ends
+prove "no new connection failed" none_failed
+typed director3 rm /run/drain
+wait_for 30 "three directors" members_are "${directors[@]}" || :
+prove "and then it is back" members_are "${directors[@]}"
+all_say 20
+prove "no connection is lost" none_lost
+
+heading "A way with a smaller MTU to the client"
+typed router ip link set eth1 mtu 1300
+echo "say 30 large" >&"$hold"
+await_answer
+prove "20,000 bytes of each connection arrive" none_lost
+told_mtu() {
+    evidence=$(for host in "${servers[@]:0:10}"; do printf '%s: %s\n' "$host" "$(on "$host" ip route get "$client_ip" from "$vip" | grep -o 'mtu 1300')"; done)
+    [[ $(grep -c 'mtu 1300' <<<"$evidence") -eq 10 ]]
+}
+prove "every server was told" told_mtu
+typed router ip link set eth1 mtu 1500
+hold_ends
+
+heading "A server is drained and another added while director dies"
+# The clients of rs10 have ended; those of other servers stay. What can be left is of a connection that a director saw begin
+# and that went on by another one: its entry stays until it times out.
+changed_everywhere() {
+    local host
+    for host in "${directors[@]}"; do
+        typed "$host" ipvsadm-rs -d -t "$vip:$client_port" -r "$(address rs10):$client_port" --drain=5 --force
+        typed "$host" ipvsadm-rs -a -t "$vip:$client_port" -r "$(address rs11):$client_port" -g -w 10
+    done
+}
+
+# Every director starts anew, with rules from a file.
+all_anew() { # RULES
+    local host
+    for host in "${directors[@]}"; do reboot "$host"; done
+    for host in "${directors[@]}"; do boots "$host" "$1"; done
+    wait_for 60 "three directors" members_are "${directors[@]}" || stopped "the directors do not come back"
+    # A bucket without traffic moves to a member that has too few, and then no connection moves.
+    wait_for 30 "the buckets to be shared" buckets_are_shared || stopped "the buckets are not shared"
+    hold_begins
+}
+
+buckets_are_shared() {
+    local host buckets
+    [[ $group == resilient ]] || return 0
+    for host in "${directors[@]}"; do
+        buckets=$(on router ip nexthop bucket show id 1000 | grep -c " nhid ${number[$host]} " || :)
+        ((buckets >= 85)) || return 1
+    done
+}
+
+# What each director has, and which server it would choose for every client that it does not have yet.
+foreseen() {
+    local host
+    list_held "$state/originally"
+    for host in "${directors[@]}"; do
+        connections_of "$host" >"$state/$host.before"
+        awk -v client="$client_ip" '{ print client ":" $1 }' "$state/originally" |
+            on "$host" ipvsadm-rs where - -t "$vip:$client_port" >"$state/$host.where"
+    done
+}
+
+# The connections that came to another director, for which that one chose another server: by what was asked before.
+foreseen_losses() { # HOST...: the directors that are left
+    local host
+    for host; do
+        connections_of "$host" | awk '{ print $1 }' >"$state/$host.after"
+        awk -v servers=30.30.30. '
+            FILENAME == ARGV[1] { had[$1] = 1; next }
+            FILENAME == ARGV[2] { split($1, client, ":"); split($2, server, ":"); chosen[client[2]] = server[1]; next }
+            FILENAME == ARGV[3] { original[$1] = servers (100 + substr($2, 3)); lives[$1] = $3 == "alive"; next }
+            !had[$1] && lives[$1] && chosen[$1] != original[$1]' \
+            "$state/$host.before" "$state/$host.where" "$state/originally" "$state/$host.after"
+    done | sort -u | wc -l
+}
+
+lost_as_foreseen() { # HOST...
+    local number host moved
+    number=$(foreseen_losses "$@")
+    moved=$(for host; do comm -13 "$state/$host.before" <(connections_of "$host"); done | wc -l)
+    evidence="$answer; moved: $moved, foreseen: $number"
+    [[ $answer == *" lost $number of "* ]]
+}
+
+# Cuts a director off, once what all of them would do is noted.
+is_cut() { # HOST OTHER...
+    foreseen
+    cut "$1"
+    wait_for 30 "the router to notice" members_are "${@:2}" || :
+    all_say 20
+}
+
+typed director ipvsadm-rs -S -n --file "$state/rules"
+all_anew "$state/rules"
+echo "close rs10" >&"$hold"
+await_answer
+all_say 20
+changed_everywhere
+prove "the directors choose alike" same_digest
+is_cut director director2 director3
+prove "as many connections are lost as where says" lost_as_foreseen director2 director3
+resilient_losses=$(foreseen_losses director2 director3)
+hold_ends
+
+heading "The same with a group of next hops that is not resilient"
+router_group hash-threshold
+all_anew "$state/rules"
+echo "close rs10" >&"$hold"
+await_answer
+all_say 20
+changed_everywhere
+is_cut director director2 director3
+prove "as many connections are lost as where says" lost_as_foreseen director2 director3
+more_lost() {
+    local number
+    number=$(foreseen_losses director2 director3)
+    evidence="lost: $number, and $resilient_losses with a resilient group"
+    ((number > resilient_losses))
+}
+prove "these are more" more_lost
+router_group resilient
+hold_ends
+
+heading "Without sloppy_tcp"
+all_anew "$state/rules"
+for host in "${directors[@]}"; do typed "$host" busybox sysctl -w net.ipv4.vs.sloppy_tcp=0; done
+all_say 20
+is_cut director2 director director3
+# One that another director has, too, has moved before, and its last way is not known.
+all_of_director2_lost() {
+    local all alone lost
+    all=$(wc -l <"$state/director2.before")
+    alone=$(comm -23 "$state/director2.before" <(sort "$state/director.before" "$state/director3.before") | wc -l)
+    lost=${answer#* lost }
+    evidence="$answer; director2 had $all, $alone of them alone"
+    ((${lost%% *} >= alone && ${lost%% *} <= all))
+}
+prove "all connections of director2 are lost" all_of_director2_lost
+hold_ends
+
+heading "With the scheduler rr"
+sed 's/-s mh .*/-s rr/' "$state/rules" >"$state/rr.rules"
+all_anew "$state/rr.rules"
+connections_of director2 >"$state/director2.before"
+cut director2
+wait_for 30 "the router to notice" members_are director director3 || :
+all_say 20
+most_of_director2_lost() {
+    local number lost
+    number=$(wc -l <"$state/director2.before")
+    lost=${answer#* lost }
+    evidence="$answer; director2 had $number"
+    ((${lost%% *} > number / 2))
+}
+prove "most connections of director2 are lost" most_of_director2_lost
+hold_ends
+
+heading "With the servers in another order on director3"
+all_anew "$state/rules"
+hold_ends
+reboot director3
+{ head -n 1 "$state/rules"; tail -n +2 "$state/rules" | tac; } >"$state/other.rules"
+boots director3 "$state/other.rules"
+typed director3 ipvsadm-rs -C
+typed director3 sh -c "ipvsadm-rs -R <$state/other.rules"
+wait_for 60 "three directors" members_are "${directors[@]}" || :
+wait_for 30 "the buckets to be shared" buckets_are_shared || :
+same_rules() {
+    evidence=$(on director3 ipvsadm-rs diff "$state/rules")
+}
+prove "the rules are the same" same_rules
+other_digest() { ! same_digest; }
+prove "the digests are not" other_digest
+hold_begins
+is_cut director2 director director3
+prove "as many connections are lost as where says" lost_as_foreseen director director3
+prove "that is some" some_lost
+hold_ends
