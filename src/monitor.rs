@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use ipvs_client::{
-    Change, Daemon, DaemonRole, DestinationEntry, DestinationKey, ServiceKey, Table, Timeouts,
+    Change, Daemon, DaemonRole, DestinationEntry, DestinationKey, IncomingBytes, ServiceKey, Table, Timeouts,
     plan::{self, Options, RuleService, State, Traced},
 };
 
@@ -15,7 +15,7 @@ pub const QUIET_AFTER: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Reading {
     /// Services and servers, in any order.
-    pub table: Table,
+    pub table: Table<IncomingBytes>,
     /// The timeouts.
     pub timeouts: Timeouts,
     /// The daemons that run.
@@ -57,7 +57,7 @@ pub enum Notice {
 /// What is known of a server from before.
 #[derive(Clone, Copy, Debug)]
 struct Known {
-    packets: u64,
+    bytes: u64,
     /// When packets last came, if any did while we looked.
     last: Option<Duration>,
     is_quiet: bool,
@@ -99,15 +99,20 @@ impl Monitor {
         events
     }
 
-    fn server(&mut self, service: ServiceKey, entry: &DestinationEntry, at: Duration) -> [Option<Notice>; 2] {
-        let packets = entry.statistics.counters.incoming_packets;
+    fn server(
+        &mut self,
+        service: ServiceKey,
+        entry: &DestinationEntry<IncomingBytes>,
+        at: Duration,
+    ) -> [Option<Notice>; 2] {
+        let IncomingBytes(bytes) = entry.statistics;
         let connections = u64::from(entry.active_connections) + u64::from(entry.inactive_connections);
-        let new = Known { packets, last: None, is_quiet: false, is_full: false, seen: 0 };
+        let new = Known { bytes, last: None, is_quiet: false, is_full: false, seen: 0 };
         let known = self.servers.entry((service, entry.destination.key)).or_insert(new);
         known.seen = self.readings;
         let mut notices = [None, None];
         // After -Z they are fewer.
-        if packets > known.packets {
+        if bytes > known.bytes {
             known.last = Some(at);
             if std::mem::take(&mut known.is_quiet) {
                 notices[0] = Some(Notice::TrafficResumed);
@@ -116,7 +121,7 @@ impl Monitor {
             known.is_quiet = true;
             notices[0] = Some(Notice::TrafficStopped);
         }
-        known.packets = packets;
+        known.bytes = bytes;
         let threshold = entry.destination.upper_threshold;
         if !known.is_full && threshold > 0 && connections >= threshold.into() {
             known.is_full = true;
@@ -166,16 +171,15 @@ fn state(reading: &Reading) -> State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ipvs_client::{Counters, Destination, Rates, Service, ServiceEntry, Statistics, TableService, scheduler};
+    use ipvs_client::{Destination, Service, ServiceEntry, TableService, scheduler};
 
-    fn reading(at: u64, packets: u64, connections: u32, thresholds: (u32, u32)) -> Reading {
-        let counters = Counters { incoming_packets: packets, ..Counters::default() };
+    fn reading(at: u64, bytes: u64, connections: u32, thresholds: (u32, u32)) -> Reading {
         let mut server = Destination::new([10, 0, 0, 2].into(), 80);
         (server.upper_threshold, server.lower_threshold) = thresholds;
-        let mut entry = DestinationEntry::new(server, Statistics::new(counters, Rates::default()));
+        let mut entry = DestinationEntry::new(server, IncomingBytes(bytes));
         entry.active_connections = connections;
         let service = Service::tcp([10, 0, 0, 1], 80, scheduler::WLC);
-        let service = ServiceEntry::new(service, Statistics::default());
+        let service = ServiceEntry::new(service, IncomingBytes::default());
         let table = Table { services: vec![TableService { entry: service, destinations: vec![entry] }] };
         Reading { table, timeouts: Timeouts::new(900, 120, 300), daemons: Vec::new(), at: Duration::from_secs(at) }
     }

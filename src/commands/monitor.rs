@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, Command, value_parser};
-use ipvs_client::{Client, Error};
+use ipvs_client::{Client, Error, IncomingBytes};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
@@ -100,9 +100,38 @@ struct Run<'o> {
     began: Instant,
 }
 
+/// How often the table is read.
+struct Pace {
+    interval: Duration,
+    /// The pause that was last printed.
+    said: Duration,
+}
+
+impl Pace {
+    const fn of(interval: Duration) -> Self {
+        Self { interval, said: interval }
+    }
+
+    /// The time from one reading to the next, after one that took so long, and what there is to print of it: when it is first
+    /// longer than the interval, and whenever it has doubled.
+    fn after(&mut self, took: Duration) -> (Duration, Option<String>) {
+        let wait = self.interval.max(took * PAUSE);
+        let is_new = wait > self.said * 2 || (wait > self.interval && self.said == self.interval);
+        let message = is_new.then(|| {
+            self.said = wait;
+            format!(
+                "reading the table takes {:.1} s: it is read every {:.0} s",
+                took.as_secs_f32(),
+                wait.as_secs_f32().ceil()
+            )
+        });
+        (wait, message)
+    }
+}
+
 impl Run<'_> {
     fn until_the_end(&mut self, client: &mut Client, interval: Duration, signals: &Signals) -> Result<End> {
-        let mut said = interval;
+        let mut pace = Pace::of(interval);
         loop {
             let before = Instant::now();
             // A table that goes on changing is read the next time.
@@ -112,14 +141,9 @@ impl Run<'_> {
                 Err(error) => return Err(error.into()),
             }
             let took = before.elapsed();
-            let wait = interval.max(took * PAUSE);
-            if wait > said.max(interval) * 2 || (wait > interval && said == interval) {
-                said = wait;
-                say!(
-                    "reading the table takes {:.1} s: it is read every {:.0} s",
-                    took.as_secs_f32(),
-                    wait.as_secs_f32().ceil()
-                );
+            let (wait, message) = pace.after(took);
+            if let Some(message) = message {
+                say!("{message}");
             }
             if let Some(end) = self.wait(before + wait, signals)? {
                 return Ok(end);
@@ -129,7 +153,8 @@ impl Run<'_> {
 
     fn read(&mut self, client: &mut Client) -> Result<Vec<Event>, Error> {
         let reading = Reading {
-            table: client.table()?,
+            // Whatever socket options tell is read by them.
+            table: client.table_with::<IncomingBytes>()?,
             timeouts: client.timeouts()?,
             daemons: client.daemons()?,
             at: self.began.elapsed(),
@@ -185,5 +210,26 @@ impl Run<'_> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_ten_pauses_to_a_reading() {
+        let mut pace = Pace::of(Duration::from_secs(2));
+        let mut after = |milliseconds| {
+            let (wait, message) = pace.after(Duration::from_millis(milliseconds));
+            (wait.as_millis(), message)
+        };
+        assert_eq!(after(5), (2000, None));
+        assert_eq!(after(200), (2000, None));
+        let printed = |text: &str| Some(format!("reading the table takes {text}"));
+        assert_eq!(after(300), (3000, printed("0.3 s: it is read every 3 s")));
+        assert_eq!(after(500), (5000, None));
+        assert_eq!(after(1500), (15000, printed("1.5 s: it is read every 15 s")));
+        assert_eq!(after(5), (2000, None));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ fn trials() -> Result<Vec<Trial>> {
     let trials: [(&str, Run); _] = [
         ("a replay of its output gives the table", a_replay_gives_the_table),
         ("as JSON", as_json),
+        ("thresholds, traffic and daemons", notices),
+        ("servers by socket options", servers_by_socket_options),
         ("SIGHUP, and clean ends", ends),
     ];
     Ok(trials.into_iter().map(|(name, run)| trial(name, run)).collect())
@@ -144,6 +147,80 @@ fn as_json() -> Result<()> {
         succeed(&["-D", "-t", "10.0.0.1:80"], b"")?;
         let (name, event) = next()?;
         ensure!(name == "delete_service" && event["service"]["port"] == 80, "{event}");
+        Ok(())
+    })
+}
+
+/// A server that becomes full and whose threshold is lifted, gets packets, none for ten seconds, and some again; and a daemon.
+fn notices() -> Result<()> {
+    in_fresh_namespace(|| {
+        let links = Links::new()?;
+        for address in [[10, 0, 0, 1], [10, 0, 0, 2]] {
+            links.add_address("lo", address.into(), 32)?;
+        }
+        let listener = TcpListener::bind("10.0.0.2:8080")?;
+        succeed(&["-R"], b"-A -t 10.0.0.1:80\n-a -t 10.0.0.1:80 -r 10.0.0.2:8080 -m -x 1\n")?;
+        let mut running = Running::start(&["monitor", "--json", "--interval", "1"])?;
+        let mut lines = BufReader::new(running.0.stdout.take().context("no output")?).lines();
+        let schema = Schema::new()?;
+        // The next event of this kind; others may come before it.
+        let mut next = |wanted: &str| -> Result<serde_json::Value> {
+            loop {
+                let line = lines.next().with_context(|| format!("the output has ended without {wanted}"))??;
+                let event = schema.check("event", &format!("{line}\n"))?;
+                if event["event"] == wanted {
+                    return Ok(event);
+                }
+            }
+        };
+        next("set_timeouts")?;
+        let connect = || -> Result<_> { Ok((TcpStream::connect("10.0.0.1:80")?, listener.accept()?)) };
+        let open = connect()?;
+        let event = next("threshold_reached")?;
+        ensure!(event["connections"] == 1 && event["threshold"] == 1 && event["server"]["port"] == 8080, "{event}");
+        // A connection that is closed counts for two more minutes; a threshold that is lifted is left at once.
+        drop(open);
+        succeed(&["-e", "-t", "10.0.0.1:80", "-r", "10.0.0.2:8080", "-m", "-x", "0"], b"")?;
+        let event = next("threshold_left")?;
+        ensure!(event["connections"] == 1 && event["service"]["port"] == 80, "{event}");
+        next("traffic_stopped")?;
+        let _open = connect()?;
+        next("traffic_resumed")?;
+        succeed(&["--start-daemon", "master", "--mcast-interface", "lo"], b"")?;
+        let event = next("start_daemon")?;
+        ensure!(event["rule"].as_str().is_some_and(|rule| rule.starts_with("--start-daemon master ")), "{event}");
+        succeed(&["--stop-daemon", "master"], b"")?;
+        next("stop_daemon")?;
+        Ok(())
+    })
+}
+
+/// Of IPv4 without tunnels; a tunnel's options and IPv6 come over netlink.
+fn servers_by_socket_options() -> Result<()> {
+    in_fresh_namespace(|| {
+        let rules = "-A -t 10.0.0.1:80\n-a -t 10.0.0.1:80 -r 10.0.0.2\n-A -t 10.0.0.1:81\n\
+                     -a -t 10.0.0.1:81 -r 10.0.0.3 -i --tun-type gre\n-A -t [2001:db8::1]:80\n-a -t [2001:db8::1]:80 -r [2001:db8::2]:80\n";
+        succeed(&["-R"], rules.as_bytes())?;
+        let trace = "/run/monitor.trace";
+        let mut command = Command::new("strace");
+        command.args(["-f", "-o", trace, "-e", "trace=getsockopt"]).arg(support::ours()).arg("monitor");
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut running = Running(command.spawn().context("strace")?);
+        let mut output = BufReader::new(running.0.stdout.take().context("no output")?);
+        let mut text = String::new();
+        while !text.contains("--set ") {
+            ensure!(output.read_line(&mut text)? > 0, "it ended after\n{text}");
+        }
+        for rule in ["-r 10.0.0.2:80 -g", "-r 10.0.0.3:81 -i -w 1 --tun-type gre", "-r [2001:db8::2]:80 -g"] {
+            ensure!(text.contains(rule), "{rule} is not in\n{text}");
+        }
+        // Without a reader it ends.
+        drop(output);
+        running.0.wait()?;
+        // IP_VS_SO_GET_DESTS, by number: of the service that socket options tell of, and of that with the tunnel, in vain.
+        let trace = fs::read_to_string(trace)?;
+        let asked = trace.lines().filter(|line| ["GET_DESTS", "0x484"].iter().any(|name| line.contains(name))).count();
+        ensure!(asked >= 2, "{trace}");
         Ok(())
     })
 }

@@ -110,9 +110,9 @@ pub use kernel::decode;
 pub use kernel::{Asked, Batch, Client, Errno, Error, Refusal};
 pub use model::{
     BadKey, BadName, Change, Checksum, Counters, Daemon, DaemonRole, Destination, DestinationEntry, DestinationKey,
-    Detail, Family, Forwarding, Info, InterfaceName, Limits, Name, Netmask, PartialTable, Persistence, Protocol, Rates,
-    RemovalLimit, SchedulerName, Service, ServiceEntry, ServiceFlags, ServiceKey, Statistics, Table, TableService,
-    Timeouts, Tunnel, scheduler,
+    Detail, Family, Forwarding, IncomingBytes, Info, InterfaceName, Limits, Name, Netmask, PartialTable, Persistence,
+    Protocol, Rates, RemovalLimit, SchedulerName, Service, ServiceEntry, ServiceFlags, ServiceKey, Statistics, Table,
+    TableService, Timeouts, Tunnel, scheduler,
 };
 #[doc(hidden)]
 pub use netlink_exchange as netlink;

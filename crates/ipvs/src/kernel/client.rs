@@ -285,8 +285,8 @@ impl Client {
         &mut self,
         key: &ServiceKey,
     ) -> Result<Option<Vec<DestinationEntry<D>>>, Error> {
-        if let Some(statistics) = D::absent()
-            && let Some(entries) = self.way.servers(key, |entry| entry.with(statistics))
+        if let Some(told) = D::TOLD
+            && let Some(entries) = self.way.servers(key, |entry| entry.with(told(entry.statistics)))
         {
             return Ok(Some(entries));
         }

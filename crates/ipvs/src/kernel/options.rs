@@ -21,8 +21,8 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use super::attributes::forward;
 use super::getsockopt::{Question, get};
 use crate::model::{
-    Destination, DestinationEntry, Family, Forwarding, Info, Netmask, PartialTable, Persistence, Protocol,
-    SchedulerName, Service, ServiceEntry, ServiceFlags, ServiceKey, Table, TableService,
+    Destination, DestinationEntry, Family, Forwarding, IncomingBytes, Info, Netmask, PartialTable, Persistence,
+    Protocol, SchedulerName, Service, ServiceEntry, ServiceFlags, ServiceKey, Table, TableService,
 };
 
 /// `struct ip_vs_stats_user`
@@ -98,8 +98,11 @@ const HEAD: usize = offset_of!(ServersLayout, entries);
 /// Bytes of one.
 const SERVER: usize = size_of::<ServerLayout>();
 
-/// A server, and what it has of connections.
-type Entry = DestinationEntry<()>;
+/// Where a server's incoming bytes are.
+const INCOMING_BYTES: usize = offset_of!(ServerLayout, statistics) + offset_of!(StatisticsLayout, bytes);
+
+/// A server, and what it has of connections and traffic.
+type Entry = DestinationEntry<IncomingBytes>;
 
 /// A socket to ask for servers.
 pub(super) struct Options {
@@ -159,7 +162,7 @@ impl Options {
                 Err(Unread::Service) => continue,
                 Err(error) => return Err(error),
             };
-            let destinations: Vec<_> = servers.into_iter().flatten().collect();
+            let destinations: Vec<_> = servers.into_iter().flatten().map(|entry| entry.with(())).collect();
             left_out += number.saturating_sub(destinations.len());
             services.push(TableService { entry, destinations });
         }
@@ -311,7 +314,7 @@ fn server(entry: &[u8; SERVER]) -> Option<Entry> {
         active_connections: number(offset_of!(ServerLayout, active_connections))?,
         inactive_connections: number(offset_of!(ServerLayout, inactive_connections))?,
         persistent_connections: number(offset_of!(ServerLayout, persistent_connections))?,
-        statistics: (),
+        statistics: IncomingBytes(u64::from_ne_bytes(*entry.get(INCOMING_BYTES..)?.first_chunk()?)),
     })
 }
 

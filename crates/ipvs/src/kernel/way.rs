@@ -1,7 +1,7 @@
 //! Whether servers are read by socket options.
 
 use super::options::{Options, Unread};
-use crate::model::{DestinationEntry, Family, PartialTable, ServiceKey};
+use crate::model::{DestinationEntry, Family, IncomingBytes, PartialTable, ServiceKey};
 
 /// After this many services in a row of which options did not tell everything, no more of them are passed over.
 ///
@@ -59,7 +59,11 @@ impl Way {
     }
 
     /// The servers of a service, if it is there and everything is told of them.
-    pub fn servers<T>(&mut self, key: &ServiceKey, make: impl Fn(DestinationEntry<()>) -> T) -> Option<Vec<T>> {
+    pub fn servers<T>(
+        &mut self,
+        key: &ServiceKey,
+        make: impl Fn(DestinationEntry<IncomingBytes>) -> T,
+    ) -> Option<Vec<T>> {
         if key.family() != Family::Ipv4 {
             return None;
         }

@@ -23,7 +23,7 @@ pub use service::{
     ServiceKey, Tunnel,
 };
 pub use state::{
-    Counters, Daemon, DaemonRole, DestinationEntry, Detail, Info, PartialTable, Rates, ServiceEntry, Statistics,
-    Stopped, Table, TableService, Timeouts,
+    Counters, Daemon, DaemonRole, DestinationEntry, Detail, IncomingBytes, Info, PartialTable, Rates, ServiceEntry,
+    Statistics, Stopped, Table, TableService, Timeouts,
 };
 pub use text::BadKey;
