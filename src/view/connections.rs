@@ -26,7 +26,7 @@ pub fn header(out: &mut impl Write, engine_data: bool) -> io::Result<()> {
 }
 
 /// The line of a connection of the usual width, by number and without the data of an engine. `-Lnc` takes four times the
-/// instructions with [`line`] in its place, kernel included.
+/// instructions with [`line()`] in its place, kernel included.
 ///
 /// # Errors
 /// Writing fails.
