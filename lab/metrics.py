@@ -2,7 +2,7 @@
 
     metrics.py samples              every sample of services, servers, timeouts and daemons
     metrics.py node                 node_exporter's own, joined with ours
-    metrics.py panels DASHBOARD     every query of the dashboard has an answer
+    metrics.py panels DASHBOARD     every query of the dashboard answers what JSON has
     metrics.py alerts [NAME...]     these alerts fire, and no others
 """
 
@@ -109,21 +109,63 @@ def node():
     print(f"{len(joined)} of {len(servers)} servers are TCP and UDP, and join; {' and '.join(sorted(both))}")
 
 
+def answers():
+    """What JSON has for each expression of the dashboard, as numbers in any order: of rates only how many there are."""
+    table = listed()["table"]
+    services = table["services"]
+    servers = [server for service in services for server in service["servers"]]
+    used = [server["active_connections"] + server["inactive_connections"] for server in servers]
+    tables = table["hash_tables"]
+    entries = sum(used) + sum(server["persistent_connections"] for server in servers)
+    buckets = table["connection_table_size"]
+    if tables:
+        entries, buckets = tables["connections"]["entries"], tables["connections"]["buckets"]
+    rates = {f"rate(ipvs_service_{name}_total": len(services) for name in COUNTERS}
+    rates["rate(ipvs_server_connections_total"] = len(servers)
+    values = {f"ipvs_server_{name}": [server[name] for server in servers] for name in GAUGES}
+    values["min by (instance) (ipvs_estimation_running"] = [int(table["estimation"]["running"])]
+    values["min by (instance) (ipvs_scrape_success"] = [1]
+    values["(ipvs_server_active_connections"] = [
+        number / server["upper_threshold"] for number, server in zip(used, servers) if server["upper_threshold"]
+    ]
+    values["(ipvs_hash_table_entries"] = [entries / buckets]
+    values["ipvs_service_info"] = [1] * len(services)
+    values["ipvs_server_info"] = [server["weight"] for server in servers]
+    values["ipvs_daemon_info"] = [1] * len(listed("--daemon")["daemons"])
+    # The rules are those that were saved.
+    values["ipvs_saved_rules_changes"] = [0]
+    return rates, values
+
+
 def panels(path):
     with open(path, encoding="utf-8") as file:
         dashboard = json.load(file)
-    empty, count = [], 0
+    rates, values = answers()
+    count, compared = 0, 0
     for panel in dashboard["panels"]:
         for target in panel["targets"]:
             expression = target["expr"].replace("$job", ".*").replace("$instance", ".*")
             expression = expression.replace("$__rate_interval", "30s")
             count += 1
-            if not query(expression):
-                empty.append(panel["title"])
-    # All is well: no service without a server.
-    if empty != ["Services without a server"]:
-        sys.exit(f"no answer: {empty}")
-    print(f"{count} queries of {len(dashboard['panels'])} panels; all but {empty} have answers, which is empty as it should")
+            found = sorted(float(sample["value"][1]) for sample in query(expression))
+            name = target["expr"].split("{")[0]
+            if panel["title"] == "Services without a server":
+                expected = [1.0] * sum(not any(server["weight"] for server in service["servers"])
+                                       for service in listed()["table"]["services"])
+            elif name in rates:
+                found, expected = len(found), rates[name]
+            elif name in values:
+                expected = sorted(float(value) for value in values[name])
+            elif name == "time() - ipvs_last_update_seconds":
+                found, expected = len(found), 1
+            else:
+                sys.exit(f"{panel['title']}: nothing is known of {name}")
+            if isinstance(found, list):
+                compared += len(found)
+                found, expected = ([round(value, 9) for value in list_] for list_ in (found, expected))
+            if found != expected:
+                sys.exit(f"{panel['title']}: {found} instead of {expected}")
+    print(f"{count} queries of {len(dashboard['panels'])} panels answer as JSON has it, {compared} values")
 
 
 def alerts(*names):

@@ -46,7 +46,7 @@ cat >"$state/good.rules" <<TEXT
 -A -u $vip:53 -s rr -p 300
 -a -u $vip:53 -r $rs1_ip -g
 -A --sctp-service $vip:80 -s rr
--a --sctp-service $vip:80 -r $rs2_ip -g
+-a --sctp-service $vip:80 -r $rs2_ip:8080 -m
 -A -f 1 -s rr
 -a -f 1 -r $rs1_ip -i
 -A -f 1 -6 -s mh -b mh-port
@@ -69,7 +69,7 @@ heading "Under traffic"
 fetch "http://$vip/?[1-20]"
 prove "every sample is what --json has" holds samples
 prove "they join with node_exporter's own, of the same labels" holds node
-prove "every panel's query has an answer" holds panels "$lab/../dist/prometheus/dashboard.json"
+prove "every panel's query answers what --json has" holds panels "$lab/../dist/prometheus/dashboard.json"
 prove "no alert fires" holds alerts
 
 heading "What is wrong is an alert"
