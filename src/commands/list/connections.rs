@@ -166,6 +166,10 @@ fn show(
     let engine_data = listing.engine_data;
     let with_data = all.iter().map(|connection| (connection, engines.of(&connection)));
     match listing.format {
+        Format::Classic if listing.numeric => {
+            connections::header(output, engine_data)?;
+            all.iter().try_for_each(|one| connections::line(output, labels, &one, engines.of(&one)))?;
+        }
         Format::Classic => {
             connections::header(output, engine_data)?;
             let mut waiting = Waiting { connections: Vec::new(), engines, labels, output };
