@@ -120,7 +120,8 @@ reboot() { # HOST
 
 announces() { # HOST: BIRD and the gate run
     typed "$1" bird
-    on "$1" sh -c 'exec /etc/bird/gate' </dev/null >/dev/null 2>&1 3>&- 9>&- &
+    # That it is killed with its director is no failure.
+    { on "$1" sh -c 'exec /etc/bird/gate' </dev/null >/dev/null 2>&1 3>&- 9>&- || :; } &
     disown
 }
 
