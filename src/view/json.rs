@@ -12,7 +12,7 @@ use serde::ser::{SerializeMap, Serializer};
 
 use crate::escape::escaped_in_json;
 
-pub use change::{ChangeDocument, ReplaceDocument, named, sides};
+pub use change::{ChangeDocument, ReplaceDocument, named};
 pub use connections::{ConnectionDocument, counts};
 pub use table::{KeyDocument, ServerKeyDocument, ServiceDocument, TableHead};
 pub use whole::{DaemonDocument, TimeoutsDocument, VersionDocument};

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use ipvs_client::{
     Change, Checksum, Daemon, Destination, Family, Forwarding, Name, Netmask, Protocol, SchedulerName, Service,
     ServiceFlags, ServiceKey, Tunnel,
+    plan::{self, State},
 };
 
 use super::Labels;
@@ -76,6 +77,25 @@ pub fn text(change: &Change) -> String {
     let mut line = Draft::new();
     write_change(&mut line, &mut Labels::numeric(), change);
     line.into_string()
+}
+
+/// The rules that a change takes away, and those that it brings. Taking a change back gives what stands there now: of an
+/// edit the old values, of a deletion what is deleted.
+#[must_use]
+pub fn sides(have: &State, change: &Change) -> (Vec<String>, Vec<String>) {
+    let rules = |changes: &[Change]| changes.iter().filter_map(in_file).collect();
+    (rules(&plan::undo(have, &[*change], None).changes), rules(&[*change]))
+}
+
+/// What a file would hold for a change: rules that add.
+fn in_file(change: &Change) -> Option<String> {
+    let rule = match *change {
+        Change::DeleteService(_) | Change::DeleteDestination(..) | Change::StopDaemon(_) => return None,
+        Change::EditService(service) => Change::AddService(service),
+        Change::EditDestination(key, destination) => Change::AddDestination(key, destination),
+        other => other,
+    };
+    Some(text(&rule))
 }
 
 fn write_change(line: &mut Draft, labels: &mut Labels, change: &Change) {

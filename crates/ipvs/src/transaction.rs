@@ -361,8 +361,8 @@ fn send<'c>(
     Sent { sent, known, refused: refused.into_inner(), error }
 }
 
-/// Read all rules, in the order of listings, the lines of servers by the order in which they were added; timeouts and daemons if `like` has any. `watch` hears of every service that is
-/// read, and how many there are.
+/// Read all rules, in the order of listings, the lines of servers by the order in which they were added; timeouts and daemons
+/// if `like` has any. `watch` hears of every service that is read, and how many there are.
 ///
 /// # Errors
 /// The kernel refuses; the table changes under each try; or netlink fails.

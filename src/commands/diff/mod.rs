@@ -24,6 +24,7 @@ use crate::escape::escaped;
 use crate::host::{input, module};
 use crate::rules::Desired;
 use crate::view::json::{self, KeyDocument, ServerKeyDocument};
+use crate::view::rules;
 
 use peer::Peer;
 
@@ -162,7 +163,7 @@ struct Lines<'o> {
 impl Lines<'_> {
     /// A change as the rules that it takes away and brings.
     fn change(&mut self, have: &State, change: &Change) -> Result<()> {
-        let (removed, added) = json::sides(have, change);
+        let (removed, added) = rules::sides(have, change);
         removed.iter().try_for_each(|rule| self.line('-', "31", rule))?;
         added.iter().try_for_each(|rule| self.line('+', "32", rule))
     }

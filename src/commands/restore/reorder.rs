@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use ipvs_client::mapping::{HashScheduler, Loss, Mapping, Member};
+use ipvs_client::mapping::{HashScheduler, Kernel, Loss, Mapping, Member};
 use ipvs_client::{
     Change, Client, DestinationKey, Error, ServiceKey,
     plan::{self, Options, Phase, RuleService, State, Step},
@@ -20,11 +20,11 @@ const EXPIRE_NODEST: &str = "net/ipv4/vs/expire_nodest_conn";
 /// service.
 pub(super) fn costs(client: &mut Client, have: &State, want: &State, steps: &[Step]) -> Result<Vec<String>, Error> {
     let ends = sysctl::read(EXPIRE_NODEST).is_ok_and(|value| value.trim() != "0");
+    let mut sizes = None;
     let mut lines = Vec::new();
     for of_service in moves(steps).chunk_by(|one, other| one.0 == other.0) {
         let Some((key, _)) = of_service.first() else { continue };
-        let of = |state: &State| state.services.iter().find(|service| service.service.rule.key == *key).cloned();
-        let (Some(before), Some(after)) = (of(have), of(want)) else { continue };
+        let (Some(before), Some(after)) = (service(have, key), service(want, key)) else { continue };
         let moved: HashSet<DestinationKey> = of_service.iter().map(|(_, server)| *server).collect();
         // Those that are new have no clients yet.
         let live = before.destinations.iter().filter(|server| moved.contains(&server.rule.key)).count();
@@ -44,7 +44,8 @@ pub(super) fn costs(client: &mut Client, have: &State, want: &State, steps: &[St
             true => write!(line, "; {connections} to them can end, as net.ipv4.vs.expire_nodest_conn is 1"),
             false => write!(line, "; packets of {connections} to them are dropped for a moment"),
         };
-        if let Some(Loss { slots, moved, .. }) = loss((have, &before), (want, &after)) {
+        let kernel = sizes.get_or_insert_with(|| table_sizes::read().kernel);
+        if let Some(Loss { slots, moved, .. }) = loss((have, before), (want, after), kernel) {
             let _ = write!(line, "; the clients of {moved} of {slots} slots get another server");
         }
         let zero = |server: &DestinationKey| {
@@ -58,6 +59,11 @@ pub(super) fn costs(client: &mut Client, have: &State, want: &State, steps: &[St
     Ok(lines)
 }
 
+/// The service of this name in a state.
+fn service<'s>(state: &'s State, key: &ServiceKey) -> Option<&'s RuleService> {
+    state.services.iter().find(|service| service.service.rule.key == *key)
+}
+
 /// The servers that are deleted and added again, with their services.
 fn moves(steps: &[Step]) -> Vec<(ServiceKey, DestinationKey)> {
     let steps = steps.iter().filter(|step| step.phase == Phase::Order);
@@ -69,13 +75,12 @@ fn moves(steps: &[Step]) -> Vec<(ServiceKey, DestinationKey)> {
 }
 
 /// The slots that get another server; nothing if that is not known.
-fn loss(before: (&State, &RuleService), after: (&State, &RuleService)) -> Option<Loss> {
-    let kernel = table_sizes::read().kernel;
+fn loss(before: (&State, &RuleService), after: (&State, &RuleService), kernel: &Kernel) -> Option<Loss> {
     let mapping = |(state, service): (&State, &RuleService)| {
         // The kernel lists the newest first.
         let members: Vec<Member> =
             state.in_order(service).into_iter().rev().map(|server| Member::of(&server.rule)).collect();
-        Mapping::new(&service.service.rule, &members, &kernel)
+        Mapping::new(&service.service.rule, &members, kernel)
     };
     Some(mapping(before).ok()?.loss(&mapping(after).ok()?, &[]))
 }

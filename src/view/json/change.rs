@@ -1,9 +1,6 @@
 //! Changes of the table, by the names that documents give them.
 
-use ipvs_client::{
-    Change, DestinationKey, ServiceKey,
-    plan::{self, State},
-};
+use ipvs_client::{Change, DestinationKey, ServiceKey, plan::State};
 use serde::Serialize;
 
 use super::{KeyDocument, ServerKeyDocument};
@@ -28,25 +25,6 @@ pub fn named(change: &Change) -> (&'static str, Option<ServiceKey>, Option<Desti
     }
 }
 
-/// The rules that a change takes away, and those that it brings. Taking a change back gives what stands there now: of an
-/// edit the old values, of a deletion what is deleted.
-#[must_use]
-pub fn sides(have: &State, change: &Change) -> (Vec<String>, Vec<String>) {
-    let rules = |changes: &[Change]| changes.iter().filter_map(rule).collect();
-    (rules(&plan::undo(have, &[*change], None).changes), rules(&[*change]))
-}
-
-/// What a file would hold for a change: rules that add.
-fn rule(change: &Change) -> Option<String> {
-    let rule = match *change {
-        Change::DeleteService(_) | Change::DeleteDestination(..) | Change::StopDaemon(_) => return None,
-        Change::EditService(service) => Change::AddService(service),
-        Change::EditDestination(key, destination) => Change::AddDestination(key, destination),
-        other => other,
-    };
-    Some(rules::text(&rule))
-}
-
 /// A change that would make the table equal to the file.
 #[derive(Debug, Serialize)]
 pub struct ChangeDocument {
@@ -64,7 +42,7 @@ impl ChangeDocument {
     #[must_use]
     pub fn new(have: &State, change: &Change) -> Self {
         let (action, service, server) = named(change);
-        let (removed, added) = sides(have, change);
+        let (removed, added) = rules::sides(have, change);
         let (service, server) = (service.as_ref().map(KeyDocument::from), server.as_ref().map(ServerKeyDocument::from));
         Self { action, service, server, removed, added }
     }
