@@ -22,14 +22,19 @@ own_files() { # HOST
         done' sh "$files"
 }
 
-# Puts a file of the document on a host: what stands there in the block after "<!-- RECIPE: PATH -->".
-put() { # HOST RECIPE PATH [MODE]
-    local file=$state/$1.files$3
-    awk -v mark="<!-- $2: $3 -->" '
+# A file of the document: what stands there in the block after "<!-- RECIPE: PATH -->".
+recipe() { # RECIPE PATH FILE
+    awk -v mark="<!-- $1: $2 -->" '
         $0 == mark { found = 1; next }
         found && /^```/ { if (inside) exit; inside = 1; next }
-        inside' "$document" >"$file"
-    [[ -s $file ]] || stopped "${document##*/} has no $2: $3"
+        inside' "$document" >"$3"
+    [[ -s $3 ]] || stopped "${document##*/} has no $1: $2"
+}
+
+# Puts a file of the document on a host.
+put() { # HOST RECIPE PATH [MODE]
+    local file=$state/$1.files$3
+    recipe "$2" "$3" "$file"
     chmod "${4:-644}" "$file"
 }
 

@@ -18,23 +18,25 @@ connections=${lab%/*}/target/lab-connections
 held=1000
 client_port=7
 
-declare -A number=([client]=10 [router]=254 [director]=20 [director2]=21 [director3]=22)
-for server in "${servers[@]}"; do number[$server]=$((100 + ${server#rs})); done
+declare -A host_number=([client]=10 [router]=254 [director]=20 [director2]=21 [director3]=22)
+for server in "${servers[@]}"; do host_number[$server]=$((100 + ${server#rs})); done
 
-address() { printf '30.30.30.%d' "${number[$1]}"; } # HOST
+address() { printf '30.30.30.%d' "${host_number[$1]}"; } # HOST
+
+# The cable from a host to the switch, for `ip -batch`.
+wire() { # HOST
+    printf 'link add name eth0 address 02:00:00:00:00:%02x netns lab-%s type veth peer name %s netns lab-switch\n' \
+        "${host_number[$1]}" "$1" "$1"
+}
 
 # The client, the router, three directors that have the VIP on lo, and ten real servers.
 build_scale() {
     local host
     destroy
-    rm -f "$state"/*.{keepalived,held,fresh}
     {
         for host in "${hosts[@]}" switch; do echo "netns add lab-$host"; done
         echo "link add name eth0 netns lab-client type veth peer name eth1 netns lab-router"
-        for host in router "${directors[@]}" "${servers[@]}"; do
-            printf 'link add name eth0 address 02:00:00:00:00:%02x netns lab-%s type veth peer name %s netns lab-switch\n' \
-                "${number[$host]}" "$host" "$host"
-        done
+        for host in router "${directors[@]}" "${servers[@]}"; do wire "$host"; done
     } | ip -batch -
     {
         echo "link add name br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0"
@@ -67,17 +69,10 @@ build_scale() {
         echo_servers[$host]=$started
     done
     for host in "${servers[@]}"; do
-        wait_for 20 "the echo server of $host" listens_too "${echo_servers[$host]}"
+        wait_for 20 "the echo server of $host" listens "$host" "${echo_servers[$host]}" "$client_port"
     done
 }
 declare -A echo_servers=()
-
-# A socket for both families that listens.
-listens_too() { # PID
-    local port
-    printf -v port ':%04X 0*:0000 0A ' "$client_port"
-    [[ -r /proc/$1/net/tcp6 && $(<"/proc/$1/net/tcp6") =~ $port ]]
-}
 
 # A machine that boots: a new network namespace on the old wire, the settings, the VIP, and no rules yet.
 director_starts() { # HOST
@@ -101,8 +96,8 @@ boots() { # HOST RULES
     announces "$1"
 }
 
-# As if the power went: its cable is dead at once, and whatever it knew is gone.
-reboot() { # HOST
+# As if the power went and came back: its cable is dead at once, and whatever it knew is gone.
+restart_machine() { # HOST
     local process
     for process in /proc/[0-9]*; do
         [[ ! $process/ns/net -ef /run/netns/lab-$1 ]] || kill -9 "${process#/proc/}" 2>/dev/null || :
@@ -112,8 +107,7 @@ reboot() { # HOST
     # Not left to the namespace's end: its sockets, which still say farewell, keep it for minutes.
     ip -n lab-switch link del "$1"
     ip netns del "lab-$1"
-    printf 'netns add lab-%s\nlink add name eth0 address 02:00:00:00:00:%02x netns lab-%s type veth peer name %s netns lab-switch\n' \
-        "$1" "${number[$1]}" "$1" "$1" | ip -batch -
+    { echo "netns add lab-$1"; wire "$1"; } | ip -batch -
     ip -n lab-switch link set "$1" master br0 up
     director_starts "$1"
 }
@@ -127,34 +121,32 @@ announces() { # HOST: BIRD and the gate run
 
 # The router: BIRD hears from the directors; what it has heard becomes the members of a group of next hops. BIRD has no
 # resilient groups, so that is the lab's: a director that goes leaves its buckets to the others, and no other bucket moves.
-router_runs() { # resilient|hash-threshold
-    group=$1
+router_runs() {
+    local host
     own_files router
     {
         printf '%s\n' 'router id 30.30.30.254;' 'protocol device {}' \
             'protocol bfd { interface "eth0" { interval 300 ms; multiplier 5; }; }'
-        local host
         for host in "${directors[@]}"; do
             printf 'protocol bgp %s { local as 65000; neighbor %s as 65001; bfd; connect delay time 1; connect retry time 1; error wait time 1, 2; ipv4 { import all; export none; }; }\n' \
                 "$host" "$(address "$host")"
         done
     } >"$state/router.files/etc/bird/bird.conf"
     typed router bird
-    : >"$state/router.members"
-    {
-        for host in "${directors[@]}"; do echo "nexthop add id ${number[$host]} via $(address "$host") dev eth0"; done
-    } | on router ip -batch -
-    on router "$BASH" "$lab/next-hops" "$vip/32" "$1" </dev/null >"$state/router.members" 2>&1 3>&- 9>&- &
-    next_hops=$!
-    disown
+    for host in "${directors[@]}"; do
+        echo "nexthop add id ${host_number[$host]} via $(address "$host") dev eth0"
+    done | on router ip -batch -
+    router_group resilient
 }
 
-# Makes the group one of another kind.
+# Makes the group one of this kind.
 router_group() { # resilient|hash-threshold
+    if [[ ${group:-} ]]; then
+        kill "$next_hops"
+        on router ip nexthop del id 1000
+    fi
     group=$1
-    kill "$next_hops"
-    on router ip nexthop del id 1000
-    on router "$BASH" "$lab/next-hops" "$vip/32" "$1" </dev/null >"$state/router.members" 2>&1 3>&- 9>&- &
+    on router "$BASH" "$lab/next-hops" "$vip/32" "$group" </dev/null >"$state/router.members" 2>&1 3>&- 9>&- &
     next_hops=$!
     disown
 }
@@ -163,7 +155,7 @@ router_group() { # resilient|hash-threshold
 members() { tail -n 1 "$state/router.members"; }
 members_are() { # HOST...
     local host want=()
-    for host; do want+=("${number[$host]}"); done
+    for host; do want+=("${host_number[$host]}"); done
     evidence="the router's next hops: $(members)"
     [[ $(members) == *": ${want[*]}" ]]
 }

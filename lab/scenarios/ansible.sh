@@ -75,7 +75,7 @@ prove "both have the servers" servers_are "$rs1_ip" "$rs2_ip"
 play "$both"
 prove "the second time nothing changes" changed_is 0
 
-heading "Somebody changes a table by hand"
+heading "A table is changed by hand"
 typed director ipvsadm-rs -d -t "$vip:80" -r "$rs1_ip"
 play "$both"
 prove "it is put right, on that director alone" says "director                   : ok=1    changed=1" "director2                  : ok=1    changed=0"

@@ -6,7 +6,7 @@
 . "$lab/scale.sh"
 
 build_scale
-router_runs resilient
+router_runs
 for host in "${directors[@]}"; do boots "$host" /etc/bird/ipvsadm.rules; done
 wait_for 60 "three directors" members_are "${directors[@]}" || :
 prove "the router has three next hops" members_are "${directors[@]}"
@@ -57,7 +57,7 @@ fresh_ends
 prove "no new connection failed" none_failed
 
 heading "director2 comes back, with the servers in the order of another director"
-reboot director2
+restart_machine director2
 typed director sh -c "ipvsadm-rs -S -n --all >$state/peer.rules"
 fresh_begins 20
 boots director2 "$state/peer.rules"
@@ -127,10 +127,10 @@ changed_everywhere() {
     done
 }
 
-# Every director starts anew, with rules from a file.
-all_anew() { # RULES
+# Every director restarts, with rules from a file.
+restart_all() { # RULES
     local host
-    for host in "${directors[@]}"; do reboot "$host"; done
+    for host in "${directors[@]}"; do restart_machine "$host"; done
     for host in "${directors[@]}"; do boots "$host" "$1"; done
     wait_for 60 "three directors" members_are "${directors[@]}" || stopped "the directors do not come back"
     # A bucket without traffic moves to a member that has too few, and then no connection moves.
@@ -142,7 +142,7 @@ buckets_are_shared() {
     local host buckets
     [[ $group == resilient ]] || return 0
     for host in "${directors[@]}"; do
-        buckets=$(on router ip nexthop bucket show id 1000 | grep -c " nhid ${number[$host]} " || :)
+        buckets=$(on router ip nexthop bucket show id 1000 | grep -c " nhid ${host_number[$host]} " || :)
         ((buckets >= 85)) || return 1
     done
 }
@@ -189,7 +189,7 @@ is_cut() { # HOST OTHER...
 }
 
 typed director ipvsadm-rs -S -n --file "$state/rules"
-all_anew "$state/rules"
+restart_all "$state/rules"
 echo "close rs10" >&"$hold"
 await_answer
 all_say 20
@@ -202,7 +202,7 @@ hold_ends
 
 heading "The same with a group of next hops that is not resilient"
 router_group hash-threshold
-all_anew "$state/rules"
+restart_all "$state/rules"
 echo "close rs10" >&"$hold"
 await_answer
 all_say 20
@@ -220,7 +220,7 @@ router_group resilient
 hold_ends
 
 heading "Without sloppy_tcp"
-all_anew "$state/rules"
+restart_all "$state/rules"
 for host in "${directors[@]}"; do typed "$host" busybox sysctl -w net.ipv4.vs.sloppy_tcp=0; done
 all_say 20
 is_cut director2 director director3
@@ -238,7 +238,7 @@ hold_ends
 
 heading "With the scheduler rr"
 sed 's/-s mh .*/-s rr/' "$state/rules" >"$state/rr.rules"
-all_anew "$state/rr.rules"
+restart_all "$state/rr.rules"
 connections_of director2 >"$state/director2.before"
 cut director2
 wait_for 30 "the router to notice" members_are director director3 || :
@@ -254,9 +254,9 @@ prove "most connections of director2 are lost" most_of_director2_lost
 hold_ends
 
 heading "With the servers in another order on director3"
-all_anew "$state/rules"
+restart_all "$state/rules"
 hold_ends
-reboot director3
+restart_machine director3
 { head -n 1 "$state/rules"; tail -n +2 "$state/rules" | tac; } >"$state/other.rules"
 boots director3 "$state/other.rules"
 typed director3 ipvsadm-rs -C

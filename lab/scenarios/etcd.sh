@@ -43,9 +43,7 @@ all_have() { # FILE
 }
 
 heading "Rules are published"
-awk '$0 == "<!-- ecmp: /etc/bird/ipvsadm.rules -->" { found = 1; next }
-    found && /^```/ { if (inside) exit; inside = 1; next }
-    inside' "$document" >"$state/rules"
+recipe ecmp /etc/bird/ipvsadm.rules "$state/rules"
 publish "$state/rules"
 wait_for 60 "three reports" all_report "loaded TCP" || :
 prove "every director reports that it has loaded them" all_report "loaded TCP"
