@@ -8,8 +8,10 @@ pub mod drain;
 mod limits;
 mod order;
 mod ruleset;
+mod undo;
 
-pub use difference::{Options, Phase, State, Step, Undo, difference, undo};
+pub use difference::{Options, Phase, State, Step, difference};
 pub(crate) use difference::{find, find_traced};
 pub use limits::{Excess, check_limits};
 pub use ruleset::{Finding, RuleService, RuleSet, Traced};
+pub use undo::{Undo, undo};
