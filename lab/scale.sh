@@ -114,9 +114,8 @@ restart_machine() { # HOST
 
 announces() { # HOST: BIRD and the gate run
     typed "$1" bird
-    # That it is killed with its director is no failure.
-    { on "$1" sh -c 'exec /etc/bird/gate' </dev/null >/dev/null 2>&1 3>&- 9>&- || :; } &
-    disown
+    start_on "$1" /etc/bird/gate >/dev/null 2>&1
+    disown "$started"
 }
 
 # The router: BIRD hears from the directors; what it has heard becomes the members of a group of next hops. BIRD has no
@@ -146,9 +145,9 @@ router_group() { # resilient|hash-threshold
         on router ip nexthop del id 1000
     fi
     group=$1
-    on router "$BASH" "$lab/next-hops" "$vip/32" "$group" </dev/null >"$state/router.members" 2>&1 3>&- 9>&- &
-    next_hops=$!
-    disown
+    start_on router "$BASH" "$lab/next-hops" "$vip/32" "$group" >"$state/router.members" 2>&1
+    next_hops=$started
+    disown "$next_hops"
 }
 
 # The members of the group as the router has them now, as the last byte of their addresses: "20 21 22".
