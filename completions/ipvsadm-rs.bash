@@ -483,7 +483,7 @@ _ipvsadm__rs() {
             return 0
             ;;
         ipvsadm__rs__subcmd__doctor)
-            opts="-a -j --role --probe --rules --all --json --pretty --color --netns"
+            opts="-a -j --role --scale-out --peer --probe --rules --all --json --pretty --color --netns"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -491,6 +491,10 @@ _ipvsadm__rs() {
             case "${prev}" in
                 --role)
                     COMPREPLY=($(compgen -W "director real-server auto" -- "${cur}"))
+                    return 0
+                    ;;
+                --peer)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --rules)

@@ -303,11 +303,13 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand health" -l pretty 
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l role -d 'What this machine is; it can be both, and auto finds out' -r -f -a "director\t''
 real-server\t''
 auto\t''"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l peer -d 'What -L --json prints on another of several directors: it has to choose the same servers' -r -F
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l rules -d 'The saved rules, if they are not where distributions have them' -r -F
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l color -d 'When to colour what is printed' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l scale-out -d 'This is one of several directors behind a router that spreads the VIP over them; seen if BIRD, FRR or ExaBGP runs and the VIP is on lo or a dummy'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -l probe -d 'Ask on the segment who has the VIP (ARP, neighbour discovery) and listen for sync daemons, for a second'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -s a -l all -d 'Show what is well and what was skipped, too'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand doctor" -s j -l json -d 'Print JSON'

@@ -10,6 +10,8 @@ pub enum Role {
     Director,
     /// It serves clients.
     RealServer,
+    /// It is one of several directors that announce the same addresses at once, and do not know each other's connections.
+    ScaleOut,
 }
 
 impl Role {
@@ -19,6 +21,7 @@ impl Role {
         match self {
             Self::Director => "director",
             Self::RealServer => "real-server",
+            Self::ScaleOut => "scale-out",
         }
     }
 }

@@ -129,6 +129,28 @@ impl Settings {
     }
 }
 
+/// The slots of a service whose scheduler chooses by a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slots {
+    /// The service.
+    pub service: ServiceKey,
+    /// Their digest, or why it is not known.
+    pub digest: Result<String, String>,
+    /// Whether the servers are in the order of their addresses.
+    pub canonical_order: bool,
+}
+
+/// The table of another director, compared with this one's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerTable {
+    /// The file that it was read from.
+    pub file: String,
+    /// In how many rules it differs from this one's.
+    pub differences: usize,
+    /// The digests of its services; none of one that is not known there.
+    pub digests: HashMap<ServiceKey, Option<String>>,
+}
+
 /// A file that puts an address on an interface at boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BootAddress {
@@ -262,7 +284,7 @@ pub struct Facts {
     pub traffic: Fact<BTreeMap<IpAddr, Traffic>>,
     /// The states of IPVS's connections, by service and server.
     pub progress: Fact<Vec<Progress>>,
-    /// Programs that put addresses on interfaces, or keep the packet filter.
+    /// Programs that put addresses on interfaces, announce routes, or keep the packet filter.
     pub programs: Fact<Vec<String>>,
     /// What the packet filter does with packets to the virtual services, on their whole way.
     pub scheduled: Vec<Passage>,
@@ -274,6 +296,10 @@ pub struct Facts {
     pub arp: Fact<Vec<ArpPassage>>,
     /// What asking on the wire gave, if that was wanted.
     pub probe: Option<Probe>,
+    /// The slots of services whose scheduler chooses by a table.
+    pub slots: Fact<Vec<Slots>>,
+    /// The tables of other directors, if any were given.
+    pub peers: Fact<Vec<PeerTable>>,
 }
 
 impl Facts {

@@ -31,8 +31,9 @@ pub use judgement::{Fix, Judged, Judgement, Skip, State, shell};
 
 /// All checks, in the order of their names.
 pub const CHECKS: &[Check] = &{
-    use Role::{Director, RealServer};
+    use Role::{Director, RealServer, ScaleOut};
     use director as d;
+    use director::scale_out as s;
     use real_server as r;
     macro_rules! checks {
         ($($id:literal $role:ident $judge:path: $title:literal / $fault:literal, $why:literal;)*) => {
@@ -123,6 +124,18 @@ pub const CHECKS: &[Check] = &{
             "On the way up they announce to the whole segment that the VIP is here.";
         "R13" RealServer r::spoofing: "the network lets replies out with the VIP as their source" / "the network drops replies with the VIP as their source",
             "Hypervisors and clouds drop packets from addresses that they did not give.";
+        "S1" ScaleOut s::sloppy: "connections that another director saw begin are taken (sloppy_tcp)" / "connections that another director saw begin are not taken (sloppy_tcp)",
+            "When a director goes, its connections come here in the middle; without sloppy_tcp this machine's own TCP resets them.";
+        "S2" ScaleOut s::schedule_icmp: "ICMP errors for any director's connections are sent on (schedule_icmp)" / "ICMP errors for other directors' connections are dropped (schedule_icmp)",
+            "The routers spread \"packet too big\" over the directors, too, and without it large answers hang.";
+        "S3" ScaleOut s::conntrack: "connection tracking does not know IPVS's connections (conntrack)" / "connection tracking judges IPVS's packets (conntrack)",
+            "Its state is one director's alone: packets in the middle of a connection are invalid to it.";
+        "S4" ScaleOut s::scheduler: "servers are chosen without a state that one director has alone" / "the choice of servers depends on a state that one director has alone",
+            "Another director chooses another server then, and a connection that comes to it is lost; mh-fallback lets drained servers' clients go elsewhere.";
+        "S5" ScaleOut s::alike: "the other director chooses the same servers (--peer)" / "the other director chooses other servers",
+            "Directors fill their slots in the order of the servers; a connection that comes to a director with another order can be lost.";
+        "S6" ScaleOut s::routers: "the routers spread connections by address and port, over a resilient group" / "the routers do not spread connections by address and port",
+            "Otherwise connections of directors that did not fail move, too.";
     }
 };
 
@@ -140,6 +153,10 @@ pub fn examine(facts: &Facts, machine: &[Role], vips: &[VipRole]) -> Vec<Finding
     }
     let served = of(VipRole::is_only_served);
     let is_both = machine.contains(&Role::Director);
+    if machine.contains(&Role::ScaleOut) {
+        let shared = roles::narrowed(facts, &of(|role| role.roles.contains(&Role::ScaleOut)));
+        make(&shared, Role::ScaleOut, &mut findings);
+    }
     // A director that is its own real server has nothing that only real servers need.
     if machine.contains(&Role::RealServer) && (!served.is_empty() || !is_both) {
         make(&roles::narrowed(facts, &served), Role::RealServer, &mut findings);

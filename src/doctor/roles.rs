@@ -30,10 +30,41 @@ impl VipRole {
     }
 }
 
+/// Programs that announce routes: BIRD, FRR and ExaBGP.
+pub const ANNOUNCERS: &[&str] = &["bird", "bird6", "bgpd", "ospfd", "ospf6d", "isisd", "exabgp"];
+
 /// The role for each address that is looked at.
 #[must_use]
 pub fn of_vips(facts: &Facts) -> Vec<VipRole> {
-    facts.vips.iter().map(|vip| of(facts, *vip)).collect()
+    let mut all: Vec<_> = facts.vips.iter().map(|vip| of(facts, *vip)).collect();
+    for role in &mut all {
+        if let Some(seen) = announced(facts, role) {
+            role.roles.push(Role::ScaleOut);
+            role.seen += &seen;
+        }
+    }
+    all
+}
+
+/// From what it is seen that other directors have this address, too: a program here announces routes, and the address is where
+/// it answers no ARP. One that a single director has at a time is on an interface that does.
+fn announced(facts: &Facts, role: &VipRole) -> Option<String> {
+    let announcer = facts.programs.value()?.iter().find(|name| ANNOUNCERS.contains(&name.as_str()))?;
+    let network = facts.network().ok()?;
+    let place = network.quiet(role.vip.address).next()?;
+    role.roles
+        .contains(&Role::Director)
+        .then(|| format!("; {announcer} runs, and {} is on {}", role.vip.address, place.link.name))
+}
+
+/// The same where it was said that this is one of several directors: all that it directs.
+pub fn say_scale_out(vips: &mut [VipRole]) {
+    for role in vips {
+        if role.roles.contains(&Role::Director) && !role.roles.contains(&Role::ScaleOut) {
+            role.roles.push(Role::ScaleOut);
+            role.seen += "; --scale-out says so";
+        }
+    }
 }
 
 /// The roles of the machine: those for its virtual addresses, and a director's if it has a table or a sync daemon.
@@ -44,8 +75,10 @@ pub fn of_machine(facts: &Facts, vips: &[VipRole]) -> Vec<Role> {
     if directs(facts) || has(Role::Director) {
         roles.push(Role::Director);
     }
-    if has(Role::RealServer) {
-        roles.push(Role::RealServer);
+    for role in [Role::RealServer, Role::ScaleOut] {
+        if has(role) {
+            roles.push(role);
+        }
     }
     roles
 }

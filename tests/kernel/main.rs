@@ -5,6 +5,7 @@ mod changes;
 mod completion;
 mod concurrency;
 mod connections;
+mod doctor;
 mod drain;
 mod escapes;
 mod examples;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         completion::subject(),
         concurrency::subject(),
         connections::subject(),
+        doctor::subject(),
         drain::subject(),
         escapes::subject(),
         examples::subject(),

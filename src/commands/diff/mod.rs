@@ -11,7 +11,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use ipvs_client::{
     Change, Client, Service, ServiceKey,
     mapping::{self, Refusing},
-    plan::{self, Options, State},
+    plan::{self, Options, State, Step},
 };
 use serde::Serialize;
 
@@ -26,7 +26,7 @@ use crate::rules::Desired;
 use crate::view::json::{self, KeyDocument, ServerKeyDocument};
 use crate::view::rules;
 
-use peer::Peer;
+pub(in crate::commands) use peer::Peer;
 
 /// The subcommand as clap knows it.
 pub(crate) fn command() -> Command {
@@ -58,8 +58,7 @@ fn differing(matches: &ArgMatches, output: &mut Output) -> Result<bool> {
     let path = matches.get_one::<PathBuf>("file").context("a file is missing")?;
     let Peer { state: want, digests: theirs } = wanted(path)?;
     let mut client = module::connect()?;
-    let have = read_state(&mut client, &want)?;
-    let steps = plan::difference(&have, &want, Options::default());
+    let (have, steps) = steps(&mut client, &want)?;
     let digests = if theirs.is_empty() { Vec::new() } else { compared(&mut client, &theirs)? };
     let equal = steps.is_empty() && digests.iter().all(|pair| !pair.differs());
     if let Some(pretty) = document::wanted(matches) {
@@ -100,8 +99,20 @@ fn differing(matches: &ArgMatches, output: &mut Output) -> Result<bool> {
     Ok(!equal)
 }
 
+/// The table, and what makes it the wanted one.
+fn steps(client: &mut Client, want: &State) -> Result<(State, Vec<Step>)> {
+    let have = read_state(client, want)?;
+    let steps = plan::difference(&have, want, Options::default());
+    Ok((have, steps))
+}
+
+/// In how many rules the table differs from another director's.
+pub(in crate::commands) fn differences(client: &mut Client, peer: &Peer) -> Result<usize> {
+    Ok(steps(client, &peer.state)?.1.len())
+}
+
 /// What the file says, which is rules or the table of another director.
-fn wanted(path: &Path) -> Result<Peer> {
+pub(in crate::commands) fn wanted(path: &Path) -> Result<Peer> {
     let source = Source::of(Some(path));
     let file = input::open(path).with_context(|| escaped(path).into_owned())?;
     let mut text = BufReader::new(file);

@@ -15,11 +15,11 @@ use crate::rules::{self, Collector};
 use crate::view::json::SCHEMA;
 
 /// What another director has.
-pub(super) struct Peer {
+pub(in crate::commands) struct Peer {
     /// Its rules.
     pub(super) state: State,
     /// The digests of its services with schedulers that choose by a table; none of one that is not known there.
-    pub(super) digests: HashMap<ServiceKey, Option<String>>,
+    pub(in crate::commands) digests: HashMap<ServiceKey, Option<String>>,
 }
 
 /// The document, as far as it is compared; other members are passed over.

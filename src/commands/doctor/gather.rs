@@ -1,6 +1,7 @@
 //! Reading the facts. Nothing here fails: what cannot be read is a fact without a value.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::fs::File;
 use std::io::BufReader;
 use std::net::IpAddr;
@@ -14,8 +15,11 @@ use ipvs_client::{
 };
 use netlink_exchange::Errno;
 
+use super::alike;
+use super::programs::{self, KUBE_INTERFACE};
 use super::traffic;
 use super::ways::Ways;
+use crate::commands::diff::Peer;
 use crate::commands::state::read_state;
 use crate::doctor::facts::{
     Answer, Blocked, BootAddress, Fact, Facts, FilePort, Ipvs, Modules, Probe, Return, RulesFile, Settings, Vip,
@@ -30,11 +34,6 @@ use crate::rules::{self, CUT_OFF, Collector, ReadError};
 
 /// Where rules are saved: by Debian and the original's own script, by Red Hat, by Gentoo and Alpine.
 const RULES: &[&str] = &["/etc/ipvsadm.rules", "/etc/sysconfig/ipvsadm", "/var/lib/ipvsadm/rules-save"];
-/// Programs that keep the table. kube-proxy's kernel thread of IPVS shows as an interface.
-const MANAGERS: &[&str] = &["keepalived", "ldirectord", "kube-proxy", "kube-router"];
-/// The dummy interface on which kube-proxy puts the addresses of services.
-const KUBE_INTERFACE: &str = "kube-ipvs0";
-
 /// What is to be read about.
 pub(super) struct Wanted<'p> {
     /// This program, for commands that it suggests.
@@ -45,6 +44,8 @@ pub(super) struct Wanted<'p> {
     pub(super) rules: Option<&'p Path>,
     /// Whether to ask on the wire.
     pub(super) probe: bool,
+    /// The tables of other directors, and the files that they were read from.
+    pub(super) peers: Vec<(&'p Path, Peer)>,
 }
 
 pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
@@ -59,6 +60,11 @@ pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
     };
     let ipvs_from = if is_present == Ok(true) { "generic netlink" } else { "/proc/net/ip_vs" };
     let table = ask(&mut ipvs, Client::table);
+    let slots = ask_about(&mut ipvs, alike::slots);
+    let peers = match wanted.peers.is_empty() {
+        true => Fact::known(Vec::new(), "--peer"),
+        false => ask_about(&mut ipvs, |client| alike::compared(client, wanted.peers)),
+    };
     let mut network = route::Client::connect();
     let links = read(&mut network, "the kernel's links", route::Client::links);
     let addresses = read(&mut network, "the kernel's addresses", route::Client::addresses);
@@ -104,7 +110,7 @@ pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
             "/lib/modules and /proc/modules",
         ),
         rules,
-        managers: managers(&links),
+        managers: programs::managers(&links),
         neighbours: read(&mut network, "the kernel's neighbour table", route::Client::neighbours),
         paths: paths(&mut network, &targets, &table),
         settings: settings(&links),
@@ -118,13 +124,15 @@ pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
         reverse_path_drops: drops_now,
         traffic: traffic::here(&targets),
         progress: traffic::progress(),
-        programs: programs(),
+        programs: programs::running(),
         scheduled: Vec::new(),
         delivered: Vec::new(),
         cluster: Vec::new(),
         listeners,
         arp: Fact::known(Vec::new(), ""),
         probe,
+        slots,
+        peers,
         vips,
         table,
         links,
@@ -241,35 +249,18 @@ fn find_route(client: &mut Result<route::Client, route::Error>, query: RouteQuer
     }
 }
 
-/// Programs that put addresses on interfaces, or keep the packet filter.
-const PROGRAMS: &[&str] = &[
-    "keepalived",
-    "ldirectord",
-    "ctdbd",
-    "pacemakerd",
-    "corosync",
-    "kube-proxy",
-    "kube-router",
-    "kubelet",
-    "vrrpd",
-    "ucarp",
-    "firewalld",
-    "dockerd",
-];
-
-fn programs() -> Fact<Vec<String>> {
-    let mut found = boot::running(PROGRAMS);
-    // Not a process, but a set of rules that scripts load.
-    if let (Ok(found), true) = (&mut found, boot::has_ufw()) {
-        found.push("ufw".to_owned());
-    }
-    Fact::of(found, "the processes")
-}
-
 /// Ask IPVS.
 fn ask<T>(
     client: &mut Result<Option<Client>, ipvs_client::Error>,
     question: impl FnOnce(&mut Client) -> Result<T, ipvs_client::Error>,
+) -> Fact<T> {
+    ask_about(client, question)
+}
+
+/// The same by more than one question.
+fn ask_about<T, E: Display>(
+    client: &mut Result<Option<Client>, ipvs_client::Error>,
+    question: impl FnOnce(&mut Client) -> Result<T, E>,
 ) -> Fact<T> {
     let from = "the kernel's IPVS";
     match client {
@@ -386,7 +377,16 @@ fn settings(links: &Fact<Vec<Link>>) -> Settings {
         };
         settings.insert(key, fact);
     };
-    for name in ["expire_nodest_conn", "expire_quiescent_template", "conn_reuse_mode", "conntrack", "backup_only"] {
+    for name in [
+        "expire_nodest_conn",
+        "expire_quiescent_template",
+        "conn_reuse_mode",
+        "conntrack",
+        "backup_only",
+        "sloppy_tcp",
+        "sloppy_sctp",
+        "schedule_icmp",
+    ] {
         add(&format!("net/ipv4/vs/{name}"));
     }
     for key in [
@@ -422,19 +422,6 @@ fn offload(links: &Fact<Vec<Link>>) -> Vec<(String, Fact<bool>)> {
         (link.name.clone(), fact)
     };
     speakers(links).map(is_on).collect()
-}
-
-/// What keeps the table here.
-fn managers(links: &Fact<Vec<Link>>) -> Fact<Vec<String>> {
-    let mut found = boot::running(MANAGERS);
-    let has_kube = links.value().is_some_and(|links| links.iter().any(|link| link.name == KUBE_INTERFACE));
-    if let Ok(found) = &mut found
-        && has_kube
-        && !found.iter().any(|name| name.starts_with("kube"))
-    {
-        found.push(format!("kube-proxy (interface {KUBE_INTERFACE})"));
-    }
-    Fact::of(found, "the processes")
 }
 
 /// The saved rules, and in how much the table differs.

@@ -1,6 +1,8 @@
 //! `doctor`: what is wrong with this machine as a director or real server, and how to fix it. It only reads.
 
+mod alike;
 mod gather;
+mod programs;
 mod traffic;
 mod ways;
 
@@ -12,7 +14,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::{Output, Reported, called, color, document, status};
+use super::{Output, Reported, called, color, diff, document, report, status};
 use crate::doctor::facts::Vip;
 use crate::doctor::{self, Role, State, VipRole};
 use crate::view;
@@ -38,6 +40,18 @@ pub(crate) fn command() -> Command {
                 .value_parser(["director", "real-server", "auto"])
                 .default_value("auto")
                 .help("What this machine is; it can be both, and auto finds out"),
+        )
+        .arg(Arg::new("scale-out").long("scale-out").action(ArgAction::SetTrue).help(
+            "This is one of several directors behind a router that spreads the VIP over them; seen if BIRD, FRR or ExaBGP \
+             runs and the VIP is on lo or a dummy",
+        ))
+        .arg(
+            Arg::new("peer")
+                .long("peer")
+                .value_name("FILE")
+                .action(ArgAction::Append)
+                .value_parser(value_parser!(PathBuf))
+                .help("What -L --json prints on another of several directors: it has to choose the same servers"),
         )
         .arg(Arg::new("probe").long("probe").action(ArgAction::SetTrue).help(
             "Ask on the segment who has the VIP (ARP, neighbour discovery) and listen for sync daemons, for a second",
@@ -80,18 +94,32 @@ fn vip(word: &str) -> Result<Vip, String> {
 }
 
 pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
+    let files = matches.get_many::<PathBuf>("peer").unwrap_or_default();
+    let peers: Vec<_> = match files.map(|file| Ok((file.as_path(), diff::wanted(file)?))).collect::<Result<_>>() {
+        Ok(peers) => peers,
+        Err(error) => {
+            report(&error);
+            return Err(Reported(status::USAGE).into());
+        }
+    };
+    let is_scale_out = matches.get_flag("scale-out") || !peers.is_empty();
     let facts = gather::gather(gather::Wanted {
         program: called::command_line(),
         vips: matches.get_many::<Vip>("vip").unwrap_or_default().copied().collect(),
         rules: matches.get_one::<PathBuf>("rules").map(PathBuf::as_path),
         probe: matches.get_flag("probe"),
+        peers,
     });
     let forced = match matches.get_one::<String>("role").map(String::as_str) {
         Some("director") => Some(Role::Director),
         Some("real-server") => Some(Role::RealServer),
         _ => None,
     };
-    let (roles, vips) = match forced {
+    if is_scale_out && forced == Some(Role::RealServer) {
+        say!("--scale-out and --peer are about a director, not about a real server");
+        return Err(Reported(status::USAGE).into());
+    }
+    let (mut roles, mut vips) = match forced {
         Some(role) => {
             let of = |vip: &Vip| VipRole { vip: *vip, roles: vec![role], seen: "--role says so".to_owned() };
             (vec![role], facts.vips.iter().map(of).collect())
@@ -101,6 +129,14 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
             (doctor::roles::of_machine(&facts, &vips), vips)
         }
     };
+    if is_scale_out {
+        doctor::roles::say_scale_out(&mut vips);
+        for role in [Role::Director, Role::ScaleOut] {
+            if !roles.contains(&role) {
+                roles.push(role);
+            }
+        }
+    }
     if roles.is_empty() {
         let why = match facts.table.get() {
             Err(skip) => format!("; {}", skip.0),

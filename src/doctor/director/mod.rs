@@ -4,6 +4,7 @@ pub(super) mod connections;
 pub(super) mod modules;
 pub(super) mod packets;
 pub(super) mod progress;
+pub(super) mod scale_out;
 mod setting;
 pub(super) mod sizes;
 pub(super) mod sync;

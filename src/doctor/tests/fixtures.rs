@@ -174,6 +174,8 @@ pub(super) fn machine() -> Facts {
         cluster: Vec::new(),
         arp: Fact::known(Vec::new(), "rules"),
         probe: None,
+        slots: Fact::known(Vec::new(), "table"),
+        peers: Fact::known(Vec::new(), "peers"),
     };
     for which in ["all", "lo", "eth0"] {
         for name in ["arp_ignore", "arp_announce", "rp_filter", "send_redirects"] {

@@ -7,6 +7,7 @@ pub(super) mod fixtures;
 mod readiness;
 mod real_server;
 mod remedy;
+mod scale_out;
 
 use super::facts::*;
 use super::judgement::sysctl_key;
@@ -30,7 +31,7 @@ fn all_is_well_where_all_is_well() {
 
 #[test]
 fn names_of_checks_go_on_by_one() {
-    for (role, letter, count) in [(Role::Director, 'D', 28), (Role::RealServer, 'R', 13)] {
+    for (role, letter, count) in [(Role::Director, 'D', 28), (Role::RealServer, 'R', 13), (Role::ScaleOut, 'S', 6)] {
         let ids: Vec<_> = CHECKS.iter().filter(|check| check.role == role).map(|check| check.id.to_owned()).collect();
         assert_eq!(ids, (1..=count).map(|number| format!("{letter}{number}")).collect::<Vec<_>>());
     }
