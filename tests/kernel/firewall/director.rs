@@ -4,6 +4,8 @@
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use ipvs_client::{Client, Destination, Forwarding, Protocol, Service, Tunnel, scheduler};
@@ -11,7 +13,7 @@ use ipvsadm_rs::commands::legs::{Flow, Leg, Server, Tracking, Which};
 use packet_filter::{Doubt, Firewall, Outcome, Property};
 
 use super::cable::{Beyond, Cable, PORTS, TRACKING, arrived, client, command, ensure_so, find, nft, vip, with_cable};
-use crate::support::{Guest, Subject, trial};
+use crate::support::{self, Guest, Subject, trial};
 
 /// What is tried, and where: other kernels for tests have no tables of nftables for IPv4, or no IPVS.
 pub fn subject() -> Subject {
@@ -21,6 +23,7 @@ pub fn subject() -> Subject {
             Ok(vec![
                 trial("connections unknown to connection tracking", || through_a_director(false)),
                 trial("connections known to connection tracking", || through_a_director(true)),
+                trial("nft is not looked for by PATH", nft_by_path),
             ])
         },
         ..Subject::named("director")
@@ -286,4 +289,24 @@ impl Director<'_> {
     fn settle(&self) -> Result<()> {
         (0..4).try_for_each(|_| self.cable.settle())
     }
+}
+
+/// The doctor's words for a rule are those of the nft in the system's folders.
+fn nft_by_path() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (fake, run) = (folder.path().join("nft"), folder.path().join("run"));
+    fs::write(&fake, format!("#!/bin/sh\n: >{}\n", run.display()))?;
+    fs::set_permissions(&fake, fs::Permissions::from_mode(0o755))?;
+    support::in_fresh_namespace(|| {
+        command("ip", &["link", "add", "name", "vip0", "type", "dummy"], "")?;
+        command("ip", &["addr", "add", "10.9.9.9/32", "dev", "vip0"], "")?;
+        command("ip", &["link", "set", "vip0", "up"], "")?;
+        nft("table ip f { chain i { type filter hook input priority 0; tcp dport 80 drop; }; }")?;
+        support::succeed(&["-R"], b"-A -t 10.9.9.9:80 -s rr\n-a -t 10.9.9.9:80 -r 10.8.0.1 -g\n")?;
+        let output = Command::new(support::ours()).arg("doctor").env("PATH", folder.path()).output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        ensure!(said.contains("ip f i: tcp dport 80 drop # handle 2"), "{said}");
+        ensure!(!run.exists(), "the nft that PATH names was run");
+        Ok(())
+    })
 }
