@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -255,21 +254,56 @@ fn reads_as_an_address(name: &str) -> bool {
 }
 
 /// As inet_ntop(3) of the C library writes it, which knows addresses with an IPv4 address at their end, too
-/// (`::1.2.3.4`).
+/// (`::1.2.3.4`). The standard library does not, and with it `-Sn` of IPv6 takes 5 % more instructions, kernel included.
 fn write_ipv6(text: &mut Draft, address: Ipv6Addr) {
     let segments = address.segments();
-    if segments[..6] == [0; 6] && segments[6] != 0 {
+    let dotted = match segments {
+        [0, 0, 0, 0, 0, 0xffff, ..] => Some("::ffff:"),
+        [0, 0, 0, 0, 0, 0, 1..=u16::MAX, _] => Some("::"),
+        _ => None,
+    };
+    if let Some(start) = dotted {
         let [.., a, b, c, d] = address.octets();
-        text.push_str("::");
+        text.push_str(start);
         text.push_ipv4(Ipv4Addr::new(a, b, c, d));
+        return;
+    }
+    // The longest run of zeros is left out; of several the first (RFC 5952, 4.2).
+    let (mut start, mut longest) = (0, 0..0);
+    for (index, segment) in segments.iter().enumerate() {
+        if *segment != 0 {
+            start = index + 1;
+        } else if index - start >= longest.len() {
+            longest = start..index + 1;
+        }
+    }
+    if longest.len() < 2 {
+        write_segments(text, &segments);
     } else {
-        // Writing to memory cannot fail.
-        let _ = write!(text, "{address}");
+        write_segments(text, &segments[..longest.start]);
+        text.push_str("::");
+        write_segments(text, &segments[longest.end..]);
+    }
+}
+
+/// In hexadecimal, with colons between.
+fn write_segments(text: &mut Draft, segments: &[u16]) {
+    for (index, segment) in segments.iter().enumerate() {
+        if index > 0 {
+            text.push(b':');
+        }
+        let digits = 4 - (segment | 1).leading_zeros() / 4;
+        for digit in (0..digits).rev() {
+            text.push(b"0123456789abcdef"[usize::from(segment >> (4 * digit) & 0xf)]);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::array;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn label(address: &str, port: u16) -> String {
@@ -321,5 +355,19 @@ mod tests {
         assert_eq!(label("::1", 1), "[::1]:1");
         assert_eq!(label("::", 1), "[::]:1");
         assert_eq!(label("::ffff:1.2.3.4", 1), "[::ffff:1.2.3.4]:1");
+    }
+
+    proptest! {
+        /// All others read as the standard library writes them.
+        #[test]
+        fn addresses_read_as_the_standard_library_writes_them(
+            segments in array::uniform8(prop_oneof![Just(0), 0..=0x11_u16, any::<u16>()]),
+        ) {
+            let address = Ipv6Addr::from(segments);
+            prop_assume!(segments[..6] != [0; 6]);
+            let mut text = Draft::new();
+            write_ipv6(&mut text, address);
+            prop_assert_eq!(text.into_string(), address.to_string());
+        }
     }
 }

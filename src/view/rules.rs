@@ -214,15 +214,17 @@ fn write_destination(line: &mut Draft, labels: &mut Labels, protocol: Option<Pro
 }
 
 fn write_tunnel(line: &mut Draft, tunnel: Tunnel) {
-    let _ = write!(line, " --tun-type {}", tunnel.name());
+    line.push_str(" --tun-type ");
+    line.push_str(tunnel.name());
     match tunnel {
         Tunnel::Gue { port, checksum } => {
-            let checksum = match checksum {
-                Checksum::None => "--tun-nocsum",
-                Checksum::Full => "--tun-csum",
-                Checksum::Remote => "--tun-remcsum",
-            };
-            let _ = write!(line, " --tun-port {port} {checksum}");
+            line.push_str(" --tun-port ");
+            line.push_number(port);
+            line.push_str(match checksum {
+                Checksum::None => " --tun-nocsum",
+                Checksum::Full => " --tun-csum",
+                Checksum::Remote => " --tun-remcsum",
+            });
         }
         Tunnel::Gre { checksum } => {
             line.push_str(if checksum { " --tun-csum" } else { " --tun-nocsum" });
