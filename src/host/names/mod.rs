@@ -14,7 +14,7 @@ mod lookup;
 mod message;
 mod services;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,8 +33,8 @@ pub struct SystemNames {
 
 #[derive(Debug, Default)]
 struct LookedUp {
-    /// Hosts looked up, and those that will be.
-    hosts: HashMap<String, Option<Result<IpAddr, String>>>,
+    /// Hosts looked up, and those that will be. A hash map would ask the kernel for random numbers in every call.
+    hosts: BTreeMap<String, Option<Result<IpAddr, String>>>,
     /// How long that has taken.
     spent: Duration,
 }
