@@ -5,7 +5,7 @@ use std::io;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use ipvs_client::{Change, Client, Error, Family, Refusal, Service, ServiceKey, scheduler};
+use ipvs_client::{Change, Client, Error, Family, Refusal, Service, ServiceEntry, ServiceKey, Step, scheduler};
 use ipvsadm_rs::host::module;
 use netlink_exchange::Error as Cause;
 use netlink_exchange::{Netlink, Transport, system_message};
@@ -157,10 +157,21 @@ fn changing(times: u32) -> Result<Client> {
     })
 }
 
+/// The services as they are passed on, without being held.
+fn passed_on(client: &mut Client) -> Result<Vec<ServiceEntry>> {
+    let mut services = Vec::new();
+    client.each_service(|step| match step {
+        Step::Begin => services.clear(),
+        Step::Entry(entry) => services.push(entry),
+    })?;
+    Ok(services)
+}
+
 fn a_dump_that_changes() -> Result<()> {
     fill(&mut Client::connect()?, 20)?;
-    let services = changing(5)?.services()?;
-    ensure!(services.len() == 20, "{} services", services.len());
+    for services in [changing(5)?.services()?, passed_on(&mut changing(5)?)?] {
+        ensure!(services.len() == 20, "{} services", services.len());
+    }
     Ok(())
 }
 
@@ -169,6 +180,10 @@ fn a_dump_that_never_settles() -> Result<()> {
     let mut client = changing(u32::MAX)?;
     match client.services() {
         Err(error @ Error::Unsettled) => ensure!(!error.to_string().is_empty(), "it says nothing"),
+        other => bail!("{other:?}"),
+    }
+    match client.each_service(|_| {}) {
+        Err(Error::Unsettled) => {}
         other => bail!("{other:?}"),
     }
     Ok(())
@@ -180,7 +195,11 @@ fn a_list_that_shifts() -> Result<()> {
     const SERVICES: u32 = 100;
     let mut other = Client::connect()?;
     fill(&mut other, SERVICES)?;
-    for comes_back in [false, true] {
+    for (comes_back, passed) in [(false, false), (true, false), (false, true), (true, true)] {
+        if other.services()?.len() < SERVICES as usize {
+            other.change(&Change::Flush)?;
+            fill(&mut other, SERVICES)?;
+        }
         let first = other.services()?.first().context("no services")?.service.key;
         let ServiceKey::Mark { mark: number, .. } = first else { bail!("{first:?}") };
         let mut other = Client::connect()?;
@@ -195,7 +214,8 @@ fn a_list_that_shifts() -> Result<()> {
             outcome.map_err(io::Error::other)?;
             receive(buffer)
         })?;
-        let mut read: Vec<ServiceKey> = client.services()?.iter().map(|entry| entry.service.key).collect();
+        let read = if passed { passed_on(&mut client)? } else { client.services()? };
+        let mut read: Vec<ServiceKey> = read.iter().map(|entry| entry.service.key).collect();
         let mut there: Vec<ServiceKey> = Client::connect()?.services()?.iter().map(|entry| entry.service.key).collect();
         read.sort_unstable();
         there.sort_unstable();

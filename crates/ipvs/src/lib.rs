@@ -107,7 +107,7 @@ pub mod transaction;
 
 #[doc(hidden)]
 pub use kernel::decode;
-pub use kernel::{Asked, Batch, Client, Errno, Error, Refusal};
+pub use kernel::{Asked, Batch, Client, Errno, Error, Refusal, Step};
 pub use model::{
     BadKey, BadName, Change, Checksum, Counters, Daemon, DaemonRole, Destination, DestinationEntry, DestinationKey,
     Detail, Family, Forwarding, IncomingBytes, Info, InterfaceName, Limits, Name, Netmask, PartialTable, Persistence,

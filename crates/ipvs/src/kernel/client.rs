@@ -7,7 +7,7 @@ use super::batch::Batch;
 use super::decode;
 use super::encode;
 use super::error::{Asked, Error, Refusal};
-use super::lists::Lists;
+use super::lists::{Lists, Step};
 use super::request::Ipvs;
 use super::way::Way;
 use crate::model::{
@@ -261,6 +261,15 @@ impl Client {
         self.list(|lists, ipvs| lists.services(ipvs, decode::service_with, |entry: &ServiceEntry<D>| &entry.service))
     }
 
+    /// All services, in the kernel's order, passed on one by one and not held: the memory that it takes does not grow with
+    /// their number. What counts is what came after the last [`Step::Begin`], once this returns without an error.
+    ///
+    /// # Errors
+    /// As [`Client::services`].
+    pub fn each_service(&mut self, each: impl FnMut(Step<ServiceEntry>)) -> Result<(), Error> {
+        self.list(|lists, ipvs| lists.each_service(ipvs, decode::service, |entry| &entry.service, each))
+    }
+
     /// All services as rules, without counters, in the kernel's order.
     ///
     /// # Errors
@@ -291,6 +300,19 @@ impl Client {
             return Ok(Some(entries));
         }
         self.list(|lists, ipvs| lists.destinations(ipvs, key, decode::destination_with, |entry| &entry.destination))
+    }
+
+    /// The destinations of a service, as [`Client::each_service`]. Whether there is such a service.
+    ///
+    /// # Errors
+    /// As [`Client::destinations`].
+    pub fn each_destination(
+        &mut self,
+        key: &ServiceKey,
+        each: impl FnMut(Step<DestinationEntry>),
+    ) -> Result<bool, Error> {
+        let decode = decode::destination_with;
+        self.list(|lists, ipvs| lists.each_destination(ipvs, key, decode, |entry| &entry.destination, each))
     }
 
     /// The destinations of a service as rules, without counters, in the kernel's order; nothing if there is no such service.

@@ -20,4 +20,5 @@ mod way;
 pub use batch::Batch;
 pub use client::Client;
 pub use error::{Asked, Error, Refusal};
+pub use lists::Step;
 pub use netlink_exchange::Errno;
