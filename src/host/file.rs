@@ -95,6 +95,17 @@ pub fn publish(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
     temporary.rename(&place.name)
 }
 
+/// A file without a name, for reading and writing: it is gone when it is closed.
+///
+/// # Errors
+/// There is no such folder, or no file can be made there.
+pub fn unnamed(folder: &Path) -> io::Result<File> {
+    let folder = File::open(folder)?;
+    let _signals = KeptBack::new();
+    // O_TMPFILE does the same, but not on every file system.
+    Temporary::new(&folder).map(|(file, _)| file)
+}
+
 /// Remove a file.
 ///
 /// # Errors
@@ -135,7 +146,7 @@ impl<'a> Temporary<'a> {
         const BASE: u32 = 36;
         /// How often another name is tried.
         const ATTEMPTS: usize = 100;
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let mut result = Errno::EEXIST;
         for _ in 0..ATTEMPTS {
             // Any number that others cannot guess.

@@ -21,6 +21,7 @@ pub mod nft;
 pub mod probe;
 pub(crate) mod program;
 pub mod route;
+pub mod spool;
 pub mod stdio;
 pub mod sysconfig;
 pub mod sysctl;

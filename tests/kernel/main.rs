@@ -16,6 +16,7 @@ mod health;
 mod json;
 mod library;
 mod mapping;
+mod memory;
 mod metrics;
 mod monitor;
 mod names;

@@ -1,15 +1,18 @@
 //! Metrics on a real kernel: what JSON has, in a file as a collector wants it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::Value;
 
+use crate::memory::{SLACK, does, least};
 use crate::schema::Schema;
-use crate::support::{Links, Subject, Trial, in_fresh_namespace, run, succeed, trial};
+use crate::support::{Links, Subject, Trial, in_fresh_namespace, ours, run, succeed, trial};
 
 /// What a trial does.
 type Run = fn() -> Result<()>;
@@ -26,6 +29,8 @@ fn trials() -> Result<Vec<Trial>> {
         ("a file for the collector", a_file_for_the_collector),
         ("a failure does not pass for success", failures),
         ("the saved rules", the_saved_rules),
+        ("a temporary file for a large table", a_temporary_file),
+        ("a large table takes no more memory than a small one", no_more_memory),
     ];
     Ok(trials.into_iter().map(|(name, run)| trial(name, run)).collect())
 }
@@ -44,6 +49,11 @@ const RULES: &str = "\
 -a -u [2001:db8::1]:53 -r [2001:db8::2]:53 -m
 -A -f 1 -s rr -p 60
 -a -f 1 -r 10.0.0.2 -i --tun-type gue --tun-port 6080 --tun-remcsum
+-a -f 1 -r 10.0.0.3 -i --tun-type gue --tun-port 6081 --tun-csum
+-a -f 1 -r 10.0.0.4 -i --tun-type gue --tun-port 6082
+-a -f 1 -r 10.0.0.5 -i --tun-type gre --tun-csum
+-a -f 1 -r 10.0.0.6 -i --tun-type gre
+-a -f 1 -r 10.0.0.7 -i
 -A -f 1 -6 -s rr -p 60
 -a -f 1 -6 -r 2001:db8::3 -w 2147483647
 -A -f 4294967295 -s rr
@@ -69,6 +79,54 @@ fn labels(service: &Value) -> String {
     )
 }
 
+/// A member as a label's value: nothing where there is none.
+fn text(member: &Value) -> String {
+    match member {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Labels in their order.
+fn joined<const N: usize>(labels: [(&str, String); N]) -> String {
+    labels.map(|(name, value)| format!("{name}=\"{value}\"")).join(",")
+}
+
+/// What the document of a service says beside its key and counters.
+fn service_info(service: &Value) -> String {
+    let flags = service["scheduler_flags"].as_array().map(|flags| flags.iter().map(text).collect::<Vec<_>>().join(","));
+    let persistence = &service["persistence"];
+    let mask = [&persistence["netmask"], &persistence["prefix_length"]].map(text).concat();
+    joined([
+        ("scheduler", text(&service["scheduler"])),
+        ("scheduler_flags", flags.unwrap_or_default()),
+        ("one_packet", text(&service["one_packet"])),
+        ("persistence_seconds", text(&persistence["timeout_seconds"])),
+        ("persistence_mask", mask),
+        ("persistence_engine", text(&service["persistence_engine"])),
+    ])
+}
+
+/// The same of a server.
+fn server_info(server: &Value) -> String {
+    let tunnel = &server["tunnel"];
+    joined([
+        ("forwarding", text(&server["forwarding"])),
+        ("tunnel_type", text(&tunnel["type"])),
+        ("tunnel_port", text(&tunnel["port"])),
+        ("tunnel_checksum", text(&tunnel["checksum"])),
+        ("remote_family", text(&server["family"])),
+    ])
+}
+
+/// And of a daemon.
+fn daemon_info(daemon: &Value) -> String {
+    let names =
+        ["role", "interface", "sync_id", "maximum_length_bytes", "multicast_group", "multicast_port", "multicast_ttl"];
+    joined(names.map(|name| (name, text(&daemon[name]))))
+}
+
 fn they_are_what_json_has() -> Result<()> {
     in_fresh_namespace(|| {
         let links = Links::new()?;
@@ -78,6 +136,7 @@ fn they_are_what_json_has() -> Result<()> {
         succeed(&["--set", "901", "121", "301"], b"")?;
         let schema = Schema::new()?;
         let table = schema.check("table", &succeed(&["-L", "--json"], b"")?)?;
+        let daemons = schema.check("daemons", &succeed(&["-L", "--daemon", "--json"], b"")?)?;
         for form in ["--prometheus", "--openmetrics"] {
             let text = succeed(&["-L", form], b"")?;
             ensure!((form == "--openmetrics") == text.ends_with("\n# EOF\n"), "{text}");
@@ -89,12 +148,14 @@ fn they_are_what_json_has() -> Result<()> {
             };
             for service in table["services"].as_array().context("no services")? {
                 let labels = labels(service);
+                expect(format!("ipvs_service_info{{{labels},{}}}", service_info(service)), &1.into())?;
                 for (name, member) in COUNTERS {
                     expect(format!("ipvs_service_{name}_total{{{labels}}}"), &service["counters"][member])?;
                 }
                 for server in service["servers"].as_array().context("no servers")? {
                     let (address, port) = (server["address"].as_str().context("no address")?, &server["port"]);
                     let labels = format!("{labels},remote_address=\"{address}\",remote_port=\"{port}\"");
+                    expect(format!("ipvs_server_info{{{labels},{}}}", server_info(server)), &1.into())?;
                     for (name, member) in COUNTERS {
                         expect(format!("ipvs_server_{name}_total{{{labels}}}"), &server["counters"][member])?;
                     }
@@ -106,18 +167,31 @@ fn they_are_what_json_has() -> Result<()> {
             for (name, seconds) in [("tcp", 901), ("tcpfin", 121), ("udp", 301)] {
                 expect(format!("ipvs_timeout_seconds{{timeout=\"{name}\"}}"), &seconds.into())?;
             }
+            for daemon in daemons.as_array().context("no daemons")? {
+                expect(format!("ipvs_daemon_info{{{}}}", daemon_info(daemon)), &1.into())?;
+            }
+            expect(format!("ipvs_info{{version={}}}", table["ipvs_version"]), &1.into())?;
+            let hash_tables = &table["hash_tables"];
+            if hash_tables.is_null() {
+                let buckets = &table["connection_table_size"];
+                expect("ipvs_hash_table_buckets{table=\"connections\"}".to_owned(), buckets)?;
+            }
+            for name in ["connections", "services"] {
+                for member in ["entries", "buckets", "empty_buckets", "load_factor"] {
+                    let value = &hash_tables[name][member];
+                    if !value.is_null() {
+                        expect(format!("ipvs_hash_table_{member}{{table=\"{name}\"}}"), value)?;
+                    }
+                }
+            }
+            if !hash_tables["connection_limit"].is_null() {
+                expect("ipvs_connection_limit".to_owned(), &hash_tables["connection_limit"])?;
+            }
             expect("ipvs_estimation_running".to_owned(), &1.into())?;
             expect("ipvs_estimation_uncounted_servers".to_owned(), &0.into())?;
             expect("ipvs_scrape_success".to_owned(), &1.into())?;
             let rest: Vec<&str> = samples.into_keys().collect();
-            let infos = rest.iter().filter(|name| name.contains("_info{")).count();
-            ensure!(infos == 1 + 8 + 8 + 1, "{rest:#?}");
-            ensure!(
-                rest.iter().all(|name| name.contains("_info{")
-                    || name.starts_with("ipvs_hash_table_")
-                    || ["ipvs_last_update_seconds", "ipvs_connection_limit"].contains(name)),
-                "{rest:#?}"
-            );
+            ensure!(rest == ["ipvs_last_update_seconds"], "{rest:#?}");
         }
         let only = succeed(&["-L", "--prometheus", "--only", "server_weight", "-t", "10.0.0.1:80"], b"")?;
         ensure!(only.lines().filter(|line| !line.starts_with('#')).count() == 2 + 2, "{only}");
@@ -198,16 +272,19 @@ fn failures() -> Result<()> {
         // The folder takes no more: the old file is taken away.
         succeed(&["-L", "--prometheus", "--file", path], b"")?;
         fs::create_dir_all("/run/full")?;
-        let status = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=4k,nr_inodes=3", "tmpfs", "/run/full"])
-            .status()?;
-        ensure!(status.success(), "mount: {status}");
+        mount(&["-t", "tmpfs", "-o", "size=4k,nr_inodes=3", "tmpfs", "/run/full"])?;
         fs::write("/run/full/ipvs.prom", "old")?;
         let output = run(&["-L", "--prometheus", "--file", "/run/full/ipvs.prom"], b"")?;
         ensure!(output.status == "1" && output.stderr.starts_with("/run/full/ipvs.prom: "), "{output:?}");
         ensure!(!Path::new("/run/full/ipvs.prom").exists(), "the old file is there: {output:?}");
         Ok(())
     })
+}
+
+fn mount(words: &[&str]) -> Result<()> {
+    let status = Command::new("mount").args(words).status()?;
+    ensure!(status.success(), "mount {words:?}: {status}");
+    Ok(())
 }
 
 fn the_saved_rules() -> Result<()> {
@@ -228,6 +305,74 @@ fn the_saved_rules() -> Result<()> {
         ensure!(output.status == "1" && output.stderr.starts_with("/run/none: "), "{output:?}");
         let samples = samples(&output.stdout);
         ensure!(samples["ipvs_scrape_success"] == "1" && !samples.contains_key("ipvs_saved_rules_changes"));
+        Ok(())
+    })
+}
+
+/// Rules of so many services with so many servers each.
+fn table(services: u32, servers: u32) -> Result<String> {
+    let mut rules = String::new();
+    for mark in 1..=services {
+        writeln!(rules, "-A -f {mark} -s rr")?;
+        for server in 0..servers {
+            writeln!(rules, "-a -f {mark} -r 10.{}.{}.1:80", server / 256, server % 256)?;
+        }
+    }
+    Ok(rules)
+}
+
+/// What does not stay in memory is in a file where TMPDIR says, which has no name.
+fn a_temporary_file() -> Result<()> {
+    in_fresh_namespace(|| {
+        let folder = Path::new("/run/spool");
+        fs::create_dir_all(folder)?;
+        succeed(&["-R"], table(1, 10)?.as_bytes())?;
+        let with = |folder: &str| -> Result<(bool, String, String)> {
+            let output = Command::new(ours()).args(["-L", "--prometheus"]).env("TMPDIR", folder).output()?;
+            let text = |bytes| String::from_utf8(bytes).context("UTF-8");
+            Ok((output.status.success(), text(output.stdout)?, text(output.stderr)?))
+        };
+        // Nothing is written for a small table.
+        let (well, small, error) = with("/nonexistent")?;
+        ensure!(well && error.is_empty() && samples(&small)["ipvs_scrape_success"] == "1", "{error}{small}");
+        succeed(&["-R"], format!("-C\n{}", table(100, 5)?).as_bytes())?;
+        let (well, large, error) = with("/run/spool")?;
+        ensure!(well && error.is_empty(), "{error}");
+        ensure!(samples(&large).keys().filter(|name| name.starts_with("ipvs_server_weight{")).count() == 500);
+        let left = fs::read_dir(folder)?.count();
+        ensure!(left == 0, "{left} files were left");
+        // A folder that is not there, one that is full, and one that cannot be written to.
+        mount(&["-t", "tmpfs", "-o", "size=8k", "tmpfs", "/run/spool"])?;
+        for (folder, reason) in
+            [("/nonexistent", "No such file or directory"), ("/run/spool", "No space left on device"), ("/proc", "")]
+        {
+            let (well, text, error) = with(folder)?;
+            let message = format!("temporary file in {folder}: {reason}");
+            ensure!(!well && error.starts_with(&message), "{error}");
+            ensure!(error.ends_with(" (TMPDIR names another folder)\n"), "{error}");
+            ensure!(samples(&text).into_iter().eq([("ipvs_scrape_success", "0")]), "{text}");
+        }
+        Ok(())
+    })
+}
+
+fn no_more_memory() -> Result<()> {
+    const FORMS: [[&str; 2]; 2] = [["-L", "--prometheus"], ["-L", "--openmetrics"]];
+    let replace = |rules: String| succeed(&["-R"], format!("-C\n{rules}").as_bytes());
+    in_fresh_namespace(|| {
+        // This, too, is more than stays in memory.
+        replace(table(100, 5)?)?;
+        let least = FORMS.map(|words| least(&words, None, fs::metadata(ours())?.len() / 1024));
+        for (services, servers) in [(4000, 5), (1, 20_000)] {
+            replace(table(services, servers)?)?;
+            for (words, least) in FORMS.iter().zip(&least) {
+                let allowed = least.as_ref().map_err(|error| anyhow!("{error:#}"))? + SLACK;
+                ensure!(
+                    does(words, None, allowed, Path::new("/dev/null"))?,
+                    "{words:?} of {services} services with {servers} servers takes more than {allowed} KiB"
+                );
+            }
+        }
         Ok(())
     })
 }

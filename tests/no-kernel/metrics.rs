@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Cursor;
 use std::path::Path;
 use std::time::Duration;
 
 use ipvs_client::{
     Counters, Daemon, DaemonRole, Destination, DestinationEntry, Info, Name, Rates, Service, ServiceEntry, Statistics,
-    TableService, Timeouts,
+    Timeouts,
 };
 use ipvsadm_rs::grammar::{Exposition, Metrics, NoNames, Request, parse};
 use ipvsadm_rs::metrics::{Kind, METRICS, Metric, SERVER_LABELS, SERVICE_LABELS, Scope, Selection};
-use ipvsadm_rs::view::metrics::{MetricsTable, Sample, write, write_failure};
+use ipvsadm_rs::view::metrics::{RowMaker, RowReader, Sample, Table, write, write_failure};
 use proptest::prelude::*;
 
 use crate::strategies::{self, Reach};
@@ -55,7 +56,7 @@ fn the_document_has_every_metric() {
     assert!(text.contains(&stated), "docs/metrics.md does not say: {stated}");
 }
 
-fn sample(table: MetricsTable) -> Sample {
+fn sample() -> Sample {
     let mut daemon = Daemon::new(DaemonRole::Master, Name::cut(b"a\\b\"c\x1b"), 7);
     daemon.port = Some(8848);
     Sample {
@@ -65,14 +66,31 @@ fn sample(table: MetricsTable) -> Sample {
         timeouts: Timeouts::new(900, 120, 300),
         daemons: vec![daemon],
         saved_rules_changes: Some(0),
-        table,
+        uncounted_servers: 0,
         read_at: Duration::from_millis(1_700_000_000_123),
     }
 }
 
-fn written(format: Exposition, only: Selection, sample: &Sample) -> String {
+/// Rows of a table.
+type Rows = Table<Cursor<Vec<u8>>>;
+
+/// A table of these services with these servers.
+fn table(services: impl Iterator<Item = (ServiceEntry, Vec<DestinationEntry>)>) -> Rows {
+    let (mut maker, mut rows, mut servers, mut buffer) = (RowMaker::default(), Vec::new(), Vec::new(), Vec::new());
+    for (service, entries) in services {
+        let row = maker.service(&service).to_vec();
+        rows.extend_from_slice(&row);
+        let mut source = Cursor::new(row);
+        let mut reader = RowReader::new(&mut source, &mut buffer).unwrap();
+        servers.extend_from_slice(maker.heading(reader.next_row().unwrap().expect("a row")));
+        entries.iter().for_each(|entry| servers.extend_from_slice(maker.server(entry)));
+    }
+    Table { services: Cursor::new(rows), servers: Cursor::new(servers) }
+}
+
+fn written(format: Exposition, only: Selection, table: &mut Rows) -> String {
     let mut out = Vec::new();
-    write(&mut out, format, only, sample).unwrap();
+    write(&mut out, format, only, &sample(), table).unwrap();
     String::from_utf8(out).expect("UTF-8")
 }
 
@@ -146,18 +164,14 @@ proptest! {
     /// Every kind of service is told apart: no two samples have the same name and labels. Both formats have the same.
     #[test]
     fn every_sample_is_there_once(rules in strategies::rules(0..6, 0..5, Reach::Kernel, true), number in any::<u64>()) {
-        let mut table = MetricsTable::default();
         let counters = Counters { connections: number, incoming_bytes: u64::MAX, ..Counters::default() };
         let statistics = Statistics::new(counters, Rates::default());
-        let mut servers = 0;
-        for of in rules.values() {
-            let entry = ServiceEntry::new(of.service, statistics);
-            let destinations = of.servers.values().map(|server| DestinationEntry::new(*server, statistics)).collect();
-            servers += of.servers.len();
-            table.push(&TableService { entry, destinations }, true);
-        }
-        let sample = sample(table);
-        let [prometheus, openmetrics] = BOTH.map(|format| read(&written(format, Selection::ALL, &sample), format));
+        let servers: usize = rules.values().map(|of| of.servers.len()).sum();
+        let mut table = table(rules.values().map(|of| {
+            let servers = of.servers.values().map(|server| DestinationEntry::new(*server, statistics)).collect();
+            (ServiceEntry::new(of.service, statistics), servers)
+        }));
+        let [prometheus, openmetrics] = BOTH.map(|format| read(&written(format, Selection::ALL, &mut table), format));
         prop_assert_eq!(&prometheus, &openmetrics);
         let keys: BTreeSet<_> = prometheus.iter().map(|(name, labels, _)| (name, labels)).collect();
         prop_assert_eq!(keys.len(), prometheus.len());
@@ -183,7 +197,7 @@ proptest! {
 #[test]
 fn names_from_outside_are_escaped_twice() {
     for format in BOTH {
-        let samples = read(&written(format, Selection::ALL, &sample(MetricsTable::default())), format);
+        let samples = read(&written(format, Selection::ALL, &mut table([].into_iter())), format);
         let daemon = samples.iter().find(|sample| sample.0 == "ipvs_daemon_info").expect("a daemon");
         // Once as text, and once as a label.
         assert_eq!(daemon.1["interface"], "a\\b\"c\\x1b");
@@ -213,23 +227,20 @@ fn a_failure_is_a_whole_document() {
 
 #[test]
 fn heads_are_those_of_the_format() {
-    let mut table = MetricsTable::default();
     let service = Service::tcp([10, 0, 0, 1], 80, ipvs_client::scheduler::WLC);
     let server = DestinationEntry::new(Destination::new([10, 0, 0, 2].into(), 80), Statistics::default());
-    let entry = ServiceEntry::new(service, Statistics::default());
-    table.push(&TableService { entry, destinations: vec![server] }, true);
-    let sample = sample(table);
+    let mut table = table([(ServiceEntry::new(service, Statistics::default()), vec![server])].into_iter());
     let only = Selection::of(["server_incoming_bytes", "server_info"].into_iter().map(str::as_bytes)).unwrap();
     let labels = "local_address=\"10.0.0.1\",local_port=\"80\",proto=\"TCP\",local_mark=\"\",family=\"ipv4\",\
                   remote_address=\"10.0.0.2\",remote_port=\"80\"";
     let info = "forwarding=\"dr\",tunnel_type=\"\",tunnel_port=\"\",tunnel_checksum=\"\",remote_family=\"ipv4\"";
-    let prometheus = written(Exposition::Prometheus, only, &sample);
+    let prometheus = written(Exposition::Prometheus, only, &mut table);
     assert!(prometheus.starts_with(&format!(
         "# HELP ipvs_server_info A real server.\n# TYPE ipvs_server_info gauge\nipvs_server_info{{{labels},{info}}} 1\n\
          # HELP ipvs_server_incoming_bytes_total Bytes from clients to a server.\n\
          # TYPE ipvs_server_incoming_bytes_total counter\nipvs_server_incoming_bytes_total{{{labels}}} 0\n"
     )), "{prometheus}");
-    let openmetrics = written(Exposition::OpenMetrics, only, &sample);
+    let openmetrics = written(Exposition::OpenMetrics, only, &mut table);
     assert!(
         openmetrics.starts_with(&format!(
             "# TYPE ipvs_server info\n# HELP ipvs_server A real server.\nipvs_server_info{{{labels},{info}}} 1\n\

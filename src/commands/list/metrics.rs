@@ -1,34 +1,37 @@
 //! `-L --prometheus` and `-L --openmetrics`.
 
-use std::io::Write;
-use std::path::Path;
+use std::env;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use ipvs_client::{
-    Client, estimation, hash_tables,
+    Client, ServiceKey, Step, estimation, hash_tables,
     plan::{self, Options},
 };
 
-use super::services::{Order, for_services_in};
-use crate::commands::labels::NamedLabels;
 use crate::commands::source::Source;
 use crate::commands::state::read_state;
 use crate::commands::{Output, report, status};
 use crate::escape::escaped;
 use crate::grammar::Metrics;
+use crate::host::spool::{Spool, Spooled};
 use crate::host::{file, module};
 use crate::metrics::Scope;
-use crate::view::metrics::{MetricsTable, Sample, write, write_failure};
+use crate::view::metrics::{RowMaker, RowReader, Sample, Table, write, write_failure};
+
+/// Where large tables are spooled, unless TMPDIR says otherwise: /tmp may be memory.
+const TEMPORARY: &str = "/var/tmp";
 
 pub(in crate::commands) fn run(wanted: &Metrics, output: &mut Output) -> Result<u8> {
     // Everything is read before anything is written: what is written is whole, or says that the reading failed.
-    let (sample, failure) = match read(wanted) {
-        Ok((sample, compared)) => (Some(sample), compared.err()),
+    let (mut read, failure) = match read(wanted) {
+        Ok((read, compared)) => (Some(read), compared.err()),
         Err(error) => (None, Some(error)),
     };
-    let text = |out: &mut dyn Write| match &sample {
-        Some(sample) => write(out, wanted.exposition, wanted.only, sample),
+    let mut text = |out: &mut dyn Write| match &mut read {
+        Some((sample, table)) => write(out, wanted.exposition, wanted.only, sample, table),
         None => write_failure(out, wanted.exposition),
     };
     match &wanted.file {
@@ -36,7 +39,7 @@ pub(in crate::commands) fn run(wanted: &Metrics, output: &mut Output) -> Result<
         Some(path) => {
             if let Err(error) = file::publish(path, text) {
                 // What is there is of another time, and nothing in it says so.
-                let removed = file::remove(path).err().filter(|error| error.kind() != std::io::ErrorKind::NotFound);
+                let removed = file::remove(path).err().filter(|error| error.kind() != io::ErrorKind::NotFound);
                 let left = removed.map(|error| format!("; the old file is still there: {error}")).unwrap_or_default();
                 say!("{}: {error}{left}", escaped(path));
                 return Ok(status::FAILED);
@@ -46,22 +49,16 @@ pub(in crate::commands) fn run(wanted: &Metrics, output: &mut Output) -> Result<
     Ok(failure.map_or(status::OK, |error| report(&error)))
 }
 
-/// All that is written, and whether it could be compared with the rules that are saved.
-fn read(wanted: &Metrics) -> Result<(Sample, Result<()>)> {
+/// All that is written.
+type Written = (Sample, Table<Spooled>);
+
+/// The same, and whether it could be compared with the rules that are saved.
+fn read(wanted: &Metrics) -> Result<(Written, Result<()>)> {
     let mut client = module::connect()?;
-    let mut table = MetricsTable::default();
-    let of_servers = wanted.only.has_any(Scope::Server);
-    if wanted.only.is_of_table() {
-        let entries = match wanted.service {
-            Some(key) => vec![client.service(&key)?],
-            None => client.services()?,
-        };
-        let order = Order { sorted: wanted.sorted, numeric: true, only: wanted.service };
-        for_services_in(&mut client, entries, order, &mut NamedLabels::new(true, 0), |_, service| {
-            table.push(service, of_servers);
-            Ok(())
-        })?;
-    }
+    let (table, uncounted_servers) = match wanted.only.is_of_table() {
+        true => read_table(&mut client, wanted)?,
+        false => (Table { services: spool().finish()?, servers: spool().finish()? }, 0),
+    };
     let compared = wanted.saved.as_deref().map(|path| changes(&mut client, path)).transpose();
     let sample = Sample {
         info: client.info()?,
@@ -70,10 +67,73 @@ fn read(wanted: &Metrics) -> Result<(Sample, Result<()>)> {
         timeouts: client.timeouts()?,
         daemons: client.daemons()?,
         saved_rules_changes: compared.as_ref().ok().copied().flatten(),
-        table,
+        uncounted_servers,
         read_at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
     };
-    Ok((sample, compared.map(|_| ())))
+    Ok(((sample, table), compared.map(|_| ())))
+}
+
+/// Services and servers in the kernel's order, and the number of servers that have connections and no counters. The memory that
+/// this takes does not grow with the table.
+fn read_table(client: &mut Client, wanted: &Metrics) -> Result<(Table<Spooled>, u64)> {
+    let of_servers = wanted.only.has_any(Scope::Server);
+    let mut maker = RowMaker::default();
+    let mut heard_of = services(client, wanted.service, &mut maker)?;
+    let (mut services, mut servers, mut all_uncounted) = (spool(), spool(), 0);
+    let mut buffer = Vec::new();
+    let mut rows = RowReader::new(&mut heard_of, &mut buffer)?;
+    while let Some(row) = rows.next_row()? {
+        let Some(key) = row.key() else { continue };
+        let start = servers.length();
+        let (mut uncounted, mut written) = (0, Ok(()));
+        let is_there = client.each_destination(&key, |step| match step {
+            Step::Begin => {
+                uncounted = 0;
+                written = servers.truncate(start).and_then(|()| servers.write_all(maker.heading(row)));
+            }
+            Step::Entry(entry) => {
+                uncounted += u64::from(!entry.is_counted());
+                if of_servers && written.is_ok() {
+                    written = servers.write_all(maker.server(&entry));
+                }
+            }
+        })?;
+        written?;
+        if is_there {
+            services.write_all(row.as_bytes())?;
+            all_uncounted += uncounted;
+            continue;
+        }
+        // It was deleted in between. What was named on the command line is reported in the words for that.
+        servers.truncate(start)?;
+        if wanted.service.is_some() {
+            client.service(&key)?;
+        }
+    }
+    Ok((Table { services: services.finish()?, servers: servers.finish()? }, all_uncounted))
+}
+
+/// The services, as rows.
+fn services(client: &mut Client, only: Option<ServiceKey>, maker: &mut RowMaker) -> Result<Spooled> {
+    let mut services = spool();
+    match only {
+        Some(key) => services.write_all(maker.service(&client.service(&key)?))?,
+        None => {
+            let mut written = Ok(());
+            client.each_service(|step| match step {
+                Step::Begin => written = services.truncate(0),
+                Step::Entry(entry) if written.is_ok() => written = services.write_all(maker.service(&entry)),
+                Step::Entry(_) => {}
+            })?;
+            written?;
+        }
+    }
+    Ok(services.finish()?)
+}
+
+fn spool() -> Spool {
+    let folder = env::var_os("TMPDIR").filter(|folder| !folder.is_empty());
+    Spool::new(folder.map_or_else(|| TEMPORARY.into(), PathBuf::from))
 }
 
 /// How many changes would make the table equal to a file of rules.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use anyhow::Result;
-use ipvs_client::{Client, Detail, ServiceEntry, ServiceKey, TableService};
+use ipvs_client::{Client, Detail, ServiceEntry, TableService};
 
 use crate::commands::labels::NamedLabels;
 use crate::grammar::{Listing, Subject};
@@ -14,50 +14,18 @@ const SERVICES_AT_ONCE: usize = 16;
 /// (`IP_VS_SVC_TAB_SIZE`), whose chains are long beyond this.
 const SERVICES_AT_MOST: usize = 16 * 1024;
 
-/// How services come.
-#[derive(Clone, Copy)]
-pub(super) struct Order {
-    /// In the order of listings, rather than in the kernel's.
-    pub sorted: bool,
-    /// Without names.
-    pub numeric: bool,
-    /// The service that is asked for, if it is one.
-    pub only: Option<ServiceKey>,
-}
-
-impl Order {
-    fn of(listing: &Listing) -> Self {
-        let only = match listing.subject {
-            Subject::Service(key) => Some(key),
-            _ => None,
-        };
-        Self { sorted: listing.sorted, numeric: listing.numeric, only }
-    }
-}
-
-/// As [`for_services_in`], in the listing's order.
-pub(super) fn for_services<D: Detail>(
-    client: &mut Client,
-    entries: Vec<ServiceEntry<D>>,
-    listing: &Listing,
-    labels: &mut NamedLabels,
-    each: impl FnMut(&mut NamedLabels, &TableService<D>) -> Result<()>,
-) -> Result<()> {
-    for_services_in(client, entries, Order::of(listing), labels, each)
-}
-
 /// The services with their destinations, which are read a few services at a time and not held longer than it takes to use
 /// them. For names everything is read first, so that they are looked up together; and of a very large table, because the
 /// kernel finds services quickest in its own order.
-pub(super) fn for_services_in<D: Detail>(
+pub(super) fn for_services<D: Detail>(
     client: &mut Client,
     mut entries: Vec<ServiceEntry<D>>,
-    order: Order,
+    listing: &Listing,
     labels: &mut NamedLabels,
     mut each: impl FnMut(&mut NamedLabels, &TableService<D>) -> Result<()>,
 ) -> Result<()> {
-    let few_at_once = order.numeric && entries.len() <= SERVICES_AT_MOST;
-    if order.sorted && few_at_once {
+    let few_at_once = listing.numeric && entries.len() <= SERVICES_AT_MOST;
+    if listing.sorted && few_at_once {
         entries.sort_unstable_by_key(|entry| entry.service.key);
     }
     let at_once = if few_at_once { SERVICES_AT_ONCE } else { entries.len().max(1) };
@@ -67,12 +35,12 @@ pub(super) fn for_services_in<D: Detail>(
             let key = entry.service.key;
             let Some(mut destinations) = client.destinations_with(&key)? else {
                 // It was deleted in between. What was named on the command line is reported in the words for that.
-                if order.only.is_some() {
+                if let Subject::Service(_) = listing.subject {
                     client.service(&key)?;
                 }
                 continue;
             };
-            if order.sorted {
+            if listing.sorted {
                 // The newest is first, and what is in order already is sorted quickest: it saves 3 % of the instructions of `-Sn`,
                 // kernel included.
                 destinations.reverse();
@@ -80,7 +48,7 @@ pub(super) fn for_services_in<D: Detail>(
             }
             services.push(TableService { entry, destinations });
         }
-        if order.sorted && !few_at_once {
+        if listing.sorted && !few_at_once {
             services.sort_unstable_by_key(|service| service.entry.service.key);
         }
         labels.look_up(services.iter().flat_map(addresses));

@@ -304,7 +304,7 @@ pub(in crate::grammar) fn list(line: &mut Line<'_>) -> Result<Request, Error> {
         return Err(usage("options conflicts in the list command"));
     }
     match &line.metrics {
-        Some(options) => return metrics::metrics(line, options, listing.sorted),
+        Some(options) => return metrics::metrics(line, options),
         None if line.rules.file().is_some() => {
             return Err(usage("You need to supply the 'metrics' option for the 'file' option"));
         }

@@ -75,8 +75,6 @@ pub struct Metrics {
     pub file: Option<PathBuf>,
     /// Compared with this file of rules.
     pub saved: Option<PathBuf>,
-    /// In order, rather than in the kernel's (`--nosort`).
-    pub sorted: bool,
 }
 
 /// A format of metrics.
@@ -104,7 +102,7 @@ impl<'w> Line<'w> {
 }
 
 /// `-L --prometheus` or `--openmetrics`.
-pub(super) fn metrics(line: &Line<'_>, options: &MetricsOptions<'_>, sorted: bool) -> Result<Request, Error> {
+pub(super) fn metrics(line: &Line<'_>, options: &MetricsOptions<'_>) -> Result<Request, Error> {
     let MetricsOptions { exposition, only, .. } = *options;
     let file = line.rules.file();
     if exposition == Exposition::Prometheus
@@ -113,5 +111,5 @@ pub(super) fn metrics(line: &Line<'_>, options: &MetricsOptions<'_>, sorted: boo
         return Err(usage("--file of --prometheus has to end in .prom: the textfile collector reads no other files"));
     }
     let saved = options.saved.map(super::rules::path);
-    Ok(Request::Metrics(Box::new(Metrics { service: line.service.key, exposition, only, file, saved, sorted })))
+    Ok(Request::Metrics(Box::new(Metrics { service: line.service.key, exposition, only, file, saved })))
 }

@@ -3,18 +3,16 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
+use crate::memory::{SLACK, does, least};
 use crate::support::{in_fresh_namespace, ours, succeed};
 
 /// Rows of the long list: a power of two, as is the room that a vector of them takes.
 const MANY: u32 = 1 << 16;
 /// Rows of the short list.
 const FEW: u32 = 16;
-/// What may be different between two runs whose memory does not depend on the number of rows.
-const SLACK: u64 = 256;
 
 /// Words, and the bytes that each row may take.
 const LISTINGS: [(&[&str], u64); 19] = [
@@ -62,34 +60,6 @@ fn generate(folder: &Path, rows: u32) -> Result<()> {
     Ok(())
 }
 
-/// Whether the program does it with so many KiB of address space, and the lists in this folder in place of the kernel's.
-/// Its output goes into a file, where one is named.
-fn does(words: &[&str], folder: &Path, kibibytes: u64, output: &Path) -> Result<bool> {
-    // Of a file under /proc/net the kernel forgets that something is mounted there; of the folder it does not.
-    const SCRIPT: &str = r#"mount --bind "$1" /proc/$$/net && ulimit -v "$2" && exec "${@:4}" >"$3""#;
-    let (folder, output) = (folder.to_str().context("the path")?, output.to_str().context("the path")?);
-    let run = Command::new("unshare")
-        .args(["--mount", "bash", "-c", SCRIPT, "bash", folder, &kibibytes.to_string(), output])
-        .arg(ours())
-        .args(words)
-        .output()
-        .context("unshare")?;
-    let error = String::from_utf8_lossy(&run.stderr);
-    let short = error.contains("memory allocation") || error.contains("annot allocate memory") || error.is_empty();
-    ensure!(run.status.success() && error.is_empty() || short && !run.status.success(), "{words:?}: {run:?}");
-    Ok(run.status.success())
-}
-
-/// The least address space, in KiB, with which the program does it; no less than this.
-fn least(words: &[&str], folder: &Path, at_least: u64) -> Result<u64> {
-    for kibibytes in (at_least..1024 * 1024).step_by(64) {
-        if does(words, folder, kibibytes, Path::new("/dev/null"))? {
-            return Ok(kibibytes);
-        }
-    }
-    bail!("{words:?} does not work with a GiB")
-}
-
 pub(super) fn a_long_list_takes_no_more_than_a_short_one() -> Result<()> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lists-of-connections");
     let (few, many) = (folder.join("few"), folder.join("many"));
@@ -100,19 +70,22 @@ pub(super) fn a_long_list_takes_no_more_than_a_short_one() -> Result<()> {
         let size = fs::metadata(ours())?.len() / 1024;
         let mut base = size;
         for (words, bytes_each) in LISTINGS {
-            base = least(words, &few, base)?;
+            base = least(words, Some(&few), base)?;
             let allowed = base + SLACK + bytes_each * u64::from(MANY) / 1024;
-            ensure!(does(words, &many, allowed, Path::new("/dev/null"))?, "{words:?} takes more than {allowed} KiB");
+            ensure!(
+                does(words, Some(&many), allowed, Path::new("/dev/null"))?,
+                "{words:?} takes more than {allowed} KiB"
+            );
         }
         let [short, list] = ["short.json", "long.json"].map(|name| folder.join(name));
         for (from, to) in [(&few, &short), (&many, &list)] {
-            ensure!(does(&["-Lnc", "--json"], from, 1024 * 1024, to)?, "no list");
+            ensure!(does(&["-Lnc", "--json"], Some(from), 1024 * 1024, to)?, "no list");
         }
         let [short, list] = [&short, &list].map(|path| path.to_str().unwrap_or_default());
-        let base = least(&["compare", short, short], &few, base)?;
+        let base = least(&["compare", short, short], None, base)?;
         for (words, bytes_each) in [(["compare", short, short], 0), (["compare", list, list], 64)] {
             let allowed = base + SLACK + bytes_each * u64::from(MANY) / 1024;
-            ensure!(does(&words, &few, allowed, Path::new("/dev/null"))?, "{words:?} takes more than {allowed} KiB");
+            ensure!(does(&words, None, allowed, Path::new("/dev/null"))?, "{words:?} takes more than {allowed} KiB");
         }
         Ok(())
     })?;
