@@ -10,7 +10,7 @@ document=$lab/../docs/high-availability.md
 own_files() { # HOST
     local files=$state/$1.files
     rm -rf "$files"
-    mkdir -p "$files"/{etc/{keepalived,ha.d,bird},usr/local/sbin}
+    mkdir -p "$files"/{etc/{keepalived,ha.d,bird,nagios4,exabgp},usr/local/sbin}
     # keepalived 2.3 does not start without what its package says about how it was built.
     [[ ! -e /etc/keepalived/keepalived.config-opts ]] || cp /etc/keepalived/keepalived.config-opts "$files/etc/keepalived/"
     : >"$state/$1.mounts"
