@@ -18,10 +18,37 @@ connections=${lab%/*}/target/lab-connections
 held=1000
 client_port=7
 
+# All hosts have addresses of both families; the VIP, and what is typed, is of one: IPv4, unless the scenario says `family=6`.
+family=${family:-4}
+vip4=$vip
+host_length=32 networks=30.30.30.
+if ((family == 6)); then vip=$vip6 client_ip=$client_ip6 host_length=128 networks=2001:db8:30::; fi
+
+# An address as it stands before a port.
+at() { if ((family == 6)); then printf '[%s]' "$1"; else printf '%s' "$1"; fi; } # ADDRESS
+service=$(at "$vip"):$client_port
+
 declare -A host_number=([client]=10 [router]=254 [director]=20 [director2]=21 [director3]=22)
 for server in "${servers[@]}"; do host_number[$server]=$((100 + ${server#rs})); done
 
-address() { printf '30.30.30.%d' "${host_number[$1]}"; } # HOST
+address() { printf '%s%d' "$networks" "${host_number[$1]}"; } # HOST
+
+# Its addresses of both families, and the way to the client, for `ip -batch`.
+addresses() { # HOST
+    printf 'addr add %s%d/%d dev eth0\n' 30.30.30. "${host_number[$1]}" 24 2001:db8:30:: "${host_number[$1]}" 64
+    [[ $1 == router ]] || printf 'route add default via %s254\n' 30.30.30. 2001:db8:30::
+}
+
+# Puts a file of the document on a host, in the family that the VIP is of.
+put_file() { # HOST PATH [MODE]
+    put "$1" ecmp "${@:2}"
+    in_family "$state/$1.files$2"
+}
+in_family() { # FILE
+    ((family == 6)) || return 0
+    sed -i -e "s|$vip4/32|$vip/128|; s|$vip4:|$(at "$vip"):|" \
+        -e 's|30\.30\.30\.\([0-9]*\)|2001:db8:30::\1|; s|^\( *\)ipv4\>|\1ipv6|' "$1"
+}
 
 # The cable from a host to the switch, for `ip -batch`.
 wire() { # HOST
@@ -45,25 +72,28 @@ build_scale() {
     } | ip -n lab-switch -batch -
     {
         up
-        echo "addr add $client_ip/24 dev eth0"
+        echo "addr add 40.40.40.10/24 dev eth0"
+        echo "addr add $client_ip6/64 dev eth0"
         echo "route add default via 40.40.40.254"
+        echo "route add default via 2001:db8:40::254"
     } | configure client
     # Which next hop a flow takes is decided by its addresses and ports.
     {
         up
         echo "link set eth1 up"
         echo "addr add 40.40.40.254/24 dev eth1"
-        echo "addr add $(address router)/24 dev eth0"
-    } | configure router ipv4/ip_forward=1 ipv4/conf/eth1/rp_filter=0 ipv4/conf/eth0/rp_filter=0 ipv4/fib_multipath_hash_policy=1
+        echo "addr add 2001:db8:40::254/64 dev eth1"
+        addresses router
+    } | configure router ipv4/ip_forward=1 ipv4/conf/{eth0,eth1}/rp_filter=0 ipv6/conf/{all/forwarding=1,eth1/accept_dad=0} \
+        ipv{4,6}/fib_multipath_hash_policy=1
     for host in "${directors[@]}"; do
         director_starts "$host"
     done
     for host in "${servers[@]}"; do
         {
             up
-            echo "addr add $(address "$host")/24 dev eth0"
-            echo "route add default via $(address router)"
-            echo "addr add $vip/32 dev lo"
+            addresses "$host"
+            echo "addr add $vip/$host_length dev lo"
         } | configure "$host" "${arp_silent[@]}"
         start_on "$host" "$connections" serve "$host" "$client_port"
         echo_servers[$host]=$started
@@ -78,15 +108,14 @@ declare -A echo_servers=()
 director_starts() { # HOST
     {
         up
-        echo "addr add $(address "$1")/24 dev eth0"
-        echo "addr add $vip/32 dev lo"
-        echo "route add default via $(address router)"
+        addresses "$1"
+        echo "addr add $vip/$host_length dev lo"
     } | configure "$1"
     own_files "$1"
-    put "$1" ecmp /etc/bird/settings.conf
-    put "$1" ecmp /etc/bird/ipvsadm.rules
-    put "$1" ecmp /etc/bird/bird.conf
-    put "$1" ecmp /etc/bird/gate 755
+    put_file "$1" /etc/bird/settings.conf
+    put_file "$1" /etc/bird/ipvsadm.rules
+    put_file "$1" /etc/bird/bird.conf
+    put_file "$1" /etc/bird/gate 755
 }
 
 # What a director does when it boots, with its rules from a file.
@@ -127,8 +156,8 @@ router_runs() {
         printf '%s\n' 'router id 30.30.30.254;' 'protocol device {}' \
             'protocol bfd { interface "eth0" { interval 300 ms; multiplier 5; }; }'
         for host in "${directors[@]}"; do
-            printf 'protocol bgp %s { local as 65000; neighbor %s as 65001; bfd; connect delay time 1; connect retry time 1; error wait time 1, 2; ipv4 { import all; export none; }; }\n' \
-                "$host" "$(address "$host")"
+            printf 'protocol bgp %s { local as 65000; neighbor %s as 65001; bfd; connect delay time 1; connect retry time 1; error wait time 1, 2; ipv%d { import all; export none; }; }\n' \
+                "$host" "$(address "$host")" "$family"
         done
     } >"$state/router.files/etc/bird/bird.conf"
     typed router bird
@@ -145,7 +174,7 @@ router_group() { # resilient|hash-threshold
         on router ip nexthop del id 1000
     fi
     group=$1
-    start_on router "$BASH" "$lab/next-hops" "$vip/32" "$group" >"$state/router.members" 2>&1
+    start_on router "$BASH" "$lab/next-hops" "$vip/$host_length" "$group" >"$state/router.members" 2>&1
     next_hops=$started
     disown "$next_hops"
 }

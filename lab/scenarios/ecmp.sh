@@ -4,6 +4,8 @@
 
 # shellcheck source=../scale.sh
 . "$lab/scale.sh"
+# shellcheck source=../doctor.sh
+. "$lab/doctor.sh"
 
 build_scale
 router_runs
@@ -18,8 +20,8 @@ prove "all are heard" none_lost
 
 # The port and the server of every connection that a director has, as the kernel lists them.
 connections_of() { # HOST
-    on "$1" ipvsadm-rs -Lnc | awk -v client="$client_ip" -v virtual="$vip:$client_port" '
-        $5 == virtual && split($4, source, ":") && source[1] == client { print source[2], $6 }' | sort
+    on "$1" ipvsadm-rs -Lnc | awk -v client="$(at "$client_ip"):" -v virtual="$service" '
+        $5 == virtual && index($4, client) == 1 { print substr($4, length(client) + 1), $6 }' | sort
 }
 
 shared_by_all() {
@@ -33,8 +35,22 @@ shared_by_all() {
 }
 prove "every director has its share" shared_by_all
 
+# The doctor on a director, which compares with another one. Its warnings are in $named.
+doctor_on() { # HOST PEER
+    on "$2" ipvsadm-rs -L --json >"$state/$2.json"
+    examined "$1" --peer "$state/$2.json" --rules /etc/bird/ipvsadm.rules
+}
+for host in "${directors[@]}"; do
+    other=director
+    [[ $host != director ]] || other=director3
+    doctor_on "$host" "$other"
+    prove "the doctor finds nothing wrong on $host" all_green
+    prove "it is seen as one of several" seen_as "director and scale-out"
+    prove "what routers do is a reminder" noted S6
+done
+
 cut() { # HOST: as if its cable were pulled
-    cut_at=$EPOCHREALTIME
+    began=$EPOCHREALTIME
     typed "$1" ip link set eth0 down
 }
 
@@ -43,7 +59,7 @@ noticed() { # HOST...: the members that are left
     members_are "$@" || return 1
     local at
     read -r at _ < <(tail -n 1 "$state/router.members")
-    evidence+=$'\n'$(awk -v from="$cut_at" -v to="${at%:}" 'BEGIN { printf "noticed %.2f s after the cut", to - from }')
+    evidence+=$'\n'$(awk -v from="$began" -v to="${at%:}" 'BEGIN { printf "noticed %.2f s later", to - from }')
 }
 
 heading "director2 dies"
@@ -65,7 +81,7 @@ wait_for 60 "three directors" members_are "${directors[@]}" || :
 prove "the router sends its share to it" members_are "${directors[@]}"
 same_digest() {
     local host
-    evidence=$(for host in "${directors[@]}"; do printf '%s: %s\n' "$host" "$(on "$host" ipvsadm-rs where --digest -t "$vip:$client_port")"; done)
+    evidence=$(for host in "${directors[@]}"; do printf '%s: %s\n' "$host" "$(on "$host" ipvsadm-rs where --digest -t "$service")"; done)
     [[ $(sed 's/^[^:]*: //' <<<"$evidence" | sort -u | wc -l) -eq 1 ]]
 }
 prove "its slots are those of the others" same_digest
@@ -76,14 +92,23 @@ prove "it has connections now" shared_by_all
 fresh_ends
 prove "no new connection failed" none_failed
 
-heading "director3 is drained"
+heading "director3 is drained, while requests are in flight"
+# As docs/scale-out.md has it: so long after the drain began nothing comes any more.
+hold_seconds=10
 packets_of() { # HOST: that came in for the service, so far
-    on "$1" ipvsadm-rs -Ln --stats --exact -t "$vip:$client_port" | awk '$1 == "TCP" { print $4 }'
+    on "$1" ipvsadm-rs -Ln --stats --exact -t "$service" | awk '$1 == "TCP" { print $4 }'
 }
 fresh_begins 20
+began=$EPOCHREALTIME
 typed director3 touch /run/drain
-wait_for 30 "the router to hear of it" members_are director director2 || :
-prove "the router has two next hops" members_are director director2
+until_held=$((SECONDS + hold_seconds))
+# Without a pause, from the drain's first moment to the end of the hold time.
+while ((SECONDS < until_held)); do
+    all_say 20
+    [[ $answer == *" lost 0 of "* ]] || break
+done
+prove "no request in flight is lost" none_lost
+prove "the router has two next hops" noticed director director2
 # The kernel adds its counters up every two seconds.
 sleep 3
 packets_before=$(packets_of director3)
@@ -94,9 +119,13 @@ nothing_came() {
     evidence="packets for the service on $1: $packets_before, and $(packets_of "$1") after every connection has said a line"
     [[ $packets_before == [1-9]* && $(packets_of "$1") == "$packets_before" ]]
 }
-prove "nothing comes to director3 any more" nothing_came director3
+prove "nothing comes to director3 after $hold_seconds seconds" nothing_came director3
+typed director3 ipvsadm-rs -C
+all_say 20
+prove "and without a table there no connection is lost" none_lost
 fresh_ends
 prove "no new connection failed" none_failed
+typed director3 ipvsadm-rs -R --replace --file /etc/bird/ipvsadm.rules
 typed director3 rm /run/drain
 wait_for 30 "three directors" members_are "${directors[@]}" || :
 prove "and then it is back" members_are "${directors[@]}"
@@ -122,8 +151,8 @@ heading "A server is drained and another added while director dies"
 changed_everywhere() {
     local host
     for host in "${directors[@]}"; do
-        typed "$host" ipvsadm-rs -d -t "$vip:$client_port" -r "$(address rs10):$client_port" --drain=5 --force
-        typed "$host" ipvsadm-rs -a -t "$vip:$client_port" -r "$(address rs11):$client_port" -g -w 10
+        typed "$host" ipvsadm-rs -d -t "$service" -r "$(at "$(address rs10)"):$client_port" --drain=5 --force
+        typed "$host" ipvsadm-rs -a -t "$service" -r "$(at "$(address rs11)"):$client_port" -g -w 10
     done
 }
 
@@ -153,8 +182,8 @@ foreseen() {
     list_held "$state/originally"
     for host in "${directors[@]}"; do
         connections_of "$host" >"$state/$host.before"
-        awk -v client="$client_ip" '{ print client ":" $1 }' "$state/originally" |
-            on "$host" ipvsadm-rs where - -t "$vip:$client_port" >"$state/$host.where"
+        awk -v client="$(at "$client_ip")" '{ print client ":" $1 }' "$state/originally" |
+            on "$host" ipvsadm-rs where - -t "$service" >"$state/$host.where"
     done
 }
 
@@ -163,9 +192,14 @@ foreseen_losses() { # HOST...: the directors that are left
     local host
     for host; do
         connections_of "$host" | awk '{ print $1 }' >"$state/$host.after"
-        awk -v servers=30.30.30. '
+        awk -v servers="$networks" '
             FILENAME == ARGV[1] { had[$1] = 1; next }
-            FILENAME == ARGV[2] { split($1, client, ":"); split($2, server, ":"); chosen[client[2]] = server[1]; next }
+            FILENAME == ARGV[2] {
+                gsub(/[][]/, "")
+                match($1, /:[0-9]+$/); port = substr($1, RSTART + 1)
+                match($2, /:[0-9]+$/); chosen[port] = substr($2, 1, RSTART - 1)
+                next
+            }
             FILENAME == ARGV[3] { original[$1] = servers (100 + substr($2, 3)); lives[$1] = $3 == "alive"; next }
             !had[$1] && lives[$1] && chosen[$1] != original[$1]' \
             "$state/$host.before" "$state/$host.where" "$state/originally" "$state/$host.after"
@@ -222,6 +256,8 @@ hold_ends
 heading "Without sloppy_tcp"
 restart_all "$state/rules"
 for host in "${directors[@]}"; do typed "$host" busybox sysctl -w net.ipv4.vs.sloppy_tcp=0; done
+doctor_on director3 director
+prove "the doctor says it before" names S1
 all_say 20
 is_cut director2 director director3
 # One that another director has, too, has moved before, and its last way is not known.
@@ -239,6 +275,8 @@ hold_ends
 heading "With the scheduler rr"
 sed 's/-s mh .*/-s rr/' "$state/rules" >"$state/rr.rules"
 restart_all "$state/rr.rules"
+doctor_on director3 director
+prove "the doctor says it before" names S4
 connections_of director2 >"$state/director2.before"
 cut director2
 wait_for 30 "the router to notice" members_are director director3 || :
@@ -269,6 +307,8 @@ same_rules() {
 prove "the rules are the same" same_rules
 other_digest() { ! same_digest; }
 prove "the digests are not" other_digest
+doctor_on director3 director
+prove "the doctor says it before" names S5
 hold_begins
 is_cut director2 director director3
 prove "as many connections are lost as where says" lost_as_foreseen director director3
