@@ -49,6 +49,11 @@ pub fn of_vips(facts: &Facts) -> Vec<VipRole> {
 /// From what it is seen that other directors have this address, too: a program here announces routes, and the address is where
 /// it answers no ARP. One that a single director has at a time is on an interface that does.
 fn announced(facts: &Facts, role: &VipRole) -> Option<String> {
+    // There BIRD announces networks of containers, and services are on a dummy of each machine.
+    let has_kubernetes = |managers: &Vec<String>| managers.iter().any(|name| name.starts_with("kube"));
+    if facts.managers.value().is_some_and(has_kubernetes) {
+        return None;
+    }
     let announcer = facts.programs.value()?.iter().find(|name| ANNOUNCERS.contains(&name.as_str()))?;
     let network = facts.network().ok()?;
     let place = network.quiet(role.vip.address).next()?;

@@ -60,6 +60,7 @@ fn it_is_seen_where_routes_are_announced_and_the_vip_answers_no_arp() {
     others(|facts| facts.programs = Fact::unreadable("no permission", "processes"));
     // A pair of directors beside BIRD, and a real server that announces its VIP.
     others(|facts| facts.addresses = Fact::known(vec![address(ETH0, VIP, 32)], "addresses"));
+    others(|facts| facts.managers = Fact::known(vec!["kube-proxy (interface kube-ipvs0)".to_owned()], "processes"));
     others(|facts| facts.table = Fact::known(ipvs_client::Table::default(), "table"));
 }
 
