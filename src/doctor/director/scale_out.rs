@@ -165,8 +165,12 @@ pub(in crate::doctor) fn alike(facts: &Facts) -> Judged {
 /// How the order of a director becomes that of the servers' addresses: this one's, if it is not.
 fn in_order(program: &str, found: Judgement, slots: &Slots, peer: &str) -> Judgement {
     const BEFORE: &str = "/run/ipvsadm.rules.before";
-    let command =
-        format!("{program} -S -n --all --file {BEFORE} && {program} -S -n | {program} -R --replace --reorder");
+    const RULES: &str = "/run/ipvsadm.rules.in-order";
+    // Without --all a file says no order.
+    let command = format!(
+        "{program} -S -n --all --file {BEFORE} && {program} -S -n --file {RULES} && {program} -R --replace --reorder \
+         --file {RULES}"
+    );
     match slots.canonical_order {
         false => found.command(command).undo(format!("{program} -R --replace --reorder --file {BEFORE}")),
         true => found

@@ -145,7 +145,13 @@ fn s5_other_directors() {
     let fact = format!("the digest of {KEY} is one here, and two there");
     assert_found("S5", &facts, State::Warn, &fact, "the director whose table peer.json is# ipvsadm-rs -S -n --all");
     facts.slots = Fact::known(vec![slots("one", false)], "table");
-    assert_found("S5", &facts, State::Warn, &fact, "ipvsadm-rs -S -n | ipvsadm-rs -R --replace --reorder");
+    assert_found(
+        "S5",
+        &facts,
+        State::Warn,
+        &fact,
+        "ipvsadm-rs -R --replace --reorder --file /run/ipvsadm.rules.in-order",
+    );
     // What is not known is neither right nor wrong.
     facts.peers = Fact::known(vec![PeerTable { digests: [].into(), ..peer("", 0) }], "peers");
     assert_found("S5", &facts, State::Note, "is not known there", "");
