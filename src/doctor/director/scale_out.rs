@@ -7,7 +7,7 @@ use ipvs_client::{
 
 use super::setting::{TABLE, setting};
 use crate::doctor::facts::{Facts, Slots};
-use crate::doctor::judgement::{Judged, Judgement, Skip, State, shell, unless_bad};
+use crate::doctor::judgement::{Fix, Judged, Judgement, Skip, State, shell, unless_bad};
 
 /// `mh-port` in the kernel's flags: the client's port counts, too.
 const MH_PORT: u32 = ServiceFlags::SCHEDULER_2;
@@ -31,7 +31,19 @@ pub(in crate::doctor) fn schedule_icmp(facts: &Facts) -> Judged {
 }
 
 pub(in crate::doctor) fn conntrack(facts: &Facts) -> Judged {
-    setting(facts, "net/ipv4/vs/conntrack", 0, State::Warn)
+    let mut found = setting(facts, "net/ipv4/vs/conntrack", 0, State::Warn)?;
+    // Where firewalld lets only tracked packets on, it is D14 that says to track them.
+    if facts.runs(&["firewalld"]) {
+        for judgement in found.iter_mut().filter(|judgement| judgement.state == State::Warn) {
+            judgement.undo = None;
+            judgement.fix = Some(Fix::Advice(
+                "firewalld can let packets on to the servers only because they are tracked: allow them by a policy of its \
+                 own first, then: sysctl -w net.ipv4.vs.conntrack=0"
+                    .to_owned(),
+            ));
+        }
+    }
+    Ok(found)
 }
 
 pub(in crate::doctor) fn scheduler(facts: &Facts) -> Judged {

@@ -89,6 +89,10 @@ fn s1_to_s3_settings() {
         assert_skipped(id, &facts, "not there");
     }
     let mut facts = several();
+    set(&mut facts, "net/ipv4/vs/conntrack", 1);
+    facts.programs = Fact::known(vec!["bird".to_owned(), "firewalld".to_owned()], "processes");
+    assert_found("S3", &facts, State::Warn, "= 1", "by a policy of its own first");
+    let mut facts = several();
     let mut other = service();
     other.entry.service.key =
         ipvs_client::ServiceKey::Address { protocol: ipvs_client::Protocol::Sctp, address: ip(VIP), port: 80 };
