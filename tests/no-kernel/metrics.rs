@@ -195,6 +195,36 @@ proptest! {
 }
 
 #[test]
+fn each_value_is_that_of_its_name() {
+    let counters = |first| Counters {
+        connections: first,
+        incoming_packets: first + 1,
+        outgoing_packets: first + 2,
+        incoming_bytes: first + 3,
+        outgoing_bytes: first + 4,
+    };
+    let statistics = |first| Statistics::new(counters(first), Rates::default());
+    let service = ServiceEntry::new(Service::tcp([10, 0, 0, 1], 80, ipvs_client::scheduler::WLC), statistics(1 << 40));
+    let mut destination = Destination::new([10, 0, 0, 2].into(), 80).weight(9);
+    (destination.upper_threshold, destination.lower_threshold) = (10, 11);
+    let mut server = DestinationEntry::new(destination, statistics(1 << 50));
+    (server.active_connections, server.inactive_connections, server.persistent_connections) = (6, 7, 8);
+    let mut table = table([(service, vec![server])].into_iter());
+    let read = read(&written(Exposition::Prometheus, Selection::ALL, &mut table), Exposition::Prometheus);
+    let values = read.iter().map(|(name, _, value)| (name.as_str(), value.as_str())).collect::<BTreeMap<_, _>>();
+    for (scope, first) in [("service", 1_u64 << 40), ("server", 1 << 50)] {
+        let names = ["connections", "incoming_packets", "outgoing_packets", "incoming_bytes", "outgoing_bytes"];
+        for (name, value) in names.into_iter().zip(first..) {
+            assert_eq!(values[&*format!("ipvs_{scope}_{name}_total")], value.to_string(), "{scope} {name}");
+        }
+    }
+    let gauges = ["active_connections", "inactive_connections", "persistent_connections", "weight"];
+    for (name, value) in gauges.into_iter().chain(["upper_threshold", "lower_threshold"]).zip(6..) {
+        assert_eq!(values[&*format!("ipvs_server_{name}")], value.to_string(), "{name}");
+    }
+}
+
+#[test]
 fn names_from_outside_are_escaped_twice() {
     for format in BOTH {
         let samples = read(&written(format, Selection::ALL, &mut table([].into_iter())), format);
