@@ -3,12 +3,15 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::support::ours;
 
 /// What may be different between two runs whose memory does not depend on how much there is, in KiB.
 pub const SLACK: u64 = 256;
+
+/// What the program takes at least, in KiB, or less.
+pub const USUAL: u64 = 8 * 1024;
 
 /// Whether the program does it with so many KiB of address space, and the files in this folder in place of those in /proc/net.
 /// Its output goes into a file.
@@ -31,12 +34,27 @@ pub fn does(words: &[&str], net: Option<&Path>, kibibytes: u64, output: &Path) -
     Ok(run.status.success())
 }
 
-/// The least address space, in KiB, with which the program does it; no less than this.
-pub fn least(words: &[&str], net: Option<&Path>, at_least: u64) -> Result<u64> {
-    for kibibytes in (at_least..1024 * 1024).step_by(64) {
-        if does(words, net, kibibytes, Path::new("/dev/null"))? {
-            return Ok(kibibytes);
+/// The least address space, in KiB, with which the program does it, or little more; it is looked for around this.
+pub fn least(words: &[&str], net: Option<&Path>, near: u64) -> Result<u64> {
+    const EXACT: u64 = 64;
+    let is_enough = |kibibytes| does(words, net, kibibytes, Path::new("/dev/null"));
+    let (mut too_little, mut enough) = (near, near);
+    let mut step = EXACT;
+    if is_enough(near)? {
+        while too_little > 0 && is_enough(too_little)? {
+            (too_little, enough) = (too_little.saturating_sub(step), too_little);
+            step *= 2;
+        }
+    } else {
+        while !is_enough(enough)? {
+            (too_little, enough) = (enough, enough + step);
+            step *= 2;
+            ensure!(enough < 1024 * 1024, "{words:?} does not work with {too_little} KiB");
         }
     }
-    bail!("{words:?} does not work with a GiB")
+    while enough - too_little > EXACT {
+        let middle = too_little.midpoint(enough);
+        if is_enough(middle)? { enough = middle } else { too_little = middle }
+    }
+    Ok(enough)
 }

@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::Value;
 
-use crate::memory::{SLACK, does, least};
+use crate::memory::{SLACK, USUAL, does, least};
 use crate::schema::Schema;
 use crate::support::{Links, Subject, Trial, in_fresh_namespace, ours, run, succeed, trial};
 
@@ -362,8 +362,8 @@ fn no_more_memory() -> Result<()> {
     in_fresh_namespace(|| {
         // This, too, is more than stays in memory.
         replace(table(100, 5)?)?;
-        let least = FORMS.map(|words| least(&words, None, fs::metadata(ours())?.len() / 1024));
-        for (services, servers) in [(4000, 5), (1, 20_000)] {
+        let least = FORMS.map(|words| least(&words, None, USUAL));
+        for (services, servers) in [(4000, 1), (1, 4000)] {
             replace(table(services, servers)?)?;
             for (words, least) in FORMS.iter().zip(&least) {
                 let allowed = least.as_ref().map_err(|error| anyhow!("{error:#}"))? + SLACK;
