@@ -14,6 +14,7 @@ use ipvsadm_rs::grammar::{Exposition, Metrics, NoNames, Request, parse};
 use ipvsadm_rs::metrics::{Kind, METRICS, Metric, SERVER_LABELS, SERVICE_LABELS, Scope, Selection};
 use ipvsadm_rs::view::metrics::{RowMaker, RowReader, Sample, Table, write, write_failure};
 use proptest::prelude::*;
+use serde_json::Value;
 
 use crate::strategies::{self, Reach};
 
@@ -315,4 +316,62 @@ fn the_options_of_metrics() {
     ] {
         assert_eq!(metrics(line).unwrap_err(), message, "{line}");
     }
+}
+
+/// A file of `dist/prometheus`.
+fn shipped(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/prometheus").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn rules_and_dashboard_name_metrics_that_there_are() {
+    for file in ["ipvs.rules.yml", "ipvs.rules.test.yml", "dashboard.json"] {
+        let text = shipped(file);
+        let is_of_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+        let names: BTreeSet<&str> =
+            text.split(|letter| !is_of_name(letter)).filter(|word| word.starts_with("ipvs_")).collect();
+        assert!(names.len() > 5, "{file}: {names:?}");
+        for name in names {
+            assert!(METRICS.iter().any(|metric| metric.name == name), "{file}: there is no metric {name}");
+        }
+    }
+}
+
+/// What Grafana takes for granted, which reads a dashboard without complaint and shows nothing.
+#[test]
+fn the_dashboard_is_whole() {
+    let dashboard: Value = serde_json::from_str(&shipped("dashboard.json")).expect("JSON");
+    let list = |value: &Value| value.as_array().expect("a list").clone();
+    let variables: BTreeSet<String> =
+        list(&dashboard["templating"]["list"]).iter().map(|variable| text(&variable["name"])).collect();
+    let panels = list(&dashboard["panels"]);
+    let (mut ids, mut cells) = (BTreeSet::new(), BTreeSet::new());
+    for panel in &panels {
+        let title = text(&panel["title"]);
+        assert!(!title.is_empty() && ids.insert(panel["id"].as_u64()), "{title}: its number is that of another");
+        assert!(["stat", "table", "timeseries"].contains(&&*text(&panel["type"])), "{title}: {}", panel["type"]);
+        assert_eq!(panel["datasource"], serde_json::json!({"type": "prometheus", "uid": "${datasource}"}), "{title}");
+        let [x, y, width, height] = ["x", "y", "w", "h"].map(|name| panel["gridPos"][name].as_u64().expect("a number"));
+        assert!(width > 0 && height > 0 && x + width <= 24, "{title}: {}", panel["gridPos"]);
+        for cell in (x..x + width).flat_map(|x| (y..y + height).map(move |y| (x, y))) {
+            assert!(cells.insert(cell), "{title} lies on another panel");
+        }
+        let targets = list(&panel["targets"]);
+        let marks: BTreeSet<String> = targets.iter().map(|target| text(&target["refId"])).collect();
+        assert!(!targets.is_empty() && marks.len() == targets.len(), "{title}: {marks:?}");
+        for target in targets {
+            let query = text(&target["expr"]);
+            for part in query.split('$').skip(1) {
+                let name: String =
+                    part.chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect();
+                assert!(name == "__rate_interval" || variables.contains(&name), "{title}: no variable {name}");
+            }
+            assert!(query.contains("ipvs_") && query.contains("instance=~\"$instance\""), "{title}: {query}");
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("a text").to_owned()
 }
