@@ -2,14 +2,19 @@
 # needs: prometheus prometheus-node-exporter python3
 # shellcheck shell=bash
 
+# A table of 256 buckets, which a few connections crowd; Linux 7 makes it larger then.
+if modprobe -r ip_vs 2>/dev/null; then modprobe ip_vs conn_tab_bits=8; fi
 build dr
 on director ip link set lo up
 metrics=$state/metrics
 mkdir "$metrics" "$state/prometheus"
 
-# What the timer of the packages does, every second.
+# What the timer of the packages does, every second; of a service that is not there, if there is a file that says so.
 collect() {
-    on director ipvsadm-rs -L --prometheus --saved "$state/saved.rules" --file "$metrics/ipvs.prom"
+    local only=()
+    [[ ! -e $state/only ]] || only=(-t "$vip:1")
+    on director ipvsadm-rs -L --prometheus "${only[@]}" --saved "$state/saved.rules" --file "$metrics/ipvs.prom" 2>/dev/null ||
+        ((${#only[@]}))
 }
 
 collect_for_ever() { while collect; do sleep 1; done }
@@ -82,10 +87,30 @@ if on director test -e "$estimation"; then
     on director sh -c "echo 0 >$estimation"
     expected+=(IpvsCountersStandStill)
 fi
+limit=/proc/sys/net/ipv4/vs/conn_max
+if on director test -e "$limit"; then
+    most=$(on director cat "$limit")
+    on director sh -c "echo 1 >$limit"
+    expected+=(IpvsConnectionLimitNear)
+fi
 prove "service without servers, weight 0, other rules, no daemon, a threshold reached" holds alerts "${expected[@]}"
 prove "the samples are still what --json has" holds samples
+
+heading "Metrics that cannot be had are one"
+touch "$state/only"
+prove "no metrics but that there are none" holds alerts IpvsMetricsStale
+rm "$state/only"
+
 heading "And is none any more"
+if on director test -e "$limit"; then on director sh -c "echo $most >$limit"; fi
 if on director test -e "$estimation"; then on director sh -c "echo 1 >$estimation"; fi
 rules "$state/good.rules"
 on director ipvsadm-rs --start-daemon master --mcast-interface eth0 --syncid 7
 prove "no alert fires" holds alerts
+
+bits=/sys/module/ip_vs/parameters/conn_tab_bits
+if ! on director test -e "$limit" && [[ $(<"$bits") = 8 ]]; then
+    heading "More connections than buckets"
+    fetch "http://$vip/?[1-400]"
+    prove "a crowded table is an alert" holds alerts IpvsConnectionTableCrowded
+fi
