@@ -104,8 +104,8 @@ fn read_table(client: &mut Client, wanted: &Metrics) -> Result<(Table<Spooled>, 
             all_uncounted += uncounted;
             continue;
         }
-        // It was deleted in between. What was named on the command line is reported in the words for that.
-        servers.truncate(start)?;
+        // It was deleted in between, and there are no servers below its heading. What was named on the command line is reported in
+        // the words for that.
         if wanted.service.is_some() {
             client.service(&key)?;
         }
