@@ -16,7 +16,7 @@ use crate::host::module;
 pub(super) fn run(change: &Change, lock_wait: u32) -> Result<u8> {
     let mut client = module::connect()?;
     let locked = lock::take(lock_wait)?;
-    if *change == Change::Flush {
+    if matches!(change, Change::Flush) {
         let hold = Hold::default();
         let copy = clear(&mut client, &State::default(), &hold)?;
         hold.release()?;

@@ -57,7 +57,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::escape::escaped;
+use crate::escape::{escaped, escaped_bytes};
 use crate::grammar::{self, LOCK_WAIT_DEFAULT, Request};
 use crate::host::{SystemNames, namespace};
 
@@ -97,9 +97,9 @@ pub fn run(arguments: &[OsString]) -> u8 {
         Some((program, rest)) => (program.as_os_str(), rest),
         None => (OsStr::new(OWN_NAME), arguments),
     };
-    let name = escaped(Path::new(program).file_name().unwrap_or(program));
-    let is_script = matches!(name.as_ref(), "ipvsadm-save" | "ipvsadm-restore");
-    let arguments = match enter_namespace(if is_script { OWN_NAME } else { &name }, arguments) {
+    let name = program.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    let is_script = matches!(name, b"ipvsadm-save" | b"ipvsadm-restore");
+    let arguments = match enter_namespace(if is_script { OWN_NAME.as_bytes() } else { name }, arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
             say_lines!("{}", message(&*error));
@@ -112,9 +112,9 @@ pub fn run(arguments: &[OsString]) -> u8 {
     if is_script {
         journal::report_unfinished(None);
     }
-    let outcome = match name.as_ref() {
-        "ipvsadm-save" => scripts::save(program, arguments, &mut output),
-        "ipvsadm-restore" => scripts::restore(program, arguments, &mut output),
+    let outcome = match name {
+        b"ipvsadm-save" => scripts::save(program, arguments, &mut output),
+        b"ipvsadm-restore" => scripts::restore(program, arguments, &mut output),
         name => as_ipvsadm(program, name, arguments, &mut output),
     };
     let outcome = match output.finish() {
@@ -126,7 +126,7 @@ pub fn run(arguments: &[OsString]) -> u8 {
 
 /// Enter the network namespace that `--netns` names, before anything is opened or looked up; commands for it begin with this
 /// program. Returns the other words.
-fn enter_namespace<'a>(program: &str, arguments: &'a [OsString]) -> Result<Cow<'a, [OsString]>> {
+fn enter_namespace<'a>(program: &[u8], arguments: &'a [OsString]) -> Result<Cow<'a, [OsString]>> {
     let (name, arguments) = grammar::take_namespace(arguments)?;
     if let Some(name) = &name {
         namespace::enter(name)?;
@@ -136,7 +136,7 @@ fn enter_namespace<'a>(program: &str, arguments: &'a [OsString]) -> Result<Cow<'
 }
 
 /// `program` is the first word as it was typed, `name` its last part.
-fn as_ipvsadm(program: &OsStr, name: &str, arguments: &[OsString], output: &mut Output) -> Result<u8> {
+fn as_ipvsadm(program: &OsStr, name: &[u8], arguments: &[OsString], output: &mut Output) -> Result<u8> {
     let first = arguments.first().and_then(|word| word.to_str()).unwrap_or_default();
     // A word with a dash comes first in nearly every call, and then clap has nothing to do.
     if !first.starts_with('-')
@@ -157,9 +157,9 @@ fn as_ipvsadm(program: &OsStr, name: &str, arguments: &[OsString], output: &mut 
     }
 }
 
-fn as_subcommand(subcommand: &Subcommand, program: &str, arguments: &[OsString], output: &mut Output) -> Result<u8> {
+fn as_subcommand(subcommand: &Subcommand, program: &[u8], arguments: &[OsString], output: &mut Output) -> Result<u8> {
     let mut command = (subcommand.command)().arg(grammar::usage::namespace_argument());
-    let name = format!("{program} {}", command.get_name());
+    let name = format!("{} {}", escaped_bytes(program), command.get_name());
     command = command.bin_name(name);
     match command.try_get_matches_from_mut(arguments) {
         Ok(matches) => (subcommand.run)(&matches, output),
@@ -178,7 +178,7 @@ fn as_subcommand(subcommand: &Subcommand, program: &str, arguments: &[OsString],
 }
 
 /// Do it, after waiting this many seconds at most for the lock on the table, if it is something that changes the table.
-fn request_of(request: Request, program: &str, lock_wait: u32, output: &mut Output) -> Result<u8> {
+fn request_of(request: Request, program: &[u8], lock_wait: u32, output: &mut Output) -> Result<u8> {
     match &request {
         Request::Help | Request::Version(_) => {}
         request => {
@@ -188,7 +188,7 @@ fn request_of(request: Request, program: &str, lock_wait: u32, output: &mut Outp
         }
     }
     match request {
-        Request::Help => help::help(program, output),
+        Request::Help => help::help(&escaped_bytes(program), output),
         Request::Version(json) => help::version(json, output),
         Request::Change(change) => change::run(&change, lock_wait),
         Request::Drain(drain) => drain::run(&drain, lock_wait),

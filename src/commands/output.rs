@@ -13,7 +13,6 @@ const SIZE: usize = 64 * 1024;
 /// Standard output behind one large buffer, without the standard library's own, which cuts at lines.
 pub(super) struct Output {
     buffer: Vec<u8>,
-    stdout: io::Stdout,
     /// Whether anything has been written yet.
     written: bool,
     /// Whether everything stays in memory for now.
@@ -22,7 +21,7 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn new() -> Self {
-        Self { buffer: Vec::new(), stdout: io::stdout(), written: false, kept: false }
+        Self { buffer: Vec::new(), written: false, kept: false }
     }
 
     /// Keep everything in memory from now on, or no longer. While signals are kept back, a reader that does not read would
@@ -33,7 +32,7 @@ impl Output {
 
     /// What is written must get somewhere: an error if standard output was closed when the program was started.
     pub(super) fn must_be_open(&self) -> io::Result<()> {
-        if stdio::was_closed(&self.stdout) { Err(failed(Errno::EBADF)) } else { Ok(()) }
+        if stdio::was_closed(io::stdout()) { Err(failed(Errno::EBADF)) } else { Ok(()) }
     }
 
     /// Write what is left, when nothing more will come. Some file systems, NFS above all, report only at closing that there
@@ -42,7 +41,7 @@ impl Output {
         self.flush()?;
         if self.written {
             // Standard output itself is not ours to close; closing another descriptor of it asks the same question.
-            let Ok(same) = nix::unistd::dup(self.stdout.as_fd()) else { return Ok(()) };
+            let Ok(same) = nix::unistd::dup(io::stdout().as_fd()) else { return Ok(()) };
             match nix::unistd::close(same) {
                 Ok(()) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(failed(errno)),
@@ -62,9 +61,13 @@ impl Write for Output {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let stdout = io::stdout();
         let mut rest = self.buffer.as_slice();
         while !rest.is_empty() {
-            match nix::unistd::write(self.stdout.as_fd(), rest) {
+            match nix::unistd::write(&stdout, rest) {
                 Ok(written) => {
                     rest = &rest[written..];
                     self.written = true;
