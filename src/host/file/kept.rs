@@ -66,26 +66,36 @@ impl Old {
         }
         // Calls that take a descriptor refuse one that is not open for reading.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let value = |name: &CStr| match whole(|| getxattr_query(&path, name), |value| getxattr(&path, name, value)) {
+            Ok(value) => Ok(Some(value)),
+            // There is none; of those that were listed it has just been removed.
+            Err(XattrError::NODATA) => Ok(None),
+            Err(error) => Err(error),
+        };
+        // A file system in memory leaves labels to their module to list, and there may be none (`simple_xattr_list`).
+        for name in [ACL].into_iter().chain(LABELS) {
+            match value(name) {
+                Ok(value) if name == ACL => old.acl = value,
+                Ok(value) => old.labels.extend(value.map(|value| (name.to_owned(), value))),
+                Err(XattrError::OPNOTSUPP | XattrError::NOSYS) => {}
+                Err(XattrError::NOENT) => {
+                    return Err(io::Error::other("its attributes cannot be read: /proc is not mounted"));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
         let names = match whole(|| listxattr_query(&path), |names| listxattr(&path, names)) {
             Ok(names) => names,
             Err(XattrError::OPNOTSUPP | XattrError::NOSYS) => return Ok(old),
-            Err(XattrError::NOENT) => {
-                return Err(io::Error::other("its attributes cannot be read: /proc is not mounted"));
-            }
             Err(error) => return Err(error.into()),
         };
         for name in names.split_inclusive(|byte| *byte == 0).filter_map(|name| CStr::from_bytes_with_nul(name).ok()) {
-            let is_attribute = ATTRIBUTES.iter().any(|kind| name.to_bytes().starts_with(kind.as_bytes()));
-            if name != ACL && !LABELS.contains(&name) && !is_attribute {
+            if !ATTRIBUTES.iter().any(|kind| name.to_bytes().starts_with(kind.as_bytes())) {
                 continue;
             }
-            match whole(|| getxattr_query(&path, name), |value| getxattr(&path, name, value)) {
-                Ok(value) if name == ACL => old.acl = Some(value),
-                Ok(value) if is_attribute => old.attributes.push((name.to_owned(), value)),
-                Ok(value) => old.labels.push((name.to_owned(), value)),
-                // It has just been removed.
-                Err(XattrError::NODATA) => {}
-                Err(error) if is_attribute && not_permitted(error) => old.lose(name, error.into()),
+            match value(name) {
+                Ok(value) => old.attributes.extend(value.map(|value| (name.to_owned(), value))),
+                Err(error) if not_permitted(error) => old.lose(name, error.into()),
                 Err(error) => return Err(error.into()),
             }
         }
