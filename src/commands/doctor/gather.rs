@@ -25,6 +25,7 @@ use crate::doctor::facts::{
     Answer, Blocked, BootAddress, Fact, Facts, FilePort, Ipvs, Modules, Probe, Return, RulesFile, Settings, Vip,
 };
 use crate::doctor::quiet::speakers;
+use crate::doctor::roles::ANNOUNCERS;
 use crate::host::probe::{Heard, Wire};
 use crate::host::route::{self, Address, Link, Route, RouteQuery};
 use crate::host::{self, SystemNames, boot, ethtool, input, module, sysctl};
@@ -34,6 +35,7 @@ use crate::rules::{self, CUT_OFF, Collector, ReadError};
 
 /// Where rules are saved: by Debian and the original's own script, by Red Hat, by Gentoo and Alpine.
 const RULES: &[&str] = &["/etc/ipvsadm.rules", "/etc/sysconfig/ipvsadm", "/var/lib/ipvsadm/rules-save"];
+
 /// What is to be read about.
 pub(super) struct Wanted<'p> {
     /// This program, for commands that it suggests.
@@ -44,6 +46,8 @@ pub(super) struct Wanted<'p> {
     pub(super) rules: Option<&'p Path>,
     /// Whether to ask on the wire.
     pub(super) probe: bool,
+    /// Whether this is said to be one of several directors.
+    pub(super) scale_out: bool,
     /// The tables of other directors, and the files that they were read from.
     pub(super) peers: Vec<(&'p Path, Peer)>,
 }
@@ -60,7 +64,6 @@ pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
     };
     let ipvs_from = if is_present == Ok(true) { "generic netlink" } else { "/proc/net/ip_vs" };
     let table = ask(&mut ipvs, Client::table);
-    let slots = ask_about(&mut ipvs, alike::slots);
     let peers = match wanted.peers.is_empty() {
         true => Fact::known(Vec::new(), "--peer"),
         false => ask_about(&mut ipvs, |client| alike::compared(client, wanted.peers)),
@@ -131,7 +134,7 @@ pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
         listeners,
         arp: Fact::known(Vec::new(), ""),
         probe,
-        slots,
+        slots: Fact::known(Vec::new(), ""),
         peers,
         vips,
         table,
@@ -139,6 +142,10 @@ pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
         addresses,
         routes,
     };
+    // No other role asks for them, and of a large table they take long.
+    if wanted.scale_out || facts.runs(ANNOUNCERS) {
+        facts.slots = ask_about(&mut ipvs, alike::slots);
+    }
     Ways::read(network).fill(&mut facts);
     facts
 }

@@ -108,6 +108,7 @@ pub(super) fn run(matches: &ArgMatches, output: &mut Output) -> Result<u8> {
         vips: matches.get_many::<Vip>("vip").unwrap_or_default().copied().collect(),
         rules: matches.get_one::<PathBuf>("rules").map(PathBuf::as_path),
         probe: matches.get_flag("probe"),
+        scale_out: is_scale_out,
         peers,
     });
     let forced = match matches.get_one::<String>("role").map(String::as_str) {
