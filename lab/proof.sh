@@ -58,6 +58,12 @@ wait_for() { # SECONDS WHAT CONDITION...
     done
 }
 
+# Proves what comes within this time.
+prove_within() { # SECONDS WHAT TEXT CONDITION...
+    wait_for "$1" "$2" "${@:4}" || :
+    prove "${@:3}"
+}
+
 # --- the client ------------------------------------------------------------------------------------------------------
 
 # Fetches URLs (curl expands [1-20]), each over a connection of its own. The answers are in the array answers.

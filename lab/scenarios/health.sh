@@ -138,11 +138,9 @@ track_script_says() { # WORDS
 heading "Both servers are there"
 wait_for 60 "Nagios" test -s "$nagios/status" || stopped "$(tail -n 3 "$nagios/said")"
 data="'TCP $vip:80 weight'=* 'TCP $vip:80 connections'=0;;;0"
-wait_for 60 "Nagios" nagios_holds web 0 "IPVS OK - services: 1, servers: 2, connections: 0 | * 'TCP $vip:80 servers'=2;2:;1:;0 $data" || :
-prove "Nagios holds it for ok, with performance data" \
+prove_within 60 "Nagios" "Nagios holds it for ok, with performance data" \
     nagios_holds web 0 "IPVS OK - services: 1, servers: 2, connections: 0 | * 'TCP $vip:80 servers'=2;2:;1:;0 $data"
-wait_for 30 "Nagios" nagios_holds mistyped 3 "*" || :
-prove "and a command that is mistyped for unknown" nagios_holds mistyped 3 "*"
+prove_within 30 "Nagios" "and a command that is mistyped for unknown" nagios_holds mistyped 3 "*"
 wait_for 60 "the route" routed "$director_ip" || note "$(tail -n 5 "$state/exabgp.log")"
 prove "ExaBGP announces the VIP" routed "$director_ip"
 prove "keepalived's script succeeds" track_script_says succeeded
@@ -151,27 +149,21 @@ prove "director has the VIP" vip_on director director2
 heading "One server has weight 0"
 typed director ipvsadm-rs -e -t "$vip:80" -r "$rs1_ip" -g -w 0
 warning="IPVS WARNING - TCP $vip:80: servers 1, at least 2 | *"
-wait_for 30 "Nagios" nagios_holds web 1 "$warning" || :
-prove "Nagios warns" nagios_holds web 1 "$warning"
+prove_within 30 "Nagios" "Nagios warns" nagios_holds web 1 "$warning"
 prove "ExaBGP goes on" routed "$director_ip"
 prove "so does keepalived" vip_on director director2
 
 heading "Both have"
 typed director ipvsadm-rs -e -t "$vip:80" -r "$rs2_ip" -g -w 0
 critical="IPVS CRITICAL - TCP $vip:80: servers 0, at least 1 | *"
-wait_for 30 "Nagios" nagios_holds web 2 "$critical" || :
-prove "for Nagios it is critical" nagios_holds web 2 "$critical"
-wait_for 30 "the route to go" routed nothing || :
-prove "ExaBGP takes the route back" routed nothing
+prove_within 30 "Nagios" "for Nagios it is critical" nagios_holds web 2 "$critical"
+prove_within 30 "the route to go" "ExaBGP takes the route back" routed nothing
 wait_for 30 "the VIP to move" vip_on director2 director || :
 prove "keepalived's script fails" track_script_says "failed (exited with status 2)"
 prove "and the VIP is on director2" vip_on director2 director
 
 heading "They serve again"
 for server in "$rs1_ip" "$rs2_ip"; do typed director ipvsadm-rs -e -t "$vip:80" -r "$server" -g -w 1; done
-wait_for 30 "Nagios" nagios_holds web 0 "IPVS OK *" || :
-prove "Nagios holds it for ok" nagios_holds web 0 "IPVS OK *"
-wait_for 30 "the route" routed "$director_ip" || :
-prove "ExaBGP announces the VIP" routed "$director_ip"
-wait_for 30 "keepalived's script" track_script_says succeeded || :
-prove "keepalived's script succeeds" track_script_says succeeded
+prove_within 30 "Nagios" "Nagios holds it for ok" nagios_holds web 0 "IPVS OK *"
+prove_within 30 "the route" "ExaBGP announces the VIP" routed "$director_ip"
+prove_within 30 "keepalived's script" "keepalived's script succeeds" track_script_says succeeded
