@@ -58,8 +58,8 @@ boot() { # HOST
     typed "$1" ipvsadm-rs -R --replace --file /etc/keepalived/ipvsadm.rules
     keepalived "$1"
     # The first to start becomes the master: the second must hear it.
-    [[ $1 != director || -n ${master:-} ]] || { master=$1; wait_for 30 "the VIP on $1" is_master "$1"; }
-    [[ $1 == "$master" ]] || wait_for 30 "the backup daemon on $1" daemon_runs "$1" backup
+    [[ $1 != director || -n ${master:-} ]] || { master=$1; wait_for 60 "the VIP on $1" is_master "$1"; }
+    [[ $1 == "$master" ]] || wait_for 60 "the backup daemon on $1" daemon_runs "$1" backup
 }
 
 keepalived() { # HOST
@@ -83,7 +83,7 @@ reboot() { # HOST
     declare -n mac=${1}_mac ip=${1}_ip
     on "$1" sh -c 'rm /run/vrrp.pid /run/keepalived.pid'
     ip netns del "lab-$1"
-    wait_for 20 "the old $1 to be gone from the switch" unplugged "$1"
+    wait_for 60 "the old $1 to be gone from the switch" unplugged "$1"
     ip -batch - <<WIRE
 netns add lab-$1
 link add name eth0 address $mac netns lab-$1 type veth peer name $1 netns lab-switch
@@ -115,7 +115,7 @@ is_master() { # HOST
 echo_server() { # HOST
     declare -n name=${1}_name
     start_on "$1" socat TCP-LISTEN:7,fork,reuseaddr SYSTEM:"echo $name; exec cat"
-    wait_for 10 "the echo server of $1" listens "$1" "$started" 7
+    wait_for 60 "the echo server of $1" listens "$1" "$started" 7
 }
 
 # The client connects to the echo service and stays. What it says comes back, and goes through the director.
@@ -127,7 +127,7 @@ talk_begins() {
     start_on client sh -c 'exec socat - "TCP:$1:7" <"$2/talk" >"$2/heard" 2>&1' sh "$vip" "$state"
     talker=$started said_lines=0
     exec {talk}>"$state/talk"
-    wait_for 10 "the echo service's greeting" heard_lines 1 || stopped "no connection to the echo service"
+    wait_for 60 "the echo service's greeting" heard_lines 1 || stopped "no connection to the echo service"
 }
 
 # Says a line and waits until it has come back.

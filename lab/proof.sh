@@ -104,7 +104,7 @@ load_begins() { # URL
     : >"$state/load.trouble"
     start_on client curl -sS -m 5 -H 'Connection: close' "$1?[1-1000000]" >>"$state/load" 2>>"$state/load.trouble"
     load=$started
-    wait_for 10 "the client's first answers" answered 5
+    wait_for 60 "the client's first answers" answered 5
 }
 
 # At least a few more requests come after what was done in that time.
@@ -112,7 +112,7 @@ load_ends() {
     local before
     answered 0 || :
     before=$((served + lost))
-    wait_for 10 "the client's last requests" answered $((before + 5))
+    wait_for 60 "the client's last requests" answered $((before + 5))
     kill "$load"
     wait "$load" 2>/dev/null || :
     answered 0 || :
@@ -182,7 +182,7 @@ answers_in_turn() {
 table() { # CONNECTIONS
     typed director ipvsadm-rs -Ln
     said=""
-    wait_for 4 "$1 connections in the counters" counted "$1" || :
+    wait_for 20 "$1 connections in the counters" counted "$1" || :
     prompt director ipvsadm-rs -Ln --stats
     printf '%s\n' "$said" >&3
 }
@@ -263,17 +263,23 @@ watch() {
         start_on "$host" tcpdump -lnetS --immediate-mode -s 512 -B 4096 -i eth0 >"$state/$host.pipe" 2>&1
         watchers+=("$started")
     done
-    wait_for 10 "tcpdump to listen" all_watched "listening on"
+    wait_for 60 "tcpdump to listen" all_watched "listening on"
 }
 
 unwatch() { # [HOST]: who says the last word, director if none is named
-    # The last frame on the segment, one that every watcher gets to see: a multicast datagram to the discard port.
-    on "${1:-director}" bash -c 'echo end >/dev/udp/239.255.0.9/9'
-    wait_for 10 "the captures to be complete" all_watched " > 239.255.0.9.9: UDP"
+    wait_for 60 "the captures to be complete" all_heard "${1:-director}"
     kill "${watchers[@]}"
     wait "${watchers[@]}" 2>/dev/null || :
-    wait_for 10 "the captures' last words" all_watched "dropped by kernel"
+    wait_for 60 "the captures' last words" all_watched "dropped by kernel"
     all_watched $'\n0 packets dropped by kernel' || stopped "a capture lost packets"
+}
+
+# The last frame on the segment, one that every watcher gets to see: a multicast datagram to the discard port. Datagrams get
+# lost on a machine under load, so it is said until all have heard it.
+all_heard() { # HOST
+    on "$1" bash -c 'echo end >/dev/udp/239.255.0.9/9'
+    sleep 0.1
+    all_watched " > 239.255.0.9.9: UDP"
 }
 
 all_watched() { # TEXT: in every capture?

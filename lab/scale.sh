@@ -99,7 +99,7 @@ build_scale() {
         echo_servers[$host]=$started
     done
     for host in "${servers[@]}"; do
-        wait_for 20 "the echo server of $host" listens "$host" "${echo_servers[$host]}" "$client_port"
+        wait_for 60 "the echo server of $host" listens "$host" "${echo_servers[$host]}" "$client_port"
     done
 }
 declare -A echo_servers=()

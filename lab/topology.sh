@@ -202,7 +202,7 @@ web_server() { # HOST [ADDRESS:]PORT
     echo "$name" >"$state/www/$1/index.html"
     # In the foreground, because in the background it logs nothing; -c, because it would read the machine's /etc/httpd.conf.
     start_on "$1" busybox httpd -f -vv -c /dev/null -p "$2" -h "$state/www/$1" >>"$state/$1.weblog" 2>&1
-    wait_for 10 "the web server of $1" listens "$1" "$started" "${2##*:}"
+    wait_for 60 "the web server of $1" listens "$1" "$started" "${2##*:}"
     web_servers[$1]=$started
 }
 

@@ -97,7 +97,7 @@ prove "only rs1 is left" servers_are "$rs1_ip"
 prompt client curl -sS --limit-rate 2M "http://$vip/large"
 start_on client curl -sS -m 60 --limit-rate 2M -o "$state/large" "http://$vip/large" 2>"$state/large.trouble"
 transfer=$started
-wait_for 10 "the transfer's first bytes" test -s "$state/large"
+wait_for 60 "the transfer's first bytes" test -s "$state/large"
 play "['$rs2_ip']"
 transfer_is_over() {
     local status=0

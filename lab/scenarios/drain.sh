@@ -11,7 +11,7 @@ transfer_begins() {
     rm -f "$state/large"
     start_on client curl -sS -m 15 --limit-rate 4M -o "$state/large" "http://$vip/large" 2>"$state/large.trouble"
     transfer=$started
-    wait_for 10 "the transfer's first bytes" test -s "$state/large"
+    wait_for 60 "the transfer's first bytes" test -s "$state/large"
 }
 
 transfer_ended() { ! kill -0 "$transfer" 2>/dev/null; }

@@ -16,7 +16,7 @@ prove "only the first director has the VIP" vip_on director director2
 heading "A connection that lasts"
 talk_begins
 for _ in 1 2 3 4; do say 10; done
-wait_for 10 "the synchronised connection" knows_talk director2 || :
+wait_for 60 "the synchronised connection" knows_talk director2 || :
 typed director2 ipvsadm-rs -Lnc
 prove "the second director knows the connection" knows_talk director2
 prove "it lacks no established connection of the first" backup_lacks director director2 0
@@ -43,7 +43,7 @@ reboot director
 prove "it knows no connections" knows_nothing director
 prove "it lacks the established connection of the second" backup_lacks director2 director 1
 prove "it leaves the VIP where it is" vip_on director2 director
-wait_for 40 "the connection on the first director" knows_again director || :
+wait_for 60 "the connection on the first director" knows_again director || :
 prove "and receives the connection" knows_talk director
 prove "which still goes on" talk_goes_on
 talk_ends

@@ -22,7 +22,7 @@ unloaded() {
     # With whatever schedulers were used here.
     mapfile -t modules < <(sed -n 's/^\(ip_vs_[^ ]*\) .*/\1/p' /proc/modules)
     prompt director modprobe -r "${modules[@]}" ip_vs
-    wait_for 30 "ip_vs to be free" unload "${modules[@]}" ip_vs
+    wait_for 60 "ip_vs to be free" unload "${modules[@]}" ip_vs
 }
 unload() { on director modprobe -r "$@" 2>/dev/null; }
 restored() { typed director ipvsadm-rs -R --file "$rules"; }

@@ -14,7 +14,7 @@ pretend() { # NAME
     printf '#!/bin/sh\nsleep 60\n' >"$state/pretenders/$1"
     chmod +x "$state/pretenders/$1"
     start_on director "$state/pretenders/$1"
-    wait_for 5 "$1" runs "$1" "$started"
+    wait_for 60 "$1" runs "$1" "$started"
 }
 runs() { [[ $(<"/proc/$2/comm") == "$1" && /proc/$2/ns/net -ef /run/netns/lab-director ]]; }
 gone() { kill "$1"; wait "$1" 2>/dev/null || :; }
@@ -149,7 +149,7 @@ typed director ip addr del "$vip/128" dev eth0
 sysctl director net.ipv6.conf.eth0.accept_dad=1
 typed director ip addr add "$vip/128" dev eth0 preferred_lft 0
 detected() { [[ $(on director ip addr show dev eth0 dadfailed) == *" $vip/"* ]]; }
-wait_for 10 "duplicate address detection" detected || :
+wait_for 60 "duplicate address detection" detected || :
 examined director --probe
 prove "rs2 has the VIP, too: the doctor on director names D23" names D23
 named_and_fixed R4 "the VIP is on eth0" rs2

@@ -17,7 +17,7 @@ for host in director director2; do
     put "$host" health /etc/keepalived/keepalived.conf
 done
 keepalived director
-wait_for 30 "the VIP on director" has_vip director
+wait_for 60 "the VIP on director" has_vip director
 keepalived director2
 
 # --- Nagios: one host, and the recipe's service beside one whose command is wrong ------------------------------------
@@ -158,7 +158,7 @@ typed director ipvsadm-rs -e -t "$vip:80" -r "$rs2_ip" -g -w 0
 critical="IPVS CRITICAL - TCP $vip:80: servers 0, at least 1 | *"
 prove_within 30 "Nagios" "for Nagios it is critical" nagios_holds web 2 "$critical"
 prove_within 30 "the route to go" "ExaBGP takes the route back" routed nothing
-wait_for 30 "the VIP to move" vip_on director2 director || :
+wait_for 60 "the VIP to move" vip_on director2 director || :
 prove "keepalived's script fails" track_script_says "failed (exited with status 2)"
 prove "and the VIP is on director2" vip_on director2 director
 

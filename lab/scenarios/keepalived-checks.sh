@@ -17,7 +17,7 @@ flap_was_seen() {
 }
 
 keepalived director
-wait_for 30 "keepalived to add both servers" table_is "$rs1_ip=1 $rs2_ip=3" || :
+wait_for 60 "keepalived to add both servers" table_is "$rs1_ip=1 $rs2_ip=3" || :
 typed director ipvsadm-rs -Ln
 typed director ipvsadm-rs -S -n --file "$saved"
 fetch "http://$vip/?[1-20]"
@@ -30,18 +30,18 @@ heading "The web server of rs1 dies"
 prompt director ipvsadm-rs monitor --interval 1 --file monitor.log
 start_on director ipvsadm-rs monitor --interval 1 --file "$state/monitor.log" 2>&1
 monitor=$started
-wait_for 10 "the monitor" test -s "$state/monitor.log"
+wait_for 60 "the monitor" test -s "$state/monitor.log"
 stop_web_server rs1
-wait_for 30 "keepalived to notice" table_is "$rs2_ip=3" || :
+wait_for 60 "keepalived to notice" table_is "$rs2_ip=3" || :
 fetch "http://$vip/?[1-20]"
 prove "diff shows what the check took out" lacks "$saved" "-a -t $vip:80 -r $rs1_ip:80 -g -w 1"
 prove "all answers come from rs2" answers_are 0 20
 
 heading "It comes back"
 web_server rs1 80
-wait_for 30 "keepalived to notice" table_is "$rs1_ip=1 $rs2_ip=3" || :
+wait_for 60 "keepalived to notice" table_is "$rs1_ip=1 $rs2_ip=3" || :
 prove "nothing differs any more" nothing_differs_from "$saved"
-wait_for 10 "the monitor to see it" flap_was_seen || :
+wait_for 60 "the monitor to see it" flap_was_seen || :
 prove "the monitor has shown both, with the time" flap_was_seen
 kill "$monitor"
 
@@ -59,10 +59,10 @@ sed "s/ -r $rs1_ip:80 -g -w 1\$/ -r $rs1_ip:80 -g -w 5/" "$saved" >"$changed"
 typed director ipvsadm-rs -R --replace --file "$changed"
 prove "the table is what the file says, beside keepalived" nothing_differs_from "$changed"
 stop_web_server rs1
-wait_for 30 "keepalived to notice" table_is "$rs2_ip=3" || :
+wait_for 60 "keepalived to notice" table_is "$rs2_ip=3" || :
 prove "the check takes the server out anyway, and diff shows it" lacks "$changed" "-a -t $vip:80 -r $rs1_ip:80 -g -w 5"
 web_server rs1 80
-wait_for 30 "keepalived to notice" table_is "$rs1_ip=1 $rs2_ip=3" || :
+wait_for 60 "keepalived to notice" table_is "$rs1_ip=1 $rs2_ip=3" || :
 prove "it comes back as keepalived has it, and diff shows it" has_instead "$changed" \
     "-a -t $vip:80 -r $rs1_ip:80 -g -w 1" "-a -t $vip:80 -r $rs1_ip:80 -g -w 5"
 

@@ -26,7 +26,7 @@ prove "the load is shared 5 : 15" answers_are 5 15
 
 heading "The web server of rs1 dies"
 stop_web_server rs1
-wait_for 30 "ldirectord to notice" table_is "$rs2_ip=3" || :
+wait_for 60 "ldirectord to notice" table_is "$rs2_ip=3" || :
 load_begins "http://$vip/"
 typed director ipvsadm-rs -Ln
 fetch "http://$vip/?[1-20]"
@@ -35,7 +35,7 @@ prove "all answers come from rs2" answers_are 0 20
 
 heading "It comes back, under load"
 web_server rs1 80
-wait_for 30 "ldirectord to notice" table_is "$rs1_ip=1 $rs2_ip=3" || :
+wait_for 60 "ldirectord to notice" table_is "$rs1_ip=1 $rs2_ip=3" || :
 typed director ipvsadm-rs -Ln
 load_ends
 fetch "http://$vip/?[1-20]"

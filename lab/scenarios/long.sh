@@ -63,9 +63,9 @@ restart_daemons() {
     done
     # shellcheck disable=SC2016  # the inner shell's
     typed "$standby" sh -c 'kill $(cat /run/keepalived.pid)'
-    wait_for 20 "keepalived's end on $standby" no_keepalived "$standby"
+    wait_for 60 "keepalived's end on $standby" no_keepalived "$standby"
     keepalived "$standby"
-    wait_for 20 "keepalived on $standby" daemon_runs "$standby" backup
+    wait_for 60 "keepalived on $standby" daemon_runs "$standby" backup
     restarted=$((restarted + 3))
 }
 
@@ -113,7 +113,7 @@ load() {
     done <"$state/trouble.pipe" >>"$state/load.trouble" 3>&- 9>&- &
     start_on client "${command[@]}" >>"$state/load" 2>"$state/trouble.pipe"
     loader=$started
-    wait_for 10 "the client's first answers" answered 20
+    wait_for 60 "the client's first answers" answered 20
 }
 
 stop_load() {

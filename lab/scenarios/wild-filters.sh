@@ -13,7 +13,7 @@ guard() { # HOST ADDRESS
     echo guarded >"$state/www/guarded/index.html"
     start_on "$1" busybox httpd -f -c /dev/null -p "$2:81" -h "$state/www/guarded"
     guarded=$1
-    wait_for 10 "the guarded port" listens "$1" "$started" 81
+    wait_for 60 "the guarded port" listens "$1" "$started" 81
 }
 still_closed() { # ADDRESS
     evidence="port 81 of $guarded stays closed"

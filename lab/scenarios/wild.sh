@@ -66,7 +66,7 @@ typed director ipvsadm-rs -a -t "$vip:80" -r "$rs1_ip" -g
 mkdir -p "$state/www/director"
 echo rs2.curry >"$state/www/director/index.html"
 start_on director busybox httpd -f -c /dev/null -p 80 -h "$state/www/director"
-wait_for 10 "the director's web server" listens director "$started" 80
+wait_for 60 "the director's web server" listens director "$started" 80
 works director
 prove "  and is seen as both" seen_as "director and real-server"
 
