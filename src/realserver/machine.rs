@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::doctor::quiet::Network;
 use crate::doctor::readiness::find_host_route;
 use crate::host::route::Client;
-use crate::machine::{Address, Link, Prefix, Route, RouteKind};
+use crate::machine::{Address, Link, Prefix, Route, RouteKind, RouteQuery};
 
 /// Links, addresses and routes, as they were read.
 pub(super) struct Machine {
@@ -39,6 +39,12 @@ impl Machine {
     /// The VRF that a link is a member of, if it is: that has a table of routes of its own.
     pub(super) fn vrf(&self, link: &Link) -> Option<&Link> {
         self.links.iter().find(|other| link.master == Some(other.index) && other.kind.as_deref() == Some("vrf"))
+    }
+
+    /// What asks how packets to the VIP go.
+    pub(super) fn way_to(&self, link: Option<&Link>, vip: IpAddr) -> RouteQuery {
+        let vrf = link.and_then(|link| self.vrf(link)).map(|vrf| vrf.index);
+        RouteQuery { output: vrf, ..RouteQuery::to(vip) }
     }
 
     /// Whether the host route has to be set. For IPv6, and in the table of a VRF, where there can be no other, the kernel sets

@@ -113,6 +113,9 @@ impl RealServer {
                 address.preferred = Some(0);
             }
             self.client.add_address(&address)?;
+            if vip.is_ipv6() && link.flags.is_up() {
+                self.client.wait_until_local(&machine.way_to(Some(link), vip));
+            }
         }
         if plan.route {
             self.client.add_route(&host_route(link, vip)).or_else(|error| match error.errno() {

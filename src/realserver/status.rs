@@ -15,7 +15,7 @@ use crate::doctor::quiet::Method;
 use crate::doctor::readiness::{self, Finding, Readiness, Rules};
 use crate::host::route::Client;
 use crate::host::sysctl;
-use crate::machine::{Address, RouteQuery};
+use crate::machine::Address;
 
 /// How things stand with these VIPs, or without any with those that are started. The options count for VIPs that are not
 /// started.
@@ -54,8 +54,7 @@ fn one(vip: IpAddr, options: &Options, book: &Book, machine: &Machine, client: &
     let interface = entry.map_or(&options.interface, |entry| &entry.interface);
     let network = machine.network();
     let link = machine.link(interface);
-    let vrf = link.and_then(|link| machine.vrf(link)).map(|vrf| vrf.index);
-    let way = client.route_to(&RouteQuery { output: vrf, ..RouteQuery::to(vip) });
+    let way = client.route_to(&machine.way_to(link, vip));
     let mut findings = vec![
         readiness::address(network, vip, interface),
         readiness::elsewhere(network, vip, interface),

@@ -4,8 +4,6 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
@@ -16,7 +14,7 @@ use std::os::unix::process::ExitStatusExt as _;
 
 use crate::schema::Schema;
 use crate::strategies::{self, Reach};
-use crate::support::{self, Links, Subject, Trial, in_fresh_namespace, succeed, trial};
+use crate::support::{self, Links, Subject, Trial, in_fresh_namespace, succeed, trial, until};
 
 /// What a trial does.
 type Run = fn() -> Result<()>;
@@ -35,18 +33,6 @@ fn trials() -> Result<Vec<Trial>> {
         ("SIGHUP, and clean ends", ends),
     ];
     Ok(trials.into_iter().map(|(name, run)| trial(name, run)).collect())
-}
-
-/// A wait for what has to come, however slow the machine is.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
-    let end = Instant::now() + PATIENCE;
-    while !holds()? {
-        ensure!(Instant::now() < end, "{what}: not within {PATIENCE:?}");
-        thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
 }
 
 /// The program at work, which ends with this.

@@ -16,7 +16,7 @@ use netlink_exchange::Errno;
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestRunner};
 
-use crate::support::{self, Subject, Trial, in_fresh_namespace, ours, trial};
+use crate::support::{self, Subject, Trial, in_fresh_namespace, ours, trial, until};
 
 /// What a trial does.
 type Run = fn() -> Result<()>;
@@ -174,8 +174,11 @@ fn addresses_and_routes_there_and_back() -> Result<()> {
             ensure!(found.label.as_deref() == label && found.prefix == address.prefix, "{found:?}");
             ensure!(found.scope == Scope::Universe && found.flags.is_permanent(), "{found:?}");
             ensure!(found.valid.is_none() && found.preferred.is_none(), "{found:?}");
-            let way = client.route_to(&RouteQuery::to(ip(text)))?;
-            ensure!(way.kind == RouteKind::Local && way.output == Some(lo.index), "{way:?}");
+            // The kernel sets the local route of an IPv6 address a moment later.
+            until(&format!("a local route to {text}"), || {
+                let way = client.route_to(&RouteQuery::to(ip(text)))?;
+                Ok(way.kind == RouteKind::Local && way.output == Some(lo.index))
+            })?;
             // In a table whose number needs more than the header.
             for table in [Route::MAIN, 1000] {
                 let route = Route { table, ..Route::on_link(Prefix::host(ip(text)), lo.index) };

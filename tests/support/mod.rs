@@ -411,6 +411,16 @@ fn describe(status: ExitStatus) -> String {
     }
 }
 
+/// Waits for what has to come, however slow the machine is.
+pub fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
+    while !holds()? {
+        ensure!(Instant::now() < end, "{what}: not within {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
 /// Runs `work` on a thread of its own in a fresh network namespace whose `lo` is up. Programs started by it are in the
 /// same namespace.
 pub fn in_fresh_namespace<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {

@@ -1,6 +1,8 @@
 //! The client: questions to rtnetlink, and changes.
 
 use std::net::IpAddr;
+use std::thread;
+use std::time::Duration;
 
 use ipvs_client::Family;
 use netlink_exchange::{Connection, Message, Part, Protocol, Request, WireError, Writer, flag};
@@ -8,7 +10,7 @@ use netlink_exchange::{Connection, Message, Part, Protocol, Request, WireError, 
 use super::decode;
 use super::error::Error;
 use super::numbers::{address as a, message, route as r};
-use crate::machine::{Address, Link, Neighbour, Prefix, Route, RouteQuery, Rule, Scope};
+use crate::machine::{Address, Link, Neighbour, Prefix, Route, RouteKind, RouteQuery, Rule, Scope};
 
 /// A connection to rtnetlink, in the network namespace it was opened in.
 pub struct Client {
@@ -104,6 +106,17 @@ impl Client {
                 _ => Ok(None),
             })
             .map_err(|error| failed(what, error))
+    }
+
+    /// Wait until such packets are delivered here. The kernel sets the local route of an IPv6 address a moment after it has said
+    /// that the address is there; after a second, which is for a machine under load, nothing is waited for any longer.
+    pub fn wait_until_local(&mut self, query: &RouteQuery) {
+        for _ in 0..100 {
+            if self.route_to(query).is_ok_and(|route| route.kind == RouteKind::Local) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Add an address.
