@@ -490,10 +490,11 @@ fn stopped_and_continued(_: &Cluster) -> Result<()> {
 /// and its drains.
 fn top_in_the_background(cluster: &Cluster) -> Result<()> {
     let _open = cluster.connect("40.40.40.10", 5001)?;
-    // bash's wait ends at once with 147 as long as it takes the job for stopped.
-    let script = "set -m; \"$0\" top & read -r; fg; echo stopped; read -r; kill %1
-                  s=147; while [ $s = 147 ]; do wait $!; s=$?; done; echo ended: $s";
-    let mut shell = Command::new("bash");
+    // dash keeps an ended job until it is waited for, which bash does not do once it was in the foreground. wait ends at once
+    // with 147 as long as dash takes the job for stopped: it looks again when another program ends.
+    let script = "set -m; \"$0\" top & read -r line; fg; echo stopped; read -r line; kill %1; kill -CONT %1
+                  s=147; while [ $s = 147 ]; do sleep 0.1; wait $!; s=$?; done; echo ended: $s";
+    let mut shell = Command::new("dash");
     shell.args(["-c", script]).arg(ours());
     let mut terminal = Terminal::start_any(24, 80, &shell)?;
     let settings = terminal.settings()?;
