@@ -663,7 +663,7 @@ _ipvsadm__rs() {
             fi
             case "${prev}" in
                 --method)
-                    COMPREPLY=($(compgen -W "arp-sysctl arptables nftables" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "arp-sysctl arptables nftables redirect" -- "${cur}"))
                     return 0
                     ;;
                 --interface)
@@ -692,7 +692,7 @@ _ipvsadm__rs() {
             fi
             case "${prev}" in
                 --method)
-                    COMPREPLY=($(compgen -W "arp-sysctl arptables nftables" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "arp-sysctl arptables nftables redirect" -- "${cur}"))
                     return 0
                     ;;
                 --interface)
@@ -725,7 +725,7 @@ _ipvsadm__rs() {
             fi
             case "${prev}" in
                 --method)
-                    COMPREPLY=($(compgen -W "arp-sysctl arptables nftables" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "arp-sysctl arptables nftables redirect" -- "${cur}"))
                     return 0
                     ;;
                 --interface)

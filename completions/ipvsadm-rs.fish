@@ -318,22 +318,25 @@ complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and no
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and not __fish_seen_subcommand_from start stop status" -f -a "start" -d 'Silence ARP for the VIPs, then add them'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and not __fish_seen_subcommand_from start stop status" -f -a "stop" -d 'Put back what was there before start'
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and not __fish_seen_subcommand_from start stop status" -f -a "status" -d 'Print what a real server needs, with pass or fail; status 0 if it is ready, 3 if not'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from start" -l method -d 'How to keep ARP quiet (IPv4)' -r -f -a "arp-sysctl\t''
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from start" -l method -d 'How to keep ARP quiet (IPv4), or to do without the VIP: redirect' -r -f -a "arp-sysctl\t''
 arptables\t''
-nftables\t''"
+nftables\t''
+redirect\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from start" -l interface -d 'Where the VIPs are to be' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from start" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from start" -l persist -d 'Start them at every boot, too'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l method -d 'How to keep ARP quiet (IPv4)' -r -f -a "arp-sysctl\t''
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l method -d 'How to keep ARP quiet (IPv4), or to do without the VIP: redirect' -r -f -a "arp-sysctl\t''
 arptables\t''
-nftables\t''"
+nftables\t''
+redirect\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l interface -d 'With --force: where the VIPs are that are in no record' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l netns -d 'The table of this network namespace: a name below /run/netns or a path; anywhere on the command line' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l persist -d 'Do not start them at boot any more, either'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l force -d 'Also remove what is there without a record, made by hand or by a start whose record is lost: the address, the host route and rules on ARP packets'
-complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l method -d 'How to keep ARP quiet (IPv4)' -r -f -a "arp-sysctl\t''
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from stop" -l force -d 'Also remove what is there without a record, made by hand or by a start whose record is lost: the address, the host route and rules'
+complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l method -d 'How to keep ARP quiet (IPv4), or to do without the VIP: redirect' -r -f -a "arp-sysctl\t''
 arptables\t''
-nftables\t''"
+nftables\t''
+redirect\t''"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l interface -d 'Where the VIPs are to be' -x -a "(__fish_ipvsadm_rs_live)"
 complete -c ipvsadm-rs -n "__fish_ipvsadm_rs_using_subcommand realserver; and __fish_seen_subcommand_from status" -l color -d 'When to colour what is printed' -r -f -a "auto\t''
 always\t''

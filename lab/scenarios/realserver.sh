@@ -1,4 +1,4 @@
-# `realserver` on the real servers: all ways to keep ARP quiet, and back to what was before
+# `realserver` on the real servers: all ways to keep ARP quiet or to do without the VIP, and back to what was before
 # needs: nft=nftables arptables-legacy=arptables
 # shellcheck shell=bash
 
@@ -20,15 +20,20 @@ takes() {
     case $1 in
         arp-sysctl) return 0 ;;
         arptables) if on rs1 arptables-legacy -n -L >/dev/null 2>&1; then return 0; fi ;;
+        redirect)
+            if on rs1 nft --check "table ip lab { chain c { type nat hook prerouting priority -100; redirect; }; }" ||
+                on rs1 iptables-legacy -t nat -n -L; then return 0; else return 1; fi >/dev/null 2>&1
+            ;;
     esac
     on rs1 nft --check add table arp lab 2>/dev/null
 }
 
-for method in arp-sysctl arptables nftables; do
+for method in arp-sysctl arptables nftables redirect; do
     heading "--method $method"
     if ! takes "$method"; then
-        prove "this kernel has no $method for ARP: --method $method says so" \
-            exits_with 1 "nftables filter no ARP" rs1 ipvsadm-rs realserver start --method "$method" "$vip"
+        [[ $method == redirect ]] && said="can redirect on this machine" || said="nftables filter no ARP"
+        prove "this kernel has nothing for --method $method, which says so" \
+            exits_with 1 "$said" rs1 ipvsadm-rs realserver start --method "$method" "$vip"
         prove "and rs1 is as it was" looks_like rs1 "$state/rs1.before"
         note "Where the kernel has them, they are shown: lab/run --kernel stock realserver."
         continue

@@ -10,8 +10,9 @@ use std::net::IpAddr;
 
 use crate::machine::{Address, Link, Prefix};
 
-/// How a real server is kept from answering ARP requests for the VIP. An IPv6 VIP needs none of them: with neighbour
-/// discovery a host answers for the addresses of the link that was asked, and the VIP is on another.
+/// How a real server serves a VIP without answering ARP requests for it. An IPv6 VIP that the real server holds needs nothing
+/// against that: with neighbour discovery a host answers for the addresses of the link that was asked, and the VIP is on
+/// another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// The kernel's settings `arp_ignore` and `arp_announce`.
@@ -20,17 +21,30 @@ pub enum Method {
     Arptables,
     /// Rules on ARP packets, by nftables.
     Nftables,
+    /// The real server does not hold the VIP. What is sent to it goes to an address of the real server's own, by a rule of
+    /// nftables or iptables.
+    Redirect,
 }
 
 impl Method {
     /// All of them, with their names.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("arp-sysctl", Self::ArpSysctl), ("arptables", Self::Arptables), ("nftables", Self::Nftables)];
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("arp-sysctl", Self::ArpSysctl),
+        ("arptables", Self::Arptables),
+        ("nftables", Self::Nftables),
+        ("redirect", Self::Redirect),
+    ];
 
     /// The one with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, method)| *method)
+    }
+
+    /// Whether the real server holds the VIP.
+    #[must_use]
+    pub fn holds_vip(self) -> bool {
+        self != Self::Redirect
     }
 }
 

@@ -32,6 +32,8 @@ pub enum Remain {
     HostRoute,
     /// Rules on ARP packets.
     Rules,
+    /// A rule that redirects.
+    Redirect,
 }
 
 impl Remain {
@@ -42,6 +44,7 @@ impl Remain {
             Self::Address => "address",
             Self::HostRoute => "host_route",
             Self::Rules => "arp_rules",
+            Self::Redirect => "redirect",
         }
     }
 }
@@ -52,6 +55,7 @@ impl fmt::Display for Remain {
             Self::Address => "the address",
             Self::HostRoute => "the host route",
             Self::Rules => "rules on ARP packets",
+            Self::Redirect => "a rule that redirects",
         })
     }
 }
@@ -79,6 +83,10 @@ pub enum Finding {
     Setting(Wanted, Silence),
     /// Rules on ARP packets.
     Rules(Rules),
+    /// The interface that has the VIP, where none may have it.
+    NotHeld(Option<String>),
+    /// The rule that redirects what is sent to the VIP.
+    Redirect(Rules),
     /// Whether it is started at every boot.
     AtBoot(bool),
 }
@@ -105,7 +113,7 @@ pub enum Silence {
     Value(String, i64),
 }
 
-/// How rules on ARP packets are.
+/// How rules for a VIP are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rules {
     /// The VIP is not started, so there are none.
@@ -126,12 +134,12 @@ impl Finding {
     pub fn passes(&self) -> bool {
         match self {
             Self::Address(standing) => matches!(standing, Standing::There(_)),
-            Self::Elsewhere(link) => link.is_none(),
+            Self::Elsewhere(link) | Self::NotHeld(link) => link.is_none(),
             Self::Delivered(kind) => *kind == Ok(RouteKind::Local),
             Self::HostRoute(is_so) | Self::AtBoot(is_so) => *is_so,
             Self::Setting(_, Silence::NothingToSilence) => true,
             Self::Setting(wanted, Silence::Value(_, value)) => wanted.is_met_by(*value),
-            Self::Rules(rules) => *rules == Rules::There,
+            Self::Rules(rules) | Self::Redirect(rules) => *rules == Rules::There,
         }
     }
 }
@@ -178,6 +186,12 @@ pub fn address(network: Network<'_>, vip: IpAddr, interface: &str) -> Finding {
 pub fn elsewhere(network: Network<'_>, vip: IpAddr, interface: &str) -> Finding {
     let mut others = network.exposed(vip).filter(|place| place.link.name != interface);
     Finding::Elsewhere(others.next().map(|place| place.link.name.clone()))
+}
+
+/// The VIP is on no interface.
+#[must_use]
+pub fn not_held(network: Network<'_>, vip: IpAddr) -> Finding {
+    Finding::NotHeld(network.places(vip).next().map(|place| place.link.name.clone()))
 }
 
 /// The settings of ARP on each interface that answers it, with what `read` finds under a key.

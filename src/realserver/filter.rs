@@ -1,21 +1,22 @@
-//! Keeping a VIP out of ARP packet by packet: requests for it are dropped, and of requests that would ask with it as their
-//! source that becomes the real server's own address (RIP). By nft(8), in a table of our own for each VIP, or by
-//! arptables(8).
+//! Rules for a VIP that other programs lay. Those that keep it out of ARP packet by packet: requests for it are dropped, and of
+//! requests that would ask with it as their source that becomes the real server's own address (RIP). By nft(8), in a table of
+//! our own for each VIP, or by arptables(8). And those that redirect, see [`super::redirect`].
 
 use std::fs::{self, File};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::error::state;
 use super::machine::Machine;
+use super::programs::{check, failed, legacy, nft, run, table_of};
+use super::redirect::Redirect;
 use crate::doctor::quiet::{Method, speakers};
 use crate::host::program::{command, find};
 
-/// What is laid before ARP for a VIP.
+/// What is laid for a VIP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "by")]
 pub(super) enum Filter {
@@ -24,7 +25,7 @@ pub(super) enum Filter {
         /// Its name.
         table: String,
         /// The address that takes the VIP's place, by interface.
-        sources: Vec<(String, Ipv4Addr)>,
+        sources: Vec<(String, IpAddr)>,
     },
     /// Rules of the table `filter` of arptables.
     Arptables {
@@ -33,18 +34,23 @@ pub(super) enum Filter {
         /// Each rule from its chain on, as it is given to `-A` and `-D`.
         rules: Vec<Vec<String>>,
     },
+    /// What redirects.
+    Redirect(Redirect),
 }
 
 impl Filter {
     /// What a VIP needs, by one of the means that this machine has.
-    pub(super) fn plan(method: Method, vip: Ipv4Addr, machine: &Machine) -> Result<Self> {
+    pub(super) fn plan(method: Method, vip: IpAddr, machine: &Machine) -> Result<Self> {
+        if !method.holds_vip() {
+            return Redirect::plan(vip).map(Self::Redirect);
+        }
         let sources = sources(vip, machine)?;
         let nftables = |sources| Self::Nftables { table: table_of(vip), sources };
         match method {
-            Method::Nftables => usable_nft().map(|()| nftables(sources)),
+            Method::Nftables => filters_arp().map(|()| nftables(sources)),
             _ => {
                 let mut refused = None;
-                if let Some(program) = legacy_arptables() {
+                if let Some(program) = legacy("arptables") {
                     // The program may be there, and nothing of it in the kernel: newer ones come without.
                     match listing(&program) {
                         Ok(_) => return Ok(Self::Arptables { program, rules: rules(vip, &sources) }),
@@ -52,7 +58,7 @@ impl Filter {
                     }
                 }
                 // Today's arptables is another face of nftables.
-                match (usable_nft(), refused, find("arptables")) {
+                match (filters_arp(), refused, find("arptables")) {
                     (Ok(()), ..) => Ok(nftables(sources)),
                     (Err(_), Some(error), _) => {
                         Err(state(format!("{error}: this kernel has no arptables, and its nftables filter no ARP")))
@@ -66,13 +72,14 @@ impl Filter {
     }
 
     /// Lay it, or lay it again.
-    pub(super) fn lay(&self, vip: Ipv4Addr, lock: &dyn Fn() -> Result<Option<File>>) -> Result<()> {
+    pub(super) fn lay(&self, vip: IpAddr, lock: &dyn Fn() -> Result<Option<File>>) -> Result<()> {
         match self {
             Self::Nftables { table, sources } => nft(&script(table, vip, sources), lock()?),
             Self::Arptables { program, rules } => {
                 self.lift(lock)?;
-                rules.iter().try_for_each(|rule| arptables(program, "-A", rule, lock()?))
+                rules.iter().try_for_each(|rule| run(program, &["-A"], rule, lock()?))
             }
+            Self::Redirect(redirect) => redirect.lay(vip, lock),
         }
     }
 
@@ -84,17 +91,21 @@ impl Filter {
             Self::Arptables { program, rules } => {
                 for rule in rules {
                     if listed(program, rule)? {
-                        arptables(program, "-D", rule, lock()?)?;
+                        run(program, &["-D"], rule, lock()?)?;
                     }
                 }
                 Ok(())
             }
+            Self::Redirect(redirect) => redirect.lift(lock),
         }
     }
 
     /// What is laid for a VIP, as far as it can be seen, whether a record tells of it or not.
-    pub(super) fn find(vip: Ipv4Addr) -> Vec<Self> {
-        let mut found = Vec::new();
+    pub(super) fn find(vip: IpAddr) -> Vec<Self> {
+        let mut found: Vec<Self> = Redirect::find(vip).map(Self::Redirect).into_iter().collect();
+        if vip.is_ipv6() {
+            return found;
+        }
         let table = table_of(vip);
         if let Some(nft) = find("nft") {
             let output = command(&nft).args(["list", "table", "arp", &table]).output();
@@ -104,7 +115,7 @@ impl Filter {
         }
         // Listing them would load the kernel's module.
         let has_tables = fs::read_to_string(ARP_TABLES).is_ok_and(|names| names.lines().any(|name| name == "filter"));
-        if let Some(program) = legacy_arptables().filter(|_| has_tables)
+        if let Some(program) = legacy("arptables").filter(|_| has_tables)
             && let Ok(listing) = listing(&program)
         {
             let rules = rules_in(&listing, vip);
@@ -123,7 +134,7 @@ impl Filter {
                 let output = command(&program).args(["list", "table", "arp", table]).output()?;
                 let text = String::from_utf8_lossy(&output.stdout);
                 let dropped = text.lines().any(|line| line.contains("arp operation request") && line.contains("drop"));
-                let fixed = |(name, rip): &(String, Ipv4Addr)| {
+                let fixed = |(name, rip): &(String, IpAddr)| {
                     text.lines().any(|line| {
                         line.contains(&format!("oifname \"{name}\"")) && line.contains(&format!("set {rip}"))
                     })
@@ -138,7 +149,13 @@ impl Filter {
                 }
                 Ok(true)
             }
+            Self::Redirect(redirect) => redirect.is_laid(),
         }
+    }
+
+    /// Whether it redirects, and does nothing about ARP.
+    pub(super) const fn redirects(&self) -> bool {
+        matches!(self, Self::Redirect(_))
     }
 
     /// The interfaces whose requests are fixed.
@@ -148,6 +165,7 @@ impl Filter {
             Self::Arptables { rules, .. } => {
                 rules.iter().any(|rule| rule.windows(2).any(|pair| pair[0] == "-o" && pair[1] == interface))
             }
+            Self::Redirect(_) => false,
         }
     }
 }
@@ -155,31 +173,25 @@ impl Filter {
 /// The tables that arptables has in this network namespace, a name a line; there once its module is loaded.
 const ARP_TABLES: &str = "/proc/net/arp_tables_names";
 
-/// The name of a VIP's table.
-fn table_of(vip: Ipv4Addr) -> String {
-    format!("ipvsadm-rs-{vip}")
-}
-
 /// The address that each link is to ask with in place of the VIP.
-fn sources(vip: Ipv4Addr, machine: &Machine) -> Result<Vec<(String, Ipv4Addr)>> {
+fn sources(vip: IpAddr, machine: &Machine) -> Result<Vec<(String, IpAddr)>> {
     let mut sources = Vec::new();
     for link in speakers(&machine.links) {
-        let own = machine.addresses.iter().find_map(|address| match address.address {
-            IpAddr::V4(own) if address.index == link.index && own != vip && !address.flags.is_secondary() => Some(own),
-            _ => None,
+        let own = machine.addresses.iter().find(|own| {
+            own.index == link.index && own.address.is_ipv4() && own.address != vip && !own.flags.is_secondary()
         });
         let Some(own) = own else { continue };
         // Nothing that a name of an interface may hold is to become a part of a rule.
         if !link.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-@:".contains(&byte)) {
             return Err(state(format!("the interface's name `{}' cannot be put into a rule", link.name)));
         }
-        sources.push((link.name.clone(), own));
+        sources.push((link.name.clone(), own.address));
     }
     Ok(sources)
 }
 
 /// What makes the table again, in one transaction.
-fn script(table: &str, vip: Ipv4Addr, sources: &[(String, Ipv4Addr)]) -> String {
+fn script(table: &str, vip: IpAddr, sources: &[(String, IpAddr)]) -> String {
     let mut script = format!(
         "add table arp {table}\ndelete table arp {table}\ntable arp {table} {{\n\
          chain input {{\ntype filter hook input priority 0; policy accept;\n\
@@ -194,7 +206,7 @@ fn script(table: &str, vip: Ipv4Addr, sources: &[(String, Ipv4Addr)]) -> String 
 }
 
 /// The same for arptables. Option by option as it lists them, to find them again.
-fn rules(vip: Ipv4Addr, sources: &[(String, Ipv4Addr)]) -> Vec<Vec<String>> {
+fn rules(vip: IpAddr, sources: &[(String, IpAddr)]) -> Vec<Vec<String>> {
     let words = |line: String| line.split(' ').map(str::to_owned).collect();
     let mut rules = vec![words(format!("INPUT -d {vip} --opcode 1 -j DROP"))];
     for (name, rip) in sources {
@@ -204,7 +216,7 @@ fn rules(vip: Ipv4Addr, sources: &[(String, Ipv4Addr)]) -> Vec<Vec<String>> {
 }
 
 /// The rules of a listing that are as [`rules`] makes them for a VIP, whatever interfaces and addresses they name.
-fn rules_in(listing: &str, vip: Ipv4Addr) -> Vec<Vec<String>> {
+fn rules_in(listing: &str, vip: IpAddr) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let vip_text = vip.to_string();
     for line in listing.lines() {
@@ -256,55 +268,11 @@ fn is_listed(listing: &str, rule: &[String]) -> bool {
     })
 }
 
-fn arptables(program: &Path, action: &str, rule: &[String], lock: Option<File>) -> Result<()> {
-    let mut command = command(program);
-    command.arg(action).args(rule).stdin(lock.map_or(Stdio::null(), Stdio::from));
-    let output = command.output().with_context(|| program.display().to_string())?;
-    if output.status.success() { Ok(()) } else { Err(failed(program, &output.stderr)) }
-}
-
-/// Run nft on a script, which is made whole or not at all.
-fn nft(script: &str, lock: Option<File>) -> Result<()> {
-    let Some(program) = find("nft") else { return Err(no_program()) };
-    let mut command = command(&program);
-    // Its standard input is the lock: until it is done no other process begins.
-    command.arg(script).stdin(lock.map_or(Stdio::null(), Stdio::from));
-    let output = command.output().with_context(|| program.display().to_string())?;
-    if output.status.success() { Ok(()) } else { Err(failed(&program, &output.stderr)) }
-}
-
 /// Whether there is nft, and a kernel that filters ARP with it: tried without doing it.
-fn usable_nft() -> Result<()> {
-    let program = find("nft").ok_or_else(no_program)?;
-    let output = command(&program).args(["--check", "add table arp ipvsadm-rs"]).output();
-    let output = output.with_context(|| program.display().to_string())?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let error = failed(&program, &output.stderr);
-    Err(match String::from_utf8_lossy(&output.stderr).contains("Operation not supported") {
+fn filters_arp() -> Result<()> {
+    check("add table arp ipvsadm-rs").map_err(|error| match error.to_string().contains("Operation not supported") {
         true => state(format!("{error}: this kernel's nftables filter no ARP (CONFIG_NF_TABLES_ARP)")),
         false => error,
-    })
-}
-
-fn no_program() -> anyhow::Error {
-    state("neither nft nor arptables is on this machine: install nftables".into())
-}
-
-fn failed(program: &Path, said: &[u8]) -> anyhow::Error {
-    let said = String::from_utf8_lossy(said);
-    // What follows the first line shows where in the script.
-    let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it failed, and said nothing");
-    state(format!("{}: {}", program.display(), first.trim_start_matches("Error: ")))
-}
-
-/// The arptables that is not made of nftables.
-fn legacy_arptables() -> Option<PathBuf> {
-    find("arptables-legacy").or_else(|| {
-        let program = find("arptables")?;
-        let version = command(&program).arg("-V").output().ok()?;
-        (!String::from_utf8_lossy(&version.stdout).contains("nf_tables")).then_some(program)
     })
 }
 
@@ -312,14 +280,18 @@ fn legacy_arptables() -> Option<PathBuf> {
 mod tests {
     use super::*;
 
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
     #[test]
     fn the_rules_of_a_listing_are_found_under_their_chain() {
         let listing = "Chain INPUT (policy ACCEPT)\n-j DROP -d 192.0.2.1 --opcode 1 \n\nChain OUTPUT (policy ACCEPT)\n\
                        -j mangle -o eth0 -s 192.0.2.1 --mangle-ip-s 10.0.0.1 \n";
-        let vip = Ipv4Addr::new(192, 0, 2, 1);
-        let ours = rules(vip, &[("eth0".into(), Ipv4Addr::new(10, 0, 0, 1))]);
+        let vip = ip("192.0.2.1");
+        let ours = rules(vip, &[("eth0".into(), ip("10.0.0.1"))]);
         assert!(ours.iter().all(|rule| is_listed(listing, rule)));
-        for other in rules(Ipv4Addr::new(192, 0, 2, 11), &[("eth0".into(), Ipv4Addr::new(10, 0, 0, 2))]) {
+        for other in rules(ip("192.0.2.11"), &[("eth0".into(), ip("10.0.0.2"))]) {
             assert!(!is_listed(listing, &other), "{other:?}");
         }
         let swapped = listing.replace("INPUT", "FORWARD");
@@ -332,9 +304,9 @@ mod tests {
                        -j ACCEPT -d 192.0.2.1 \n\nChain OUTPUT (policy ACCEPT)\n\
                        -j mangle -o eth0 -s 192.0.2.1 --mangle-ip-s 10.0.0.1 \n\
                        -j mangle -o eth1 -s 192.0.2.11 --mangle-ip-s 10.0.0.1 \n-j DROP -o eth1 -s 192.0.2.1 \n";
-        let vip = Ipv4Addr::new(192, 0, 2, 1);
-        assert_eq!(rules_in(listing, vip), rules(vip, &[("eth0".into(), Ipv4Addr::new(10, 0, 0, 1))]));
-        let other = Ipv4Addr::new(192, 0, 2, 2);
+        let vip = ip("192.0.2.1");
+        assert_eq!(rules_in(listing, vip), rules(vip, &[("eth0".into(), ip("10.0.0.1"))]));
+        let other = ip("192.0.2.2");
         assert!(rules_in(listing, other).is_empty());
         // Only what is there.
         let output = listing.split_at(listing.find("Chain OUTPUT").unwrap()).1;
@@ -343,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_script_replaces_the_table() {
-        let script = script("t", Ipv4Addr::new(192, 0, 2, 1), &[("eth0".into(), Ipv4Addr::new(10, 0, 0, 1))]);
+        let script = script("t", ip("192.0.2.1"), &[("eth0".into(), ip("10.0.0.1"))]);
         assert!(script.starts_with("add table arp t\ndelete table arp t\ntable arp t {\n"));
         assert!(script.contains("oifname \"eth0\" arp saddr ip 192.0.2.1 arp saddr ip set 10.0.0.1\n"));
     }

@@ -20,14 +20,10 @@ pub(super) struct Remains {
 impl Remains {
     /// Look for it.
     pub(super) fn find(vip: IpAddr, interface: &str, machine: &Machine) -> Self {
-        let (mut remains, IpAddr::V4(vip4)) = (Self::on(vip, interface, machine), vip) else {
-            return Self::on(vip, interface, machine);
-        };
-        remains.filters = Filter::find(vip4);
-        remains
+        Self { filters: Filter::find(vip), ..Self::on(vip, interface, machine) }
     }
 
-    /// Look for it without asking for rules on ARP packets, which takes other programs.
+    /// Look for it without asking for rules, which takes other programs.
     pub(super) fn on(vip: IpAddr, interface: &str, machine: &Machine) -> Self {
         let Some(link) = machine.link(interface) else { return Self::default() };
         Self {
@@ -42,7 +38,8 @@ impl Remains {
         let parts = [
             (self.address.is_some(), Remain::Address),
             (self.route.is_some(), Remain::HostRoute),
-            (!self.filters.is_empty(), Remain::Rules),
+            (self.filters.iter().any(|filter| !filter.redirects()), Remain::Rules),
+            (self.filters.iter().any(Filter::redirects), Remain::Redirect),
         ];
         parts.into_iter().filter(|(is_there, _)| *is_there).map(|(_, part)| part).collect()
     }

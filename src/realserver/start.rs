@@ -100,7 +100,7 @@ impl RealServer {
         for (key, setting) in &plan.settings {
             sysctl::write(key, &setting.ours)?;
         }
-        if let (true, Some(filter), IpAddr::V4(vip)) = (plan.filter, &plan.entry.filter, vip) {
+        if let (true, Some(filter)) = (plan.filter, &plan.entry.filter) {
             filter.lay(vip, &|| self.book.lock_for_child())?;
         }
         if plan.address {
@@ -133,29 +133,32 @@ impl RealServer {
     /// What is to be done for a VIP.
     fn plan(&self, vip: IpAddr, options: &Options, link: &Link, machine: &Machine) -> Result<Plan> {
         let started = self.book.record.vips.get(&vip);
-        let is_there = machine.address(link, vip).is_some();
-        let route = machine.needs_host_route(link, vip) && machine.host_route(link, vip).is_none();
+        let holds_vip = options.method.holds_vip();
+        let address = holds_vip && machine.address(link, vip).is_none();
+        let route = holds_vip && machine.needs_host_route(link, vip) && machine.host_route(link, vip).is_none();
         let mut entry = started.cloned().unwrap_or_else(|| Entry {
             interface: link.name.clone(),
             method: options.method,
-            label: self.label(vip, link, machine),
+            label: if holds_vip { self.label(vip, link, machine) } else { None },
             address: false,
             route: false,
             settings: [].into(),
             filter: None,
         });
-        entry.address |= !is_there;
+        entry.address |= address;
         entry.route |= route;
         let mut plan = Plan {
             settings: Vec::new(),
             adopted: Vec::new(),
             filter: false,
-            address: !is_there,
+            address,
             route,
             persist: options.persist && !persist::is_written_as(vip, &entry),
             entry,
         };
-        let IpAddr::V4(vip4) = vip else { return Ok(plan) };
+        if holds_vip && vip.is_ipv6() {
+            return Ok(plan);
+        }
         if options.method == Method::ArpSysctl {
             for (key, wanted) in settings(&link.name) {
                 let value = sysctl::read_number(&key)?;
@@ -173,7 +176,7 @@ impl RealServer {
         } else {
             let filter = match plan.entry.filter.take() {
                 Some(filter) => filter,
-                None => Filter::plan(options.method, vip4, machine)?,
+                None => Filter::plan(options.method, vip, machine)?,
             };
             plan.filter = started.is_none() || !filter.is_laid()?;
             plan.entry.filter = Some(filter);
@@ -197,6 +200,9 @@ impl RealServer {
     /// Whether anything is in the way of a VIP.
     fn check(&self, vip: IpAddr, options: &Options, link: &Link, machine: &Machine) -> Result<()> {
         let interface = &link.name;
+        if !options.method.holds_vip() && interface != "lo" {
+            return Err(wrong("--method redirect puts the VIP on no interface: leave --interface out".to_owned()));
+        }
         if !is_quiet(link) && (vip.is_ipv6() || options.method == Method::ArpSysctl) {
             return Err(wrong(format!(
                 "{interface} itself answers for the addresses it has: put the VIP on lo, or on a dummy interface"
@@ -216,6 +222,14 @@ impl RealServer {
         for address in machine.addresses.iter().filter(|address| address.address == vip) {
             let name = machine.links.iter().find(|link| link.index == address.index).map_or("?", |link| &link.name);
             let wanted = Address::host(link.index, vip);
+            if !options.method.holds_vip() {
+                return Err(state(format!(
+                    "{vip} is on {name}, and with --method redirect it may be on no interface: ip address delete \
+                     {vip}/{} dev {}",
+                    address.prefix,
+                    shell(name)
+                )));
+            }
             if address.index != link.index {
                 return Err(state(format!(
                     "{vip} is on {name} already: ip address delete {vip}/{} dev {}",

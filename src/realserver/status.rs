@@ -52,19 +52,16 @@ fn one(vip: IpAddr, options: &Options, book: &Book, machine: &Machine, client: &
     let entry = book.record.vips.get(&vip);
     let method = entry.map_or(options.method, |entry| entry.method);
     let interface = entry.map_or(&options.interface, |entry| &entry.interface);
-    let network = machine.network();
-    let link = machine.link(interface);
-    let way = client.route_to(&machine.way_to(link, vip));
-    let mut findings = vec![
-        readiness::address(network, vip, interface),
-        readiness::elsewhere(network, vip, interface),
-        Finding::Delivered(way.map(|route| route.kind).map_err(|error| error.to_string())),
-    ];
-    if let Some(link) = link {
-        findings.push(Finding::HostRoute(machine.host_route(link, vip).is_some()));
-    }
-    if vip.is_ipv4() {
-        match (method, entry.and_then(|entry| entry.filter.as_ref())) {
+    let filter = entry.and_then(|entry| entry.filter.as_ref());
+    let mut findings = match method.holds_vip() {
+        true => held(vip, interface, machine, client),
+        false => vec![
+            readiness::not_held(machine.network(), vip),
+            Finding::Redirect(filter.map_or(Rules::NotStarted, all_of)),
+        ],
+    };
+    if vip.is_ipv4() && method.holds_vip() {
+        match (method, filter) {
             (Method::ArpSysctl, _) => findings.extend(readiness::settings(&machine.links, sysctl::read_number)?),
             (_, None) => findings.push(Finding::Rules(Rules::NotStarted)),
             (_, Some(filter)) => findings.extend(rules(filter, machine).map(Finding::Rules)),
@@ -77,12 +74,30 @@ fn one(vip: IpAddr, options: &Options, book: &Book, machine: &Machine, client: &
     Ok(Readiness { vip, started: entry.is_some(), method, interface: interface.clone(), findings, without_record })
 }
 
+/// How a VIP stands that is on an interface.
+fn held(vip: IpAddr, interface: &str, machine: &Machine, client: &mut Client) -> Vec<Finding> {
+    let network = machine.network();
+    let link = machine.link(interface);
+    let way = client.route_to(&machine.way_to(link, vip));
+    let mut findings = vec![
+        readiness::address(network, vip, interface),
+        readiness::elsewhere(network, vip, interface),
+        Finding::Delivered(way.map(|route| route.kind).map_err(|error| error.to_string())),
+    ];
+    findings.extend(link.map(|link| Finding::HostRoute(machine.host_route(link, vip).is_some())));
+    findings
+}
+
 fn rules<'m>(filter: &'m Filter, machine: &'m Machine) -> impl Iterator<Item = Rules> + 'm {
-    let all = match filter.is_laid() {
+    let bare = readiness::not_covered(machine.network(), |interface| filter.covers(interface));
+    [all_of(filter)].into_iter().chain(bare.map(|link| Rules::MissingOn(link.name.clone())))
+}
+
+/// Whether all of what was laid is there.
+fn all_of(filter: &Filter) -> Rules {
+    match filter.is_laid() {
         Ok(true) => Rules::There,
         Ok(false) => Rules::Missing,
         Err(error) => Rules::Unreadable(format!("{error:#}")),
-    };
-    let bare = readiness::not_covered(machine.network(), |interface| filter.covers(interface));
-    [all].into_iter().chain(bare.map(|link| Rules::MissingOn(link.name.clone())))
+    }
 }

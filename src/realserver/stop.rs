@@ -109,7 +109,7 @@ impl RealServer {
                     _ => {}
                 }
             }
-            if let (Some(filter), IpAddr::V4(_)) = (&entry.filter, vip) {
+            if let Some(filter) = &entry.filter {
                 filter.lift(&|| self.book.lock_for_child())?;
             }
             let others = self.book.record.vips.iter().filter(|&(&other, _)| other != vip);

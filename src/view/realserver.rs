@@ -58,13 +58,17 @@ impl<'r> VipDocument<'r> {
 /// The writer fails.
 pub fn text(output: &mut impl Write, readiness: &Readiness, colored: bool) -> io::Result<()> {
     let (red, green, off) = if colored { ("\x1b[31m", "\x1b[32m", "\x1b[0m") } else { ("", "", "") };
-    let how = if readiness.vip.is_ipv4() { format!(", {}", readiness.method) } else { String::new() };
+    let (interface, method) = (escaped(&readiness.interface), readiness.method);
+    let how = match (method.holds_vip(), readiness.vip) {
+        (false, _) => method.to_string(),
+        (true, IpAddr::V4(_)) => format!("{interface}, {method}"),
+        (true, IpAddr::V6(_)) => interface.to_string(),
+    };
     writeln!(
         output,
-        "{}  {} ({}{how}{})",
+        "{}  {} ({how}{})",
         readiness.vip,
         if readiness.is_ready() { "ready" } else { "not ready" },
-        escaped(&readiness.interface),
         if readiness.started { "" } else { ", not started by us" }
     )?;
     for finding in &readiness.findings {
@@ -90,6 +94,8 @@ const fn name(finding: &Finding) -> &'static str {
         Finding::HostRoute(_) => "host_route",
         Finding::Setting(wanted, _) => wanted.name,
         Finding::Rules(_) => "arp_rules",
+        Finding::NotHeld(_) => "not_held",
+        Finding::Redirect(_) => "redirect",
         Finding::AtBoot(_) => "persist",
     }
 }
@@ -125,11 +131,16 @@ fn found(readiness: &Readiness, finding: &Finding) -> String {
             let text = format!("{value} on {link}, the larger of all and its own");
             if wanted.is_met_by(*value) { text } else { format!("{text}; {} is needed", wanted.value) }
         }
-        Finding::Rules(Rules::NotStarted) => "none of ours: the VIP is not started".to_owned(),
+        Finding::NotHeld(Some(link)) => format!("{vip} is on {link}, and may be on no interface"),
+        Finding::NotHeld(None) => format!("{vip} is on no interface"),
         Finding::Rules(Rules::There) => "requests are dropped, sources are replaced".to_owned(),
-        Finding::Rules(Rules::Missing) => "not all of our rules are there".to_owned(),
-        Finding::Rules(Rules::Unreadable(error)) => format!("cannot be seen: {error}"),
-        Finding::Rules(Rules::MissingOn(link)) => format!("{link} came later and has none: start again"),
+        Finding::Redirect(Rules::There) => format!("what is sent to {vip} goes to an address of this host"),
+        Finding::Rules(rules) | Finding::Redirect(rules) => match rules {
+            Rules::NotStarted => "none of ours: the VIP is not started".to_owned(),
+            Rules::There | Rules::Missing => "not all of our rules are there".to_owned(),
+            Rules::Unreadable(error) => format!("cannot be seen: {error}"),
+            Rules::MissingOn(link) => format!("{link} came later and has none: start again"),
+        },
         Finding::AtBoot(true) => "it is started at every boot".to_owned(),
         Finding::AtBoot(false) => "it is not started at boot".to_owned(),
     }

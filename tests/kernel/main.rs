@@ -64,6 +64,7 @@ fn main() -> ExitCode {
         names::subject(),
         readers::subject(),
         realserver::subject(),
+        realserver::redirect::subject(),
         tables::subject(),
         terminal::subject(),
     ])

@@ -1,6 +1,8 @@
 //! Real servers on a real kernel: rtnetlink there and back, and `realserver` in any order, killed at any point. Each trial
 //! has a network namespace of its own.
 
+pub mod redirect;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
@@ -42,6 +44,8 @@ fn trials() -> Result<Vec<Trial>> {
         ("a record that is lost", a_record_that_is_lost),
         ("made by hand", start_and_stop_agree_about_a_vip_made_by_hand),
         ("rules on ARP packets", rules_on_arp_packets),
+        ("redirect: by iptables", redirect::by_iptables),
+        ("redirect: what is in the way", redirect::in_the_way),
         ("--persist", persistence_there_and_back),
     ];
     Ok(trials.into_iter().map(|(name, run)| trial(name, run)).collect())
@@ -81,6 +85,7 @@ fn machine() -> Result<String> {
         grep . /proc/sys/net/ipv4/conf/*/arp_* /proc/sys/net/ipv4/conf/*/rp_filter
         nft list ruleset")
     .and_then(|text| Ok(if has_arptables()? { text + &sh("arptables-legacy -n -L")? } else { text }))
+    .and_then(|text| Ok(text + &redirect::rules_of_iptables()?))
 }
 
 fn ensure_same(before: &str, after: &str) -> Result<()> {
@@ -146,6 +151,11 @@ fn methods() -> Result<&'static [&'static str]> {
         (true, false) => &["arptables"],
         (false, false) => &[],
     })
+}
+
+/// These, and `redirect` where this kernel can.
+fn all_methods() -> Result<Vec<&'static str>> {
+    Ok([methods()?, if redirect::is_possible()? { &["redirect"] } else { &[] }].concat())
 }
 
 /// The record of this namespace.
@@ -236,9 +246,9 @@ struct Step {
     kill: Option<(&'static str, u32)>,
 }
 
-fn step(methods: &'static [&'static str]) -> impl Strategy<Value = Step> {
+fn step(others: Vec<&'static str>) -> impl Strategy<Value = Step> {
     let vips = proptest::collection::btree_set(0..VIPS.len(), 1..3);
-    let method = prop_oneof![2 => Just("arp-sysctl"), 1 => proptest::sample::select(methods)];
+    let method = prop_oneof![2 => Just("arp-sysctl"), 1 => proptest::sample::select(others)];
     let kill = proptest::option::weighted(
         0.6,
         prop_oneof![
@@ -275,7 +285,10 @@ impl Step {
             // Killed.
             None => self.kill.is_some(),
             Some(0) => true,
-            Some(1) => ["is started already", "is not started"].iter().any(|words| outcome.stderr.contains(words)),
+            Some(1) => {
+                let expected = ["is started already", "is not started", "it may be on no interface"];
+                expected.iter().any(|words| outcome.stderr.contains(words))
+            }
             Some(_) => false,
         };
         ensure!(known, "{words}: status {:?}: {}{}", outcome.status, outcome.stdout, outcome.stderr);
@@ -289,10 +302,10 @@ impl Step {
 
 fn any_order_killed_at_any_time() -> Result<()> {
     let values = (0..3_usize, 0..5_usize, 0..3_usize, any::<bool>(), any::<bool>());
-    let methods = match methods()? {
-        [] => &["arp-sysctl"],
-        methods => methods,
-    };
+    let mut methods = all_methods()?;
+    if methods.is_empty() {
+        methods.push("arp-sysctl");
+    }
     let strategy = (values, proptest::collection::vec(step(methods), 2..8));
     let config =
         ProptestConfig { cases: 16, failure_persistence: None, max_shrink_iters: 40, ..ProptestConfig::default() };

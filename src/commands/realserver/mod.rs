@@ -72,7 +72,7 @@ fn method() -> Arg {
         .value_name("METHOD")
         .value_parser(Method::ALL.map(|(name, _)| name))
         .default_value("arp-sysctl")
-        .help("How to keep ARP quiet (IPv4)")
+        .help("How to keep ARP quiet (IPv4), or to do without the VIP: redirect")
 }
 
 fn interface() -> Arg {
@@ -86,7 +86,7 @@ fn persist(help: &'static str) -> Arg {
 fn force() -> Arg {
     Arg::new("force").long("force").action(ArgAction::SetTrue).help(
         "Also remove what is there without a record, made by hand or by a start whose record is lost: the address, the host \
-         route and rules on ARP packets",
+         route and rules",
     )
 }
 
