@@ -157,7 +157,7 @@ fn the_bar_ends_with_the_last_connection(cluster: &Cluster) -> Result<()> {
 }
 
 fn lines_without_a_terminal(cluster: &Cluster) -> Result<()> {
-    run(&["-E", "-t", SERVICE, "-s", "fo", "-p", "60"])?;
+    run(&["-E", "-t", SERVICE, "-s", "fo", "-p", "90"])?;
     let open = cluster.connect("40.40.40.10", 5001)?;
     let (mut child, rest) = started(&["-d", "-t", SERVICE, "-r", SERVER, "--drain"], "connection,")?;
     drop(open);
@@ -165,7 +165,7 @@ fn lines_without_a_terminal(cluster: &Cluster) -> Result<()> {
     kill(Pid::from_raw(child.id().try_into()?), Signal::SIGTERM)?;
     child.wait()?;
     let said = said(rest);
-    ensure!(said.contains("10.0.0.1:8080: 1 connection, 1 persistent client (the last for 0:5"), "{said}");
+    ensure!(said.contains("10.0.0.1:8080: 1 connection, 1 persistent client (the last for 1:"), "{said}");
     ensure!(said.contains("net.ipv4.vs.expire_quiescent_template=1"), "{said}");
     ensure!(!said.contains('\x1b') && !said.contains('\r'), "{said:?}");
     Ok(())
