@@ -24,6 +24,7 @@ pub fn subject() -> Subject {
                 trial("connections unknown to connection tracking", || through_a_director(false)),
                 trial("connections known to connection tracking", || through_a_director(true)),
                 trial("nft is not looked for by PATH", nft_by_path),
+                trial("a note hides nothing behind it", a_note_hides_nothing),
             ])
         },
         ..Subject::named("director")
@@ -297,16 +298,37 @@ fn nft_by_path() -> Result<()> {
     let (fake, run) = (folder.path().join("nft"), folder.path().join("run"));
     fs::write(&fake, format!("#!/bin/sh\n: >{}\n", run.display()))?;
     fs::set_permissions(&fake, fs::Permissions::from_mode(0o755))?;
-    support::in_fresh_namespace(|| {
-        command("ip", &["link", "add", "name", "vip0", "type", "dummy"], "")?;
-        command("ip", &["addr", "add", "10.9.9.9/32", "dev", "vip0"], "")?;
-        command("ip", &["link", "set", "vip0", "up"], "")?;
+    with_a_vip(|| {
         nft("table ip f { chain i { type filter hook input priority 0; tcp dport 80 drop; }; }")?;
-        support::succeed(&["-R"], b"-A -t 10.9.9.9:80 -s rr\n-a -t 10.9.9.9:80 -r 10.8.0.1 -g\n")?;
         let output = Command::new(support::ours()).arg("doctor").env("PATH", folder.path()).output()?;
         let said = String::from_utf8_lossy(&output.stdout);
         ensure!(said.contains("ip f i: tcp dport 80 drop # handle 2"), "{said}");
         ensure!(!run.exists(), "the nft that PATH names was run");
         Ok(())
+    })
+}
+
+/// That packets which end connections late are dropped on the way in is a note. What is dropped on the way out is the fault.
+fn a_note_hides_nothing() -> Result<()> {
+    with_a_vip(|| {
+        nft("table ip f {
+                chain i { type filter hook input priority 0; ct state invalid drop; };
+                chain o { type filter hook output priority 0; tcp dport 80 drop; };
+            }")?;
+        let said = support::run(&["doctor"], b"")?.stdout;
+        ensure!(said.contains("FAIL  D14") && said.contains("ip f o: tcp dport 80 drop"), "{said}");
+        ensure!(said.contains("the end of connections"), "{said}");
+        Ok(())
+    })
+}
+
+/// In a namespace with a VIP, and a service there with direct routing.
+fn with_a_vip(work: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+    support::in_fresh_namespace(|| {
+        command("ip", &["link", "add", "name", "vip0", "type", "dummy"], "")?;
+        command("ip", &["addr", "add", "10.9.9.9/32", "dev", "vip0"], "")?;
+        command("ip", &["link", "set", "vip0", "up"], "")?;
+        support::succeed(&["-R"], b"-A -t 10.9.9.9:80 -s rr\n-a -t 10.9.9.9:80 -r 10.8.0.1 -g\n")?;
+        work()
     })
 }

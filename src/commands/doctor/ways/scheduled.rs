@@ -105,8 +105,13 @@ impl Ways {
         let tracking = tracking(facts);
         let mut passages = Vec::new();
         for input in inputs(facts, vip) {
-            passages.extend(self.requests(target, tracking, input.as_ref()));
-            if passages.iter().any(|passage| passage.fate.value().is_some_and(|fate| !matches!(fate, Fate::Accepted))) {
+            let requests = self.requests(target, tracking, input.as_ref());
+            // Where clients' packets do not come to IPVS, it sends nothing on. What only ends connections late does not count.
+            let is_stopped = requests.iter().any(|passage| {
+                passage.weight == State::Fail && passage.fate.value().is_some_and(|fate| *fate != Fate::Accepted)
+            });
+            passages.extend(requests);
+            if is_stopped {
                 continue;
             }
             // Servers that share a way and a method are one case.
