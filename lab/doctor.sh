@@ -110,7 +110,7 @@ fixed() { # ID
         *) host="" ;;
     esac
     [[ -n $command && -n $host ]] || { evidence="no command for $1"; return 1; }
-    evidence="$host# $command"
+    evidence="$host# $command" last_fix=$command
     typed "$host" sh -c "$command"
 }
 

@@ -89,3 +89,22 @@ by_hand() { # HOST
     typed "$1" ip addr add "$vip/32" dev lo
     sysctl "$1" net.ipv4.conf.{all,lo}.arp_ignore=1 net.ipv4.conf.{all,lo}.arp_announce=2
 }
+
+# A port of the director's own that no rule lets clients to.
+guard() { # HOST ADDRESS
+    mkdir -p "$state/www/guarded"
+    echo guarded >"$state/www/guarded/index.html"
+    start_on "$1" busybox httpd -f -c /dev/null -p "$2:81" -h "$state/www/guarded"
+    guarded=$1
+    wait_for 60 "the guarded port" listens "$1" "$started" 81
+}
+still_closed() { # ADDRESS
+    evidence="port 81 of $guarded stays closed"
+    ! on client busybox timeout 2 busybox wget -q -O - "http://$1:81/" >/dev/null 2>&1
+}
+
+# The last fix was typed with this program.
+typed_by() { # PROGRAM
+    evidence=$last_fix
+    [[ $last_fix == "$1 "* || $last_fix == *"&& $1 "* ]]
+}

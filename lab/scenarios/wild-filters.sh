@@ -7,19 +7,6 @@
 own_etc
 rm -f "$rules"
 
-# A port of the director's own that no rule lets clients to.
-guard() { # HOST ADDRESS
-    mkdir -p "$state/www/guarded"
-    echo guarded >"$state/www/guarded/index.html"
-    start_on "$1" busybox httpd -f -c /dev/null -p "$2:81" -h "$state/www/guarded"
-    guarded=$1
-    wait_for 60 "the guarded port" listens "$1" "$started" 81
-}
-still_closed() { # ADDRESS
-    evidence="port 81 of $guarded stays closed"
-    ! on client busybox timeout 2 busybox wget -q -O - "http://$1:81/" >/dev/null 2>&1
-}
-
 policy_is() { evidence=$(on "$1" iptables -S "$2" | head -n 1) && [[ $evidence == "-P $2 $3" ]]; } # HOST CHAIN POLICY
 
 # --- directors -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,105 @@
+# clusters behind ufw and firewalld themselves: the cause first, and a fix by the manager in charge; needs --kernel stock
+# needs: nft=nftables iptables
+# shellcheck shell=bash
+
+# shellcheck source=../wild.sh
+. "$lab/wild.sh"
+# Not installed for this: where systemd runs, the package of firewalld starts it.
+for program in ufw firewalld dbus-daemon; do
+    command -v "$program" >/dev/null || stopped "$program is not there; apt-get install ufw firewalld dbus, where that does no harm"
+done
+own_etc
+rm -f "$rules"
+# As both come: nothing of what this machine's administrator lets in.
+rm -rf /etc/firewalld/{zones,policies}/*
+
+# --- ufw -------------------------------------------------------------------------------------------------------------
+
+ufw_on() { # HOST RULE...: its defaults, and what is let in besides; a rule is a word list
+    local host=$1 rule
+    shift
+    on "$host" ufw --force reset >/dev/null
+    for rule in "$@"; do
+        # shellcheck disable=SC2086 # words
+        typed "$host" ufw $rule
+    done
+    typed "$host" ufw --force enable
+}
+
+# help.ubuntu.com/community/UFW: deny all that comes in, and let ssh in.
+row "ufw as it comes, a director"
+cluster dr -g
+ufw_on director "allow 22/tcp"
+guard director "$director_ip"
+broken director D14
+prove "  by ufw" typed_by ufw
+prove "  and what was closed is closed" still_closed "$director_ip"
+
+row "ufw lets the port in"
+cluster dr -g
+ufw_on director "allow 22/tcp" "allow 80/tcp"
+works director
+
+# acassen/keepalived's users and kubernetes': ufw's DEFAULT_FORWARD_POLICY is DROP.
+row "ufw as it comes, a masquerading director"
+cluster nat -m
+ufw_on director "allow 22/tcp" "allow 80/tcp"
+prove "$what: it is broken" traffic_stops
+examined director
+prove "  the first finding on director is D14" cause_is D14
+for _ in 1 2; do fixed D14 || stopped "$evidence"; examined director; [[ " ${named[*]} " == *" D14 "* ]] || break; done
+prove "  by ufw" typed_by ufw
+prove "  traffic flows when what it prints was typed" traffic_flows
+
+row "ufw as it comes, a real server"
+cluster dr -g
+ufw_on rs1 "allow 22/tcp"
+guard rs1 "$rs1_ip"
+broken rs1 R9
+prove "  by ufw" typed_by ufw
+prove "  and what was closed is closed" still_closed "$rs1_ip"
+
+# --- firewalld -------------------------------------------------------------------------------------------------------
+
+mkdir -p /run/dbus
+rm -f /run/dbus/pid /run/dbus/system_bus_socket
+dbus-daemon --system --fork --nopidfile
+
+firewalld_on() { # HOST
+    start_on "$1" firewalld --nofork --nopid >/dev/null 2>"$state/firewalld"
+    daemon=$started
+    wait_for 60 "firewalld" answers_firewalld || stopped "$(tail -n 3 "$state/firewalld")"
+}
+answers_firewalld() { [[ $(firewall-cmd --state 2>&1) == running ]]; }
+firewalld_off() {
+    kill "$daemon"
+    wait "$daemon" || :
+    rm -rf /etc/firewalld/{zones,policies}/*
+}
+
+# firewalld.org/documentation: the zone public lets ssh and dhcpv6-client in.
+row "firewalld as it comes, a director"
+cluster dr -g
+firewalld_on director
+guard director "$director_ip"
+broken director D14
+prove "  by firewalld" typed_by firewall-cmd
+prove "  and what was closed is closed" still_closed "$director_ip"
+firewalld_off
+
+row "firewalld lets the service in"
+cluster dr -g
+firewalld_on director
+typed director firewall-cmd --permanent --add-service http
+typed director firewall-cmd --reload
+works director
+firewalld_off
+
+row "firewalld as it comes, a real server"
+cluster dr -g
+firewalld_on rs1
+guard rs1 "$rs1_ip"
+broken rs1 R9
+prove "  by firewalld" typed_by firewall-cmd
+prove "  and what was closed is closed" still_closed "$rs1_ip"
+firewalld_off
