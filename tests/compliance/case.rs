@@ -169,7 +169,9 @@ fn read_block(topic: &str, block: &str) -> Result<Vec<Case>> {
                 case.elsewhere = match rest {
                     "little-endian" => cfg!(target_endian = "big"),
                     "big-endian" => cfg!(target_endian = "little"),
-                    _ => bail!("only little-endian, or only big-endian"),
+                    "32-bit" => cfg!(target_pointer_width = "64"),
+                    "64-bit" => cfg!(target_pointer_width = "32"),
+                    _ => bail!("only little-endian, big-endian, 32-bit or 64-bit"),
                 };
             }
             "as" => case.uid = Some(rest.parse()?),

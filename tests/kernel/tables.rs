@@ -428,7 +428,10 @@ fn is_as_wanted(runs: &Daemon, wanted: &Daemon) -> bool {
 
 fn the_original_reads_what_is_saved() -> Result<()> {
     let original = support::original()?;
-    property(12, &strategies::rules(0..8, 0..6, Reach::Rule, true), |rules| {
+    property(12, &strategies::rules(0..8, 0..6, Reach::Rule, true), |mut rules| {
+        // As a 32-bit program the original takes no larger ones, see tests/compliance/deviations.md.
+        let largest = if cfg!(target_pointer_width = "32") { i32::MAX.unsigned_abs() } else { u32::MAX };
+        rules.retain(|key, _| !matches!(key, ServiceKey::Mark { mark, .. } if *mark > largest));
         let saved = in_fresh_namespace(|| {
             fill(&mut Client::connect()?, &rules)?;
             succeed(&["-S", "-n"], b"")
