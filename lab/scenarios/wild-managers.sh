@@ -95,6 +95,15 @@ typed director firewall-cmd --reload
 works director
 firewalld_off
 
+# kubernetes/kubernetes#59656 and firewalld's own forward chain: answers that connection tracking does not know.
+row "firewalld as it comes, a masquerading director"
+cluster nat -m
+firewalld_on director
+typed director firewall-cmd --permanent --add-service http
+typed director firewall-cmd --reload
+broken director D14
+firewalld_off
+
 row "firewalld as it comes, a real server"
 cluster dr -g
 firewalld_on rs1

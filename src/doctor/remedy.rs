@@ -55,7 +55,7 @@ pub fn remedy(facts: &Facts, passage: &Passage, place: &RulePlace) -> Remedy {
         ))
     };
     match manager(facts, place) {
-        Manager::Firewalld => firewalld(passage),
+        Manager::Firewalld => firewalld(passage, place),
         Manager::Ufw => ufw(passage, place),
         Manager::Iptables if place.can_be_typed => iptables(passage, place),
         Manager::Nft if place.can_be_typed => nft(passage, place),
@@ -90,8 +90,16 @@ fn track() -> Remedy {
     command("sysctl -w net.ipv4.vs.conntrack=1".to_owned(), "sysctl -w net.ipv4.vs.conntrack=0".to_owned())
 }
 
-fn firewalld(passage: &Passage) -> Remedy {
+fn firewalld(passage: &Passage, place: &RulePlace) -> Remedy {
     let of = &passage.selector;
+    // There it drops packets of state invalid, and then asks its zones, which come to an end of their own.
+    if place.chain == "filter_INPUT" {
+        return Remedy::Advice(
+            "firewalld has no rule that comes before this one. Connections whose end is dropped stay in IPVS's list until \
+             their timeout; packets under way are not invalid with net.netfilter.nf_conntrack_tcp_loose=1."
+                .to_owned(),
+        );
+    }
     if passage.stage != Stage::In {
         if passage.passes_if_tracked {
             return track();

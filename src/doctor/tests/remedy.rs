@@ -87,7 +87,10 @@ fn ufw_and_firewalld_are_asked_where_they_keep_the_rules() {
     assert_typed(&facts, "ufw route prepend allow proto tcp from 30.30.30.30 port 8080 to any");
     let facts = stopped_at(place("ip", "filter", "ufw-before-input", Some(2)), |_| {});
     assert_typed(&facts, "In /etc/ufw/before.rules");
+    // No zone is asked before that.
     let facts = stopped_at(place("inet", "firewalld", "filter_INPUT", Some(2)), |_| {});
+    assert_typed(&facts, "firewalld has no rule that comes before this one");
+    let facts = stopped_at(place("inet", "firewalld", "filter_IN_public", Some(2)), |_| {});
     let rule = "rule family=\"ipv4\" destination address=\"20.20.20.20\" port port=\"80\" protocol=\"tcp\" accept";
     assert_typed(&facts, &format!("--add-rich-rule='{rule}' && firewall-cmd --reload"));
     assert_typed(&facts, "firewall-cmd --permanent --zone=\"$(firewall-cmd --get-zone-of-interface=eth0");
