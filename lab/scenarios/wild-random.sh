@@ -77,7 +77,6 @@ make_servers() {
             tunnel)
                 typed "$host" ip link set ipip0 mtu 1480
                 sysctl "$host" net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2
-                [[ $vip == 20.20.20.20 ]] || typed "$host" ip addr add "$vip/32" dev ipip0
                 ;;
             dr)
                 case $silence in
@@ -144,9 +143,11 @@ break_it() {
     local faults=(vip-missing weights-zero no-server dead-servers)
     case $method in
         nat) faults+=(no-forwarding) ;;
-        dr) faults+=(gateway rs-vip-missing rs-listener rs-no-route rs-rule rs-wide rs-on-eth0) ;;
+        dr) faults+=(gateway rs-vip-missing rs-listener rs-no-route rs-rule rs-on-eth0) ;;
         tunnel) faults+=(rs-vip-missing rs-tunnel-down rs-tunnel-filter rs-no-route rs-listener) ;;
     esac
+    # Elsewhere nothing of that network has to be reached.
+    [[ $method != dr || $where != inside ]] || faults+=(rs-wide)
     [[ ! $has_filters ]] || faults+=(input-drop output-drop rs-input-drop)
     [[ ! $has_filters || $method != nat ]] || faults+=(forward-drop)
     one_of "${faults[@]}"; fault=$choice guilty=director
@@ -208,7 +209,6 @@ break_it() {
                     on rs1 ip addr flush to "$vip/32" 2>/dev/null || :
                     on rs1 ip route del local "$vip/32" dev lo 2>/dev/null || :
                     typed rs1 ip addr add "$vip/24" dev lo
-                    [[ $where == inside ]] || typed rs1 ip route replace default via 20.20.20.254 dev eth0 onlink
                     ;;
                 rs-on-eth0)
                     cause=R4
