@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::state;
 use super::machine::Machine;
-use super::programs::{check, failed, legacy, nft, run, table_of};
+use super::programs::{check, failed, legacy, nft, nft_table, run, table_of, without_table};
 use super::redirect::Redirect;
 use crate::doctor::quiet::{Method, speakers};
 use crate::host::program::{command, find};
@@ -86,8 +86,7 @@ impl Filter {
     /// Take it away, as far as it is there.
     pub(super) fn lift(&self, lock: &dyn Fn() -> Result<Option<File>>) -> Result<()> {
         match self {
-            // In one transaction; adding what is there changes nothing.
-            Self::Nftables { table, .. } => nft(&format!("add table arp {table}\ndelete table arp {table}\n"), lock()?),
+            Self::Nftables { table, .. } => nft(&without_table("arp", table), lock()?),
             Self::Arptables { program, rules } => {
                 for rule in rules {
                     if listed(program, rule)? {
@@ -107,11 +106,8 @@ impl Filter {
             return found;
         }
         let table = table_of(vip);
-        if let Some(nft) = find("nft") {
-            let output = command(&nft).args(["list", "table", "arp", &table]).output();
-            if output.is_ok_and(|output| output.status.success()) {
-                found.push(Self::Nftables { table, sources: Vec::new() });
-            }
+        if let Ok(Some(_)) = nft_table("arp", &table) {
+            found.push(Self::Nftables { table, sources: Vec::new() });
         }
         // Listing them would load the kernel's module.
         let has_tables = fs::read_to_string(ARP_TABLES).is_ok_and(|names| names.lines().any(|name| name == "filter"));
@@ -130,16 +126,14 @@ impl Filter {
     pub(super) fn is_laid(&self) -> Result<bool> {
         match self {
             Self::Nftables { table, sources } => {
-                let Some(program) = find("nft") else { return Err(state("there is no nft".into())) };
-                let output = command(&program).args(["list", "table", "arp", table]).output()?;
-                let text = String::from_utf8_lossy(&output.stdout);
+                let Some(text) = nft_table("arp", table)? else { return Ok(false) };
                 let dropped = text.lines().any(|line| line.contains("arp operation request") && line.contains("drop"));
                 let fixed = |(name, rip): &(String, IpAddr)| {
                     text.lines().any(|line| {
                         line.contains(&format!("oifname \"{name}\"")) && line.contains(&format!("set {rip}"))
                     })
                 };
-                Ok(output.status.success() && dropped && sources.iter().all(fixed))
+                Ok(dropped && sources.iter().all(fixed))
             }
             Self::Arptables { program, rules } => {
                 for rule in rules {
@@ -193,10 +187,11 @@ fn sources(vip: IpAddr, machine: &Machine) -> Result<Vec<(String, IpAddr)>> {
 /// What makes the table again, in one transaction.
 fn script(table: &str, vip: IpAddr, sources: &[(String, IpAddr)]) -> String {
     let mut script = format!(
-        "add table arp {table}\ndelete table arp {table}\ntable arp {table} {{\n\
+        "{}table arp {table} {{\n\
          chain input {{\ntype filter hook input priority 0; policy accept;\n\
          arp operation request arp daddr ip {vip} drop\n}}\n\
-         chain output {{\ntype filter hook output priority 0; policy accept;\n"
+         chain output {{\ntype filter hook output priority 0; policy accept;\n",
+        without_table("arp", table)
     );
     for (name, rip) in sources {
         script.push_str(&format!("oifname \"{name}\" arp saddr ip {vip} arp saddr ip set {rip}\n"));

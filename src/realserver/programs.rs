@@ -20,6 +20,18 @@ pub(super) fn nft(script: &str, lock: Option<File>) -> Result<()> {
     run(&find_nft()?, &[script], &[], lock)
 }
 
+/// What nft lists of a table, if that is there.
+pub(super) fn nft_table(family: &str, table: &str) -> Result<Option<String>> {
+    let program = find("nft").ok_or_else(|| state("there is no nft".into()))?;
+    let output = command(&program).args(["list", "table", family, table]).output()?;
+    Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
+}
+
+/// What takes a table of nftables away in a script, whether it is there or not: adding what is there changes nothing.
+pub(super) fn without_table(family: &str, table: &str) -> String {
+    format!("add table {family} {table}\ndelete table {family} {table}\n")
+}
+
 /// Have nft and the kernel check a script, without doing it.
 pub(super) fn check(script: &str) -> Result<()> {
     run(&find_nft()?, &["--check", script], &[], None)

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::error::state;
-use super::programs::{check, failed, legacy, nft, run, table_of};
+use super::programs::{check, failed, legacy, nft, nft_table, run, table_of, without_table};
 use crate::host::program::{command, find};
 
 /// What redirects.
@@ -63,10 +63,7 @@ impl Redirect {
     /// Take it away, as far as it is there.
     pub(super) fn lift(&self, lock: &dyn Fn() -> Result<Option<File>>) -> Result<()> {
         match self {
-            // In one transaction; adding what is there changes nothing.
-            Self::Nftables { family, table } => {
-                nft(&format!("add table {family} {table}\ndelete table {family} {table}\n"), lock()?)
-            }
+            Self::Nftables { family, table } => nft(&without_table(family, table), lock()?),
             Self::Iptables { program, rule } if self.is_laid()? => {
                 run(program, &["-w", "-t", "nat", "-D"], rule, lock()?)
             }
@@ -84,10 +81,8 @@ impl Redirect {
     pub(super) fn is_laid(&self) -> Result<bool> {
         match self {
             Self::Nftables { family, table } => {
-                let Some(program) = find("nft") else { return Err(state("there is no nft".into())) };
-                let output = command(&program).args(["list", "table", family, table]).output()?;
-                let text = String::from_utf8_lossy(&output.stdout);
-                Ok(output.status.success() && text.lines().any(|line| line.trim_end().ends_with(" redirect")))
+                let redirects = |text: String| text.lines().any(|line| line.trim_end().ends_with(" redirect"));
+                Ok(nft_table(family, table)?.is_some_and(redirects))
             }
             Self::Iptables { program, rule } => {
                 let output = command(program).args(["-w", "-t", "nat", "-C"]).args(rule).output();
@@ -118,9 +113,10 @@ fn iptables(vip: IpAddr) -> &'static str {
 /// What makes the table again, in one transaction. The priority is that of DNAT (nft(8), "dstnat").
 fn script(family: &str, table: &str, vip: IpAddr) -> String {
     format!(
-        "add table {family} {table}\ndelete table {family} {table}\ntable {family} {table} {{\n\
+        "{}table {family} {table} {{\n\
          chain prerouting {{\ntype nat hook prerouting priority -100; policy accept;\n\
-         {family} daddr {vip} redirect\n}}\n}}\n"
+         {family} daddr {vip} redirect\n}}\n}}\n",
+        without_table(family, table)
     )
 }
 
