@@ -77,6 +77,20 @@ broken_with_advice() { # HOST ID [OPTION...] -- FIX...
     prove "  traffic flows when it is followed" traffic_flows
 }
 
+# The same where one fix is not enough, as each server needs its own.
+broken_until_all_fixed() { # HOST ID
+    prove "$what: it is broken" traffic_stops
+    examined "$1"
+    prove "  the first finding on $1 is $2" cause_is "$2"
+    local _
+    for _ in 1 2; do
+        fixed "$2" || stopped "$evidence"
+        examined "$1"
+        [[ " ${named[*]} " == *" $2 "* ]] || break
+    done
+    prove "  traffic flows when what it prints was typed" traffic_flows
+}
+
 is_advice() { evidence="" && [[ -n ${found_advice[$1]:-} && -z ${found_fix[$1]:-} ]]; }
 
 not_named() {
@@ -90,7 +104,7 @@ by_hand() { # HOST
     sysctl "$1" net.ipv4.conf.{all,lo}.arp_ignore=1 net.ipv4.conf.{all,lo}.arp_announce=2
 }
 
-# A port of the director's own that no rule lets clients to.
+# A port of the host's own that no rule lets clients to.
 guard() { # HOST ADDRESS
     mkdir -p "$state/www/guarded"
     echo guarded >"$state/www/guarded/index.html"

@@ -20,21 +20,13 @@ typed director iptables -A FORWARD -j DOCKER-USER
 typed director iptables -A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
 typed director iptables -A FORWARD -o docker0 -j DOCKER
 typed director iptables -A DOCKER-USER -j RETURN
-prove "$what: it is broken" traffic_stops
-examined director
-prove "  the first finding on director is D14" cause_is D14
-for _ in 1 2; do fixed D14 || stopped "$evidence"; examined director; [[ " ${named[*]} " == *" D14 "* ]] || break; done
-prove "  traffic flows when what it prints was typed" traffic_flows
+broken_until_all_fixed director D14
 
 # The same with rules for established connections: without net.ipv4.vs.conntrack IPVS has none.
 row "forward lets established connections through, policy drop"
 cluster nat -m
 typed director nft 'table inet f { chain way { type filter hook forward priority 0; policy drop; ct state established,related accept; }; }'
-prove "$what: it is broken" traffic_stops
-examined director
-prove "  the first finding on director is D14" cause_is D14
-for _ in 1 2; do fixed D14 || stopped "$evidence"; examined director; [[ " ${named[*]} " == *" D14 "* ]] || break; done
-prove "  traffic flows when what it prints was typed" traffic_flows
+broken_until_all_fixed director D14
 row "  and with net.ipv4.vs.conntrack it works"
 cluster nat -m
 sysctl director net.ipv4.vs.conntrack=1

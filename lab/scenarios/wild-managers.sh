@@ -13,6 +13,14 @@ rm -f "$rules"
 # As both come: nothing of what this machine's administrator lets in.
 rm -rf /etc/firewalld/{zones,policies}/*
 
+# It refuses clients, and the fix lets in no more than it must.
+refuses() { # HOST ADDRESS ID PROGRAM
+    guard "$1" "$2"
+    broken "$1" "$3"
+    prove "  by $4" typed_by "$4"
+    prove "  and what was closed is closed" still_closed "$2"
+}
+
 # --- ufw -------------------------------------------------------------------------------------------------------------
 
 ufw_on() { # HOST RULE...: its defaults, and what is let in besides; a rule is a word list
@@ -30,10 +38,7 @@ ufw_on() { # HOST RULE...: its defaults, and what is let in besides; a rule is a
 row "ufw as it comes, a director"
 cluster dr -g
 ufw_on director "allow 22/tcp"
-guard director "$director_ip"
-broken director D14
-prove "  by ufw" typed_by ufw
-prove "  and what was closed is closed" still_closed "$director_ip"
+refuses director "$director_ip" D14 ufw
 
 row "ufw lets the port in"
 cluster dr -g
@@ -44,20 +49,13 @@ works director
 row "ufw as it comes, a masquerading director"
 cluster nat -m
 ufw_on director "allow 22/tcp" "allow 80/tcp"
-prove "$what: it is broken" traffic_stops
-examined director
-prove "  the first finding on director is D14" cause_is D14
-for _ in 1 2; do fixed D14 || stopped "$evidence"; examined director; [[ " ${named[*]} " == *" D14 "* ]] || break; done
+broken_until_all_fixed director D14
 prove "  by ufw" typed_by ufw
-prove "  traffic flows when what it prints was typed" traffic_flows
 
 row "ufw as it comes, a real server"
 cluster dr -g
 ufw_on rs1 "allow 22/tcp"
-guard rs1 "$rs1_ip"
-broken rs1 R9
-prove "  by ufw" typed_by ufw
-prove "  and what was closed is closed" still_closed "$rs1_ip"
+refuses rs1 "$rs1_ip" R9 ufw
 
 # --- firewalld -------------------------------------------------------------------------------------------------------
 
@@ -65,10 +63,13 @@ mkdir -p /run/dbus
 rm -f /run/dbus/pid /run/dbus/system_bus_socket
 dbus-daemon --system --fork --nopidfile
 
-firewalld_on() { # HOST
+firewalld_on() { # HOST [SERVICE]: as it comes, and what is let in besides
     start_on "$1" firewalld --nofork --nopid >/dev/null 2>"$state/firewalld"
     daemon=$started
     wait_for 60 "firewalld" answers_firewalld || stopped "$(tail -n 3 "$state/firewalld")"
+    [[ ${2:-} ]] || return 0
+    typed "$1" firewall-cmd --permanent --add-service "$2"
+    typed "$1" firewall-cmd --reload
 }
 answers_firewalld() { [[ $(firewall-cmd --state 2>&1) == running ]]; }
 firewalld_off() {
@@ -81,34 +82,24 @@ firewalld_off() {
 row "firewalld as it comes, a director"
 cluster dr -g
 firewalld_on director
-guard director "$director_ip"
-broken director D14
-prove "  by firewalld" typed_by firewall-cmd
-prove "  and what was closed is closed" still_closed "$director_ip"
+refuses director "$director_ip" D14 firewall-cmd
 firewalld_off
 
 row "firewalld lets the service in"
 cluster dr -g
-firewalld_on director
-typed director firewall-cmd --permanent --add-service http
-typed director firewall-cmd --reload
+firewalld_on director http
 works director
 firewalld_off
 
 # kubernetes/kubernetes#59656 and firewalld's own forward chain: answers that connection tracking does not know.
 row "firewalld as it comes, a masquerading director"
 cluster nat -m
-firewalld_on director
-typed director firewall-cmd --permanent --add-service http
-typed director firewall-cmd --reload
+firewalld_on director http
 broken director D14
 firewalld_off
 
 row "firewalld as it comes, a real server"
 cluster dr -g
 firewalld_on rs1
-guard rs1 "$rs1_ip"
-broken rs1 R9
-prove "  by firewalld" typed_by firewall-cmd
-prove "  and what was closed is closed" still_closed "$rs1_ip"
+refuses rs1 "$rs1_ip" R9 firewall-cmd
 firewalld_off
