@@ -8,20 +8,43 @@ rm -f "$rules"
 
 : "${LAB_CLUSTERS:=40}" "${LAB_SEED:=1}"
 about_the_vip=" D2 D3 D4 D5 D7 D13 D14 D20 D23 D26 D27 R1 R2 R3 R4 R6 R7 R8 R9 R10 R11 "
-has_filters=""
+filters=""
 build bare
-if on director nft 'add table ip lab; delete table ip lab' 2>/dev/null; then has_filters=yes; fi
+# With the tables of the older iptables alone the doctor says that it cannot read them.
+if on director nft 'add table ip lab; delete table ip lab' 2>/dev/null; then filters=yes; fi
 
 # One of these words; the choice is kept in $drawn.
 one_of() { local -a words=("$@"); choice=${words[RANDOM % ${#words[@]}]}; drawn+=" $choice"; }
 maybe() { ((RANDOM % ${1:-2} == 0)); }
 
-# Whether each of four clients is served, by way of the director.
-served() {
+# What a host is to get, so that few programs are started for it: lines of `ip -batch`, then sysctls.
+declare -A lines settings
+set_up() { local host=$1 line; shift; for line; do lines[$host]+=$line$'\n'; done; } # HOST LINE...
+sysctl() { local host=$1 setting; shift; for setting; do settings[$host]+=" ${setting//./\/}"; done; }
+settle() {
+    local host
+    for host in router director rs1 rs2; do
+        [[ ${lines[$host]:-}${settings[$host]:-} ]] || continue
+        prompt "$host" ip -batch - "${lines[$host]:-}"
+        prompt "$host" sysctl -w "${settings[$host]:-}"
+        # shellcheck disable=SC2016,SC2086  # the inner shell's variables; words
+        on "$host" sh -c '
+            ip -batch - || exit
+            for setting do echo "${setting#*=}" >"/proc/sys/${setting%%=*}" || exit; done
+            ' sh ${settings[$host]:-} <<<"${lines[$host]:-}"
+    done
+    lines=() settings=()
+}
+filtered() { # HOST RULE...: rules of iptables' table filter, as they are saved
+    typed "$1" sh -c "printf '%s\n' \"\$@\" | iptables-restore -n" sh '*filter' "${@:2}" COMMIT
+}
+
+# Whether each of four clients is served within so many seconds, by way of the director.
+served() { # SECONDS
     local number pids=()
     on director ipvsadm-rs -Z
     for number in 1 2 3 4; do
-        (on client busybox timeout 5 busybox wget -q -O - "http://$vip/?$number" >"$state/answer.$number" 2>/dev/null) &
+        (on client busybox timeout "$1" busybox wget -q -O - "http://$vip/?$number" >"$state/answer.$number" 2>/dev/null) &
         pids+=($!)
     done
     wait "${pids[@]}" 2>/dev/null || :
@@ -43,23 +66,24 @@ make_director() {
     case $method in dr) flag=-g layout=bare ;; nat) flag=-m layout=nat ;; tunnel) flag=-i layout=tunnel ;; esac
     one_of outside inside; where=$choice
     [[ $where == outside ]] && vip=20.20.20.20 || vip=30.30.30.100
-    cluster "$layout" "$flag"
+    build "$layout"
+    typed director sh -c "printf '%s\n' \"\$@\" | ipvsadm-rs -R" sh "-A -t $vip:80 -s rr" "-a -t $vip:80 -r $rs1_ip $flag" \
+        "-a -t $vip:80 -r $rs2_ip $flag"
     one_of eth0 eth0 wide lo dummy; place=$choice
     case $place in
         eth0) ;;
         wide)
             [[ $where == inside ]] || return 0
-            typed director ip addr del "$vip/32" dev eth0
-            typed director ip addr add "$vip/24" dev eth0
+            set_up director "addr del $vip/32 dev eth0" "addr add $vip/24 dev eth0"
             ;;
         *)
-            typed director ip addr del "$vip/32" dev eth0
-            [[ $place == lo ]] || { typed director ip link add dummy7 type dummy; typed director ip link set dummy7 up; }
-            typed director ip addr add "$vip/32" dev "${place/dummy/dummy7}"
-            typed router ip route add "$vip/32" via "$director_ip"
+            set_up director "addr del $vip/32 dev eth0"
+            [[ $place == lo ]] || set_up director "link add dummy7 type dummy" "link set dummy7 up"
+            set_up director "addr add $vip/32 dev ${place/dummy/dummy7}"
+            set_up router "route add $vip/32 via $director_ip"
             ;;
     esac
-    if maybe 3; then drawn+=" router-id"; typed director ip addr add 10.255.0.1/32 dev lo; fi
+    if maybe 3; then drawn+=" router-id"; set_up director "addr add 10.255.0.1/32 dev lo"; fi
     if maybe 4; then drawn+=" master"; typed director ipvsadm-rs --start-daemon master --mcast-interface eth0; fi
     one_of rp0 rp1 rp2; sysctl director "net.ipv4.conf.eth0.rp_filter=${choice#rp}"
 }
@@ -75,7 +99,7 @@ make_servers() {
         case $method in
             nat) ;;
             tunnel)
-                typed "$host" ip link set ipip0 mtu 1480
+                set_up "$host" "link set ipip0 mtu 1480"
                 sysctl "$host" net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2
                 ;;
             dr)
@@ -84,36 +108,36 @@ make_servers() {
                     own) sysctl "$host" net.ipv4.conf.eth0.arp_ignore=1 net.ipv4.conf.eth0.arp_announce=2 ;;
                 esac
                 case $held in
-                    lo) typed "$host" ip addr add "$vip/32" dev lo ;;
+                    lo) set_up "$host" "addr add $vip/32 dev lo" ;;
                     dummy)
-                        typed "$host" ip link add vip0 type dummy
-                        typed "$host" ip link set vip0 up
-                        typed "$host" ip addr add "$vip/32" dev vip0
+                        set_up "$host" "link add vip0 type dummy"
+                        set_up "$host" "link set vip0 up"
+                        set_up "$host" "addr add $vip/32 dev vip0"
                         ;;
                     scope-host)
-                        typed "$host" ip addr add "$vip/32" dev lo scope host
+                        set_up "$host" "addr add $vip/32 dev lo scope host"
                         sysctl "$host" net.ipv4.conf.eth0.arp_ignore=3
                         [[ $silence != all ]] || sysctl "$host" net.ipv4.conf.all.arp_ignore=3
                         ;;
-                    anycast) typed "$host" ip route add local "$vip/32" dev lo ;;
+                    anycast) set_up "$host" "route add local $vip/32 dev lo" ;;
                 esac
                 ;;
         esac
     done
     case $extra in
         docker)
-            typed rs1 ip link add docker0 type bridge
-            typed rs1 ip addr add 172.17.0.1/16 dev docker0
-            typed rs1 ip link set docker0 up
+            set_up rs1 "link add docker0 type bridge"
+            set_up rs1 "addr add 172.17.0.1/16 dev docker0"
+            set_up rs1 "link set docker0 up"
             ;;
         port)
-            typed rs1 ip link add port0 type veth peer name port1
-            typed rs1 ip link set port0 up
+            set_up rs1 "link add port0 type veth peer name port1"
+            set_up rs1 "link set port0 up"
             ;;
         second)
-            typed rs1 ip link add back0 type dummy
-            typed rs1 ip link set back0 arp on up
-            typed rs1 ip addr add 50.50.50.30/24 dev back0
+            set_up rs1 "link add back0 type dummy"
+            set_up rs1 "link set back0 arp on up"
+            set_up rs1 "addr add 50.50.50.30/24 dev back0"
             [[ $method != dr ]] || sysctl rs1 net.ipv4.conf.back0.arp_ignore=1 net.ipv4.conf.back0.arp_announce=2
             ;;
     esac
@@ -121,20 +145,33 @@ make_servers() {
 
 # Rules that let everything through that the cluster needs.
 make_filters() {
-    [[ $has_filters ]] || return 0
+    settle
+    [[ $filters ]] || return 0
     one_of open open nft iptables
     case $choice in
         nft) typed director nft "table inet f { chain i { type filter hook input priority 0; policy drop; iifname lo accept; ip protocol icmp accept; ip daddr $vip tcp dport 80 accept; tcp dport 22 accept; ct state established accept; }; }" ;;
         iptables)
-            typed director iptables -P INPUT DROP
-            typed director iptables -A INPUT -p icmp -j ACCEPT
-            typed director iptables -A INPUT -i eth0 -p tcp -m multiport --dports 22,80 -j ACCEPT
-            typed director iptables -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT
+            filtered director ':INPUT DROP' '-A INPUT -p icmp -j ACCEPT' '-A INPUT -i eth0 -p tcp -m multiport --dports 22,80 -j ACCEPT' \
+                '-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT'
             ;;
     esac
     if [[ $method != nat ]] && maybe 3; then
         drawn+=" rs-filter"
-        typed rs1 nft "table inet f { chain i { type filter hook input priority 0; policy drop; iifname lo accept; ip protocol { icmp, ipencap } accept; tcp dport { 22, 80 } accept; }; }"
+        if maybe; then
+            typed rs1 nft "table inet f { chain i { type filter hook input priority 0; policy drop; iifname lo accept; ip protocol { icmp, ipencap } accept; tcp dport { 22, 80 } accept; }; }"
+        else
+            filtered rs1 ':INPUT DROP' '-A INPUT -i lo -j ACCEPT' '-A INPUT -p icmp -j ACCEPT' '-A INPUT -p 4 -j ACCEPT' \
+                '-A INPUT -p tcp -m multiport --dports 22,80 -j ACCEPT'
+        fi
+    fi
+}
+
+# Rules that refuse: a chain of nftables' own, or iptables'.
+refused() { # HOST HOOK NFT-RULES IPTABLES-RULE...
+    if maybe; then
+        typed "$1" nft "table ip lab { chain c { type filter hook $2 priority -5; $3 }; }"
+    else
+        filtered "$1" "${@:4}"
     fi
 }
 
@@ -148,8 +185,8 @@ break_it() {
     esac
     # Elsewhere nothing of that network has to be reached.
     [[ $method != dr || $where != inside ]] || faults+=(rs-wide)
-    [[ ! $has_filters ]] || faults+=(input-drop output-drop rs-input-drop)
-    [[ ! $has_filters || $method != nat ]] || faults+=(forward-drop)
+    [[ ! $filters ]] || faults+=(input-drop output-drop rs-input-drop)
+    [[ ! $filters || $method != nat ]] || faults+=(forward-drop)
     one_of "${faults[@]}"; fault=$choice guilty=director
     local host
     case $fault in
@@ -171,22 +208,25 @@ break_it() {
             ;;
         dead-servers)
             cause=D5
-            for host in rs1 rs2; do typed "$host" ip link set eth0 down; done
+            for host in rs1 rs2; do set_up "$host" "link set eth0 down"; done
             on director ip neigh flush dev eth0
             ;;
         no-forwarding) cause=D13; sysctl director net.ipv4.ip_forward=0 ;;
-        gateway) cause=D4; typed director ip route add "$rs1_ip/32" via 30.30.30.254 ;;
+        gateway) cause=D4; set_up director "route add $rs1_ip/32 via 30.30.30.254" ;;
         input-drop)
             cause=D14
-            typed director nft 'table ip lab { chain i { type filter hook input priority -5; tcp dport 80 drop; }; }'
+            refused director input 'tcp dport 80 drop;' '-I INPUT -p tcp --dport 80 -j DROP'
             ;;
         output-drop)
             cause=D14
-            typed director nft 'table ip lab { chain o { type filter hook output priority 5; ct state untracked drop; ip protocol ipencap drop; }; }'
+            # Before what IPVS sends comes to the connection table, it is in none.
+            refused director output 'ct state untracked drop; ip protocol ipencap drop;' \
+                '-I OUTPUT -m conntrack --ctstate UNTRACKED -j DROP' '-I OUTPUT -p 4 -j DROP'
             ;;
         forward-drop)
             cause=D14
-            typed director nft 'table ip lab { chain f { type filter hook forward priority 0; policy drop; ct state established,related accept; }; }'
+            refused director forward 'policy drop; ct state established,related accept;' \
+                ':FORWARD DROP' '-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT'
             ;;
         *)
             guilty=rs1
@@ -197,33 +237,33 @@ break_it() {
                     on rs1 ip route del local "$vip/32" dev lo 2>/dev/null || :
                     ;;
                 rs-listener) cause=R8; stop_web rs1; web_server rs1 "$rs1_ip:80" ;;
-                rs-no-route) cause=R6; typed rs1 ip route del default ;;
+                rs-no-route) cause=R6; set_up rs1 "route del default" ;;
                 rs-rule)
                     cause=R6
-                    typed rs1 ip rule add from "$rs1_ip" lookup 77
-                    typed rs1 ip route add default via 30.30.30.254 table 77
-                    typed rs1 ip route replace default via 30.30.30.99
+                    set_up rs1 "rule add from $rs1_ip lookup 77"
+                    set_up rs1 "route add default via 30.30.30.254 table 77"
+                    set_up rs1 "route replace default via 30.30.30.99"
                     ;;
                 rs-wide)
                     cause=R1
                     on rs1 ip addr flush to "$vip/32" 2>/dev/null || :
                     on rs1 ip route del local "$vip/32" dev lo 2>/dev/null || :
-                    typed rs1 ip addr add "$vip/24" dev lo
+                    set_up rs1 "addr add $vip/24 dev lo"
                     ;;
                 rs-on-eth0)
                     cause=R4
                     on rs1 ip addr flush to "$vip/32" 2>/dev/null || :
                     on rs1 ip route del local "$vip/32" dev lo 2>/dev/null || :
-                    typed rs1 ip addr add "$vip/32" dev eth0
+                    set_up rs1 "addr add $vip/32 dev eth0"
                     # As it is when the router has heard it.
-                    typed router ip neigh replace "$vip" lladdr "$rs1_mac" dev eth0
+                    set_up router "neigh replace $vip lladdr $rs1_mac dev eth0"
                     on router ip neigh replace "$director_ip" lladdr "$rs1_mac" dev eth0
                     ;;
-                rs-tunnel-down) cause=R11; typed rs1 ip link set ipip0 down ;;
+                rs-tunnel-down) cause=R11; set_up rs1 "link set ipip0 down" ;;
                 rs-tunnel-filter) cause=R7; sysctl rs1 net.ipv4.conf.ipip0.rp_filter=1 ;;
                 rs-input-drop)
                     cause=R9
-                    typed rs1 nft 'table ip lab { chain i { type filter hook input priority -5; tcp dport 80 drop; }; }'
+                    refused rs1 input 'tcp dport 80 drop;' '-I INPUT -p tcp --dport 80 -j DROP'
                     [[ $method != nat ]] || guilty=none
                     ;;
             esac
@@ -240,8 +280,9 @@ for ((seed = LAB_SEED; seed < LAB_SEED + LAB_CLUSTERS; seed++)); do
     make_director
     make_servers
     make_filters
-    if ((seed % 2)); then break_it; fi
-    if served; then truth=working; else truth=broken; fi
+    patience=10
+    if ((seed % 2)); then break_it && settle; patience=2; fi
+    if served "$patience"; then truth=working; else truth=broken; fi
     if [[ $truth == working && $fault == none ]]; then
         count[working]=$((count[working] + 1))
         examined_on=(director)

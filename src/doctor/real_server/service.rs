@@ -48,11 +48,7 @@ pub(in crate::doctor) fn listeners(facts: &Facts) -> Judged {
                 continue;
             }
             // A program that serves the RIP alone may not be for clients at all, unless nothing else serves the VIP.
-            let state = match (port.is_some(), for_vip.is_empty()) {
-                (true, _) | (false, true) => State::Fail,
-                (false, false) => State::Note,
-            };
-            let state = if state == State::Fail && port.is_none() { State::Warn } else { state };
+            let state = if port.is_some() || for_vip.is_empty() { State::Fail } else { State::Note };
             let fact =
                 format!("{} port {} listens on {} only", other.protocol.service_name(), other.port, other.address);
             here.push(Judgement::new(state, fact, from).advice(format!(

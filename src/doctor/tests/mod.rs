@@ -176,3 +176,17 @@ fn the_cause_comes_before_what_follows_from_it() {
     }
     assert_found("D27", &facts, State::Ok, "1 connections got an answer", "");
 }
+
+/// Strict reverse path filtering drops clients' packets where there is no way back, and the way back is what is missing.
+#[test]
+fn a_missing_default_route_comes_before_the_filter_that_follows_from_it() {
+    let mut facts = real_server();
+    set(&mut facts, "net/ipv4/conf/all/rp_filter", 1);
+    for way in &mut facts.returns {
+        way.route = Fact::known(None, "routes");
+    }
+    let vips = roles::of_vips(&facts);
+    let found = examine(&facts, &[Role::RealServer], &vips);
+    assert_eq!((found[0].check.id, found[0].follows), ("R6", None));
+    assert_eq!((found[1].check.id, found[1].follows), ("R7", Some("R6")));
+}

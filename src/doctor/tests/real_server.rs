@@ -257,7 +257,11 @@ fn r8_listeners() {
     let listener =
         |address: &str| Listener { protocol: Protocol::Tcp, address: ip(address), port: 80, only_ipv6: false };
     facts.listeners = Fact::known(vec![listener("30.30.30.30")], "sockets");
-    assert_found("R8", &facts, State::Warn, "tcp port 80 listens on 30.30.30.30 only", "listen on 20.20.20.20");
+    assert_found("R8", &facts, State::Fail, "tcp port 80 listens on 30.30.30.30 only", "listen on 20.20.20.20");
+    // Where another program serves the VIP, it may be for administrators alone.
+    facts.listeners = Fact::known(vec![listener("30.30.30.30"), Listener { port: 443, ..listener(VIP) }], "sockets");
+    assert_found("R8", &facts, State::Note, "tcp port 80 listens on 30.30.30.30 only", "listen on 20.20.20.20");
+    facts.listeners = Fact::known(vec![listener("30.30.30.30")], "sockets");
     facts.vips[0].port = Some(80);
     assert_found("R8", &facts, State::Fail, "tcp port 80 listens on 30.30.30.30 only", "listen on 20.20.20.20");
     facts.listeners = Fact::known(vec![listener("30.30.30.30"), listener(VIP)], "sockets");
