@@ -23,6 +23,7 @@ mod line;
 mod namespace;
 mod options;
 mod parse;
+mod plain;
 mod request;
 mod suggest;
 pub mod table;
@@ -37,6 +38,7 @@ pub use options::{
     Save, Subject,
 };
 pub use parse::{Parsed, parse, parse_known, parse_noting};
+pub use plain::PlainRules;
 pub use request::Request;
 pub use suggest::long_option_like;
 pub use values::{Names, NoNames, number};

@@ -7,7 +7,7 @@ use ipvs_client::Change;
 use memchr::{memchr, memchr2};
 
 use super::frame::Frame;
-use crate::grammar::{self, Names, Parsed, Request};
+use crate::grammar::{self, Names, Parsed, PlainRules, Request};
 
 /// A request and the line it stands on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +102,15 @@ pub fn read_each(
     names: &impl Names,
     take: impl FnMut(Result<Line, BadLine>),
 ) -> Result<Heading, ReadError> {
-    let mut lines = Lines { names, take, number: 0, frame: Frame::default(), held: Vec::new(), held_bytes: 0 };
+    let mut lines = Lines {
+        names,
+        take,
+        number: 0,
+        frame: Frame::default(),
+        plain: PlainRules::default(),
+        held: Vec::new(),
+        held_bytes: 0,
+    };
     // Lines are read where they are in the source's buffer, and their ends are looked for by memchr: that saves 3 % and 7 % of the
     // instructions of `--check` of 11,000 lines.
     // The beginning of a line whose end was not read yet.
@@ -152,6 +160,7 @@ struct Lines<'n, N, T> {
     /// The number of the last one.
     number: u32,
     frame: Frame,
+    plain: PlainRules,
     /// Lines from the first one on that has a name which is not known yet: names are looked up together.
     held: Vec<Held>,
     held_bytes: usize,
@@ -176,6 +185,10 @@ impl<N: Names, T: FnMut(Result<Line, BadLine>)> Lines<'_, N, T> {
         if text.len() > LINE_LENGTH {
             self.give(Err(BadLine { number, message: TOO_LONG.to_owned() }));
             return false;
+        }
+        if let Some(change) = self.plain.read(text) {
+            self.give(Ok(Line { number, replaced_port: None, request: Request::Change(change) }));
+            return true;
         }
         self.frame.line(text);
         match request(text, self.names) {

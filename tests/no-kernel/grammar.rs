@@ -230,6 +230,28 @@ proptest! {
     }
 
     #[test]
+    fn a_line_that_is_nearly_a_saved_one_is_read_as_its_words_are(
+        change in change(),
+        place in any::<prop::sample::Index>(),
+        length in 0..3_usize,
+        other in vec(select(&b"0129.:- agimrtuwAsx"[..]), 0..3),
+    ) {
+        let saved = strategies::line(&change).into_bytes();
+        let mut line = saved.clone();
+        let at = place.index(line.len());
+        line.splice(at..(at + length).min(line.len()), other);
+        let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).collect();
+        prop_assume!(!words.is_empty());
+        // Behind the saved one, as what is in both is not read again.
+        match (read(&[&saved[..], b"\n", &line].concat()), parse(words, &NoNames)) {
+            (Ok(lines), Ok(request)) => prop_assert_eq!(&lines[1].request, &request),
+            (Err(ReadError::Bad(bad)), Err(error)) => prop_assert_eq!(&bad[0].message, &error.to_string()),
+            (Err(ReadError::Bad(_)), Ok(request)) => prop_assert!(!matches!(request, Request::Change(_)), "{:?}", request),
+            (read, parsed) => prop_assert!(false, "{:?}\n{:?}", read, parsed),
+        }
+    }
+
+    #[test]
     fn no_bytes_make_the_reader_panic(text in vec(prop_oneof![any::<u8>(), select(&b" \t\r\n#-AatrLR:.1\0"[..])], 0..300)) {
         match read(&text) {
             Ok(lines) => prop_assert!(lines.is_sorted_by(|one, other| one.number < other.number)),

@@ -374,7 +374,8 @@ pub fn read_state(client: &mut Client, like: &State, mut watch: impl FnMut(usize
         watch(total);
         services.extend(read_service(client, service)?);
     }
-    services.sort_unstable_by_key(|service: &RuleService| service.service.rule.key);
+    // The kernel's order is none: places are made once for each, and not for each comparison.
+    services.sort_by_cached_key(|service: &RuleService| service.service.rule.key.place());
     Ok(State { services, ..read_rest(client, like)? })
 }
 

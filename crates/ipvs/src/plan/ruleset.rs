@@ -61,7 +61,9 @@ const MANY: usize = 24;
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {
     services: Vec<RuleService>,
-    service_index: HashMap<ServiceKey, u32>,
+    /// Where each service is, once they do not stand in the order of their keys. Those of saved rules do, and are found there:
+    /// that saves a tenth of the instructions of `-R --check`.
+    service_index: Option<HashMap<ServiceKey, u32>>,
     /// Where the destinations of a service are, for services that have many.
     destination_index: HashMap<u32, HashMap<DestinationKey, u32>>,
     /// The service of the last line: most lines are about the same one as the line before. It saves 10 % of the instructions of
@@ -87,8 +89,17 @@ impl RuleSet {
                 if self.find(&service.key).is_some() {
                     return Err(Finding::ServiceExists);
                 }
-                self.service_index.insert(service.key, index);
+                if self.last().is_some_and(|last| service.key < last) {
+                    self.index();
+                }
+                if let Some(places) = &mut self.service_index {
+                    places.insert(service.key, index);
+                }
                 self.recent = Some((service.key, index));
+                // It has all its servers, for the most part.
+                if let Some(before) = self.services.last_mut() {
+                    before.destinations.shrink_to_fit();
+                }
                 let service = Traced { rule: *service, line };
                 self.services.push(RuleService { service, destinations: Vec::new() });
             }
@@ -164,9 +175,27 @@ impl RuleSet {
         {
             return Some(*index);
         }
-        let index = *self.service_index.get(key)?;
+        let index = match &self.service_index {
+            Some(places) => *places.get(key)?,
+            None if self.last().is_none_or(|last| last < *key) => return None,
+            None => self.services.binary_search_by_key(key, |service| service.service.rule.key).ok()? as u32,
+        };
         self.recent = Some((*key, index));
         Some(index)
+    }
+
+    /// The key of the service that was added last.
+    fn last(&self) -> Option<ServiceKey> {
+        self.services.last().map(|service| service.service.rule.key)
+    }
+
+    /// The index of services, which is made if there is none yet.
+    fn index(&mut self) -> &mut HashMap<ServiceKey, u32> {
+        let services = &self.services;
+        self.service_index.get_or_insert_with(|| {
+            let keys = services.iter().map(|service| service.service.rule.key);
+            keys.zip(0..).collect()
+        })
     }
 
     fn find_destination(&self, index: u32, key: &DestinationKey) -> Option<u32> {
@@ -181,13 +210,14 @@ impl RuleSet {
 
     fn remove_service(&mut self, index: u32) {
         self.recent = None;
+        self.index();
         let removed = self.services.swap_remove(index as usize);
-        self.service_index.remove(&removed.service.rule.key);
+        self.index().remove(&removed.service.rule.key);
         self.destination_index.remove(&index);
         // The last one has taken its place.
         let last = self.services.len() as u32;
-        if let Some(moved) = self.services.get(index as usize) {
-            self.service_index.insert(moved.service.rule.key, index);
+        if let Some(moved) = self.services.get(index as usize).map(|service| service.service.rule.key) {
+            self.index().insert(moved, index);
             if let Some(places) = self.destination_index.remove(&last) {
                 self.destination_index.insert(index, places);
             }
