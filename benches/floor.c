@@ -10,6 +10,7 @@
 //     floor replay MESSAGES                   send them, 256 at once, and look for errors
 //     floor dump [BYTES]                      read the whole table, count it; room for a part of a service's servers
 //     floor mix                               the same, servers by getsockopt, with the same checks that ours makes
+//     floor swap MESSAGES                     the same, then send these, and read the services again
 //     floor add|del|list ADDRESS:PORT         like ipvsadm -A -t, -D -t, -Ln -t
 //     floor over FOLDER PLACE COMMAND...      run a command that sees FOLDER in PLACE (a mount of its own)
 //     floor race [-i FILE] [-o FILE] N COMMAND... [, COMMAND...]...
@@ -343,22 +344,29 @@ static int dump(size_t small) {
     return 0;
 }
 
-// Services come in several parts, and have to come the same way twice. As many servers as the kernel says before and after must
-// come, and room for one more must stay empty. Of tunnels it does not tell all: these services are read over netlink.
-static int mix(void) {
-    struct keys keys = {0}, again = {0};
+// Services come in several parts, and have to come the same way twice.
+static int services(struct keys *keys) {
+    struct keys again = {0};
     struct message m;
-    uint64_t servers = 0;
     open_socket();
     begin(&m, family, NLM_F_DUMP, ++sequence, IPVS_CMD_GET_SERVICE);
     send_all(&m, m.header.nlmsg_len);
-    answer(1, take_service, &keys);
+    answer(1, take_service, keys);
     m.header.nlmsg_seq = ++sequence;
     send_all(&m, m.header.nlmsg_len);
     answer(1, take_service, &again);
-    if (keys.count != again.count) return 3;
-    for (size_t i = 0; i < keys.count; i++)
-        if (memcmp(&keys.list[i], &again.list[i], keys.list[i].header.nlmsg_len)) return 3;
+    if (keys->count != again.count) return 3;
+    for (size_t i = 0; i < keys->count; i++)
+        if (memcmp(&keys->list[i], &again.list[i], keys->list[i].header.nlmsg_len)) return 3;
+    return 0;
+}
+
+// As many servers as the kernel says before and after must come, and room for one more must stay empty. Of tunnels it does not tell
+// all: these services are read over netlink.
+static int mix(void) {
+    struct keys keys = {0};
+    uint64_t servers = 0;
+    if (services(&keys)) return 3;
     close(sock);
     room = RECEIVE_SERVERS;
     open_socket();
@@ -399,6 +407,15 @@ static int mix(void) {
     }
     printf("%zu services, %llu servers\n", keys.count, (unsigned long long)servers);
     return 0;
+}
+
+// The table is read, messages that change it are sent, and its services are read again.
+static int swap(const char *path) {
+    struct keys keys = {0};
+    if (mix() || replay(path)) return 3;
+    close(sock);
+    room = sizeof reply;
+    return services(&keys);
 }
 
 static int change(uint8_t command, const char *name) {
@@ -566,6 +583,7 @@ int main(int count, char **words) {
     if (!strcmp(work, "replay") && count == 3) return replay(words[2]);
     if (!strcmp(work, "dump")) return dump(count > 2 ? (size_t)atol(words[2]) : RECEIVE_SERVERS);
     if (!strcmp(work, "mix") && count == 2) return mix();
+    if (!strcmp(work, "swap") && count == 3) return swap(words[2]);
     if (!strcmp(work, "add") && count == 3) return change(IPVS_CMD_NEW_SERVICE, words[2]);
     if (!strcmp(work, "del") && count == 3) return change(IPVS_CMD_DEL_SERVICE, words[2]);
     if (!strcmp(work, "list") && count == 3) return list(words[2]);
