@@ -52,6 +52,16 @@ pub fn path(key: &str) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
+/// The version of the running kernel: 6 and 1 for `6.1.0-50-amd64`; nothing if its name does not begin so.
+///
+/// # Errors
+/// It cannot be read.
+pub fn kernel_version() -> Result<Option<(u32, u32)>, Error> {
+    let release = read("kernel/osrelease")?;
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|word| word.parse().ok());
+    Ok(numbers.next().zip(numbers.next()))
+}
+
 /// The value of a setting, without the line feed.
 ///
 /// # Errors

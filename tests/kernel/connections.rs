@@ -34,6 +34,7 @@ fn trials() -> Result<Vec<Trial>> {
         ("list: one file, read once", one_file_is_read_once),
         ("list: questions are filters", questions_are_filters),
         ("counters: what came by synchronisation is in none", synchronised_connections_are_not_counted),
+        ("list: why a very long one takes long", memory::a_slow_list_is_explained),
         ("memory: a long list takes no more than a short one", memory::a_long_list_takes_no_more_than_a_short_one),
     ];
     Ok(trials.into_iter().map(|(name, run)| trial(name, run)).collect())

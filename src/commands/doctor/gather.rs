@@ -363,14 +363,10 @@ fn boot_addresses(vips: &[IpAddr]) -> Vec<BootAddress> {
 /// The version of the running kernel.
 fn release() -> Fact<(u32, u32)> {
     let from = "/proc/sys/kernel/osrelease";
-    let text = match sysctl::read("kernel/osrelease") {
-        Ok(text) => text,
-        Err(error) => return Fact::unreadable(error, from),
-    };
-    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map_while(|word| word.parse().ok());
-    match (numbers.next(), numbers.next()) {
-        (Some(major), Some(minor)) => Fact::known((major, minor), from),
-        _ => Fact::unreadable(format!("`{text}' is not a version"), from),
+    match sysctl::kernel_version() {
+        Ok(Some(version)) => Fact::known(version, from),
+        Ok(None) => Fact::unreadable("it does not begin with a version", from),
+        Err(error) => Fact::unreadable(error, from),
     }
 }
 

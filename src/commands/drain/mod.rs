@@ -18,7 +18,7 @@ use nix::sys::signal::Signal;
 
 pub(super) mod spare;
 
-use super::list::connections::report;
+use super::list::connections::{Reading, report};
 use super::signals::{Interrupted, Signals};
 use super::{lock, status};
 use crate::grammar::{Drain as Request, Drained};
@@ -30,9 +30,8 @@ use spare::{Fallback, Terms};
 const INTERVAL: Duration = Duration::from_millis(250);
 /// Between two lines where there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
-/// Between two readings of the kernel's list of connections; of a list that takes long, this many times as long.
+/// Between two readings of the kernel's list of connections.
 const LIST_INTERVAL: Duration = Duration::from_secs(5);
-const LIST_SHARE: u32 = 20;
 /// The width of a terminal that does not report its own.
 const WIDTH: usize = 80;
 
@@ -183,8 +182,8 @@ struct Waiting<'r> {
     drain: Drain,
     started: Instant,
     bar: Bar,
-    /// When the list of connections was read, how long that took, and how long persistence binds the last client.
-    list: Option<(Instant, Duration, Option<u64>)>,
+    /// The last reading of the list of connections, and how long persistence binds the last client.
+    list: Option<(Reading, Option<u64>)>,
     most: u64,
     warned: bool,
     /// Whether lines of that list that are not connections are reported.
@@ -261,21 +260,19 @@ impl Waiting<'_> {
 
     /// How long persistence binds the last client to the servers. For show only: what cannot be read is not known.
     fn clients_for(&mut self) -> Option<u64> {
-        if let Some((read, took, clients_for)) = self.list {
-            let age = read.elapsed();
-            if age < LIST_INTERVAL.max(took * LIST_SHARE) {
-                return clients_for.map(|seconds| seconds.saturating_sub(age.as_secs()));
-            }
+        if let Some((reading, clients_for)) = self.list
+            && reading.is_recent(LIST_INTERVAL)
+        {
+            return clients_for.map(|seconds| seconds.saturating_sub(reading.age().as_secs()));
         }
         let started = Instant::now();
         let servers: Vec<DestinationKey> = self.drain.servers().map(|server| server.key).collect();
         // For show only: what cannot be read is not known.
         let (last, skipped) = longest_template(&self.request.service, &servers).unwrap_or_default();
         if !self.reported {
-            self.reported = skipped.lines > 0;
-            report(connections::PATH, skipped);
+            self.reported = report(connections::PATH, skipped);
         }
-        self.list = Some((Instant::now(), started.elapsed(), last));
+        self.list = Some((Reading::since(started), last));
         last
     }
 

@@ -1,6 +1,7 @@
 //! `-L -c`: all connections or some, as they come, sorted or counted.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, IsTerminal, stderr};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use ipvs_client::{
@@ -14,6 +15,7 @@ use ipvs_client::{
 use crate::commands::labels::NamedLabels;
 use crate::commands::{Output, terminal};
 use crate::grammar::{ConnectionView, Connections, Format, Listing};
+use crate::host::sysctl;
 use crate::view::json::{self, ConnectionDocument};
 use crate::view::wide::WithData;
 use crate::view::{Labels, boxed, connections, wide};
@@ -65,10 +67,50 @@ pub(super) fn list(client: &mut Client, listing: &Listing, wanted: &Connections,
     Ok(())
 }
 
-/// Say how many lines of a list were skipped.
-pub(in crate::commands) fn report(path: &'static str, skipped: Skipped) {
-    if let Some(message) = skipped.message(path) {
-        say!("{message}");
+/// Say how many lines of a list were skipped, and on a terminal why a long one took so long. Whether anything was said.
+pub(in crate::commands) fn report(path: &'static str, skipped: Skipped) -> bool {
+    let lines = skipped.message(path).map(|message| message.to_string());
+    let is_slow = path == PATH && stderr().is_terminal();
+    let both = [lines, is_slow.then(|| slowness(skipped)).flatten()];
+    both.iter().flatten().for_each(|message| say!("{message}"));
+    both.iter().any(Option::is_some)
+}
+
+/// Connections beyond which the list is long.
+const MANY: u64 = 100_000;
+
+/// What there is to say of the time that a list of so many connections takes.
+pub(in crate::commands) fn slowness(Skipped { of, .. }: Skipped) -> Option<String> {
+    let is_old = || matches!(sysctl::kernel_version(), Ok(Some(version)) if version < (6, 14));
+    (of > MANY && is_old()).then(|| {
+        format!("{PATH}: {of} connections: before Linux 6.14 the kernel takes time by the square of their number to list them")
+    })
+}
+
+/// When the list of connections was read, and how long that took.
+#[derive(Clone, Copy)]
+pub(in crate::commands) struct Reading {
+    at: Instant,
+    took: Duration,
+}
+
+impl Reading {
+    /// Of the time, reading the list takes at most this part: on old kernels it keeps a processor busy for long.
+    const SHARE: u32 = 20;
+
+    /// One that began then and is over now.
+    pub(in crate::commands) fn since(began: Instant) -> Self {
+        Self { at: Instant::now(), took: began.elapsed() }
+    }
+
+    /// How long ago it was.
+    pub(in crate::commands) fn age(self) -> Duration {
+        self.at.elapsed()
+    }
+
+    /// Whether it is too early for the next one, which is wanted at most so often.
+    pub(in crate::commands) fn is_recent(self, interval: Duration) -> bool {
+        self.age() < interval.max(self.took * Self::SHARE)
     }
 }
 

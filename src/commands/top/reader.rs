@@ -1,7 +1,7 @@
 //! What the live view shows, as the kernel has it.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use ipvs_client::{
@@ -10,6 +10,7 @@ use ipvs_client::{
     estimation,
 };
 
+use crate::commands::list::connections::{Reading, slowness};
 use crate::host::module;
 use crate::top::{Action, App, Connections, Message, Tally};
 
@@ -17,15 +18,17 @@ use crate::top::{Action, App, Connections, Message, Tally};
 pub(super) struct Reader {
     pub(super) client: Client,
     began: Instant,
-    /// Lines that are not connections are reported once.
-    skipped_reported: bool,
+    /// What there is to say of the list of connections is said once.
+    reported: bool,
+    /// The last reading of that list, and of whose connections.
+    last: Option<(Reading, (ServiceKey, Vec<DestinationKey>))>,
     /// Of these connections.
     pub(super) choice: Choice,
 }
 
 impl Reader {
     pub(super) fn new() -> Result<Self> {
-        Ok(Self { client: module::connect()?, began: Instant::now(), skipped_reported: false, choice: Choice::ALL })
+        Ok(Self { client: module::connect()?, began: Instant::now(), reported: false, last: None, choice: Choice::ALL })
     }
 
     /// Read the table, and connections if they are shown. Says what follows for drains.
@@ -41,18 +44,26 @@ impl Reader {
             Err(error) => return Err(error.into()),
         };
         let actions = app.read(table, self.began.elapsed());
-        let connections = app.wants_connections().map(|(service, servers)| count(&service, &servers, &self.choice));
-        match connections {
-            None => app.set_connections(None),
-            Some(Ok((connections, skipped))) => {
+        let Some(wanted) = app.wants_connections() else {
+            app.set_connections(None);
+            return Ok(actions);
+        };
+        if self.last.as_ref().is_some_and(|(reading, of)| *of == wanted && reading.is_recent(Duration::ZERO)) {
+            return Ok(actions);
+        }
+        let began = Instant::now();
+        match count(&wanted.0, &wanted.1, &self.choice) {
+            Ok((connections, skipped)) => {
                 app.set_connections(Some(connections));
-                if let (false, Some(message)) = (self.skipped_reported, skipped.message(PATH)) {
-                    self.skipped_reported = true;
-                    app.say(Message::Failed(message.to_string()));
+                let message = skipped.message(PATH).map(|message| message.to_string()).or_else(|| slowness(skipped));
+                if let Some(message) = message.filter(|_| !self.reported) {
+                    self.reported = true;
+                    app.say(Message::Failed(message));
                 }
             }
-            Some(Err(error)) => app.say(Message::Failed(error.to_string())),
+            Err(error) => app.say(Message::Failed(error.to_string())),
         }
+        self.last = Some((Reading::since(began), wanted));
         Ok(actions)
     }
 }

@@ -3,11 +3,13 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::memory::{SLACK, USUAL, does, least};
-use crate::support::{in_fresh_namespace, succeed};
+use crate::support::{in_fresh_namespace, ours, succeed};
+use crate::terminal::pty::Terminal;
 
 /// Rows of the long list: a power of two, as is the room that a vector of them takes.
 const MANY: u32 = 1 << 16;
@@ -58,6 +60,35 @@ fn generate(folder: &Path, rows: u32) -> Result<()> {
     fs::write(folder.join("ip_vs_conn_sync"), sync)?;
     fs::write(folder.join("ip_vs_conn"), with_data)?;
     Ok(())
+}
+
+/// Past 100,000 connections it is said on a terminal why the list takes so long, where the kernel makes it so.
+pub(super) fn a_slow_list_is_explained() -> Result<()> {
+    const SAID: &str = "100001 connections: before Linux 6.14 the kernel takes time by the square of their number";
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("slow-list");
+    let script = r#"mount --bind "$1" /proc/$$/net && exec "${@:2}""#;
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let mut numbers = release.split('.').map(str::parse::<u32>);
+    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else { bail!("{release}") };
+    in_fresh_namespace(|| {
+        succeed(&["-A", "-t", "10.1.1.1:80"], b"")?;
+        for (rows, is_long) in [(100_000, false), (100_001, true)] {
+            generate(&folder, rows)?;
+            let mut command = Command::new("unshare");
+            command.args(["--mount", "bash", "-c", script, "bash"]).arg(&folder).arg(ours());
+            command.args(["-Lnc", "--count-by", "state"]);
+            let quiet = command.output()?;
+            ensure!(quiet.status.success() && quiet.stderr.is_empty(), "{quiet:?}");
+            let mut terminal = Terminal::start_any(20, 200, &command)?;
+            let status = terminal.end()?;
+            let said = String::from_utf8_lossy(&terminal.bytes);
+            ensure!(status == "0", "{status}: {said}");
+            ensure!(said.contains("ESTABLISHED"), "{said}");
+            ensure!(said.contains(SAID) == (is_long && (major, minor) < (6, 14)), "{release}: {said}");
+        }
+        Ok(())
+    })?;
+    fs::remove_dir_all(&folder).context("the folder of lists")
 }
 
 pub(super) fn a_long_list_takes_no_more_than_a_short_one() -> Result<()> {

@@ -115,7 +115,8 @@ fn entries(source: impl BufRead, mut take: impl FnMut(u64, Option<About>)) -> io
             Line::Other(number, line) => take(number, entry(line)),
         }
         Ok(true)
-    })
+    })?;
+    Ok(())
 }
 
 fn entry(line: &[u8]) -> Option<About> {

@@ -197,6 +197,8 @@ pub struct Skipped {
     pub lines: u64,
     /// The number of the first, from 1.
     pub first: u64,
+    /// Of how many lines of the list, without its head.
+    pub of: u64,
 }
 
 impl Skipped {
@@ -213,7 +215,7 @@ impl Skipped {
         struct Message(&'static str, Skipped);
         impl fmt::Display for Message {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let Self(path, Skipped { lines, first }) = self;
+                let Self(path, Skipped { lines, first, .. }) = self;
                 match lines {
                     1 => write!(f, "{path}: skipped line {first}, which is not a connection"),
                     _ => write!(f, "{path}: skipped {lines} lines that are not connections; the first is line {first}"),
@@ -256,7 +258,7 @@ pub fn read(source: impl BufRead, mut take: impl FnMut(&Connection) -> io::Resul
 /// As [`read`].
 pub fn rows(source: impl BufRead, mut take: impl FnMut(&Row<'_>) -> io::Result<()>) -> io::Result<Skipped> {
     let mut skipped = Skipped::default();
-    lines(source, PATH, |line: Line<'_, { line::USUAL }>| {
+    let of = lines(source, PATH, |line: Line<'_, { line::USUAL }>| {
         match line {
             Line::Usual(bytes) => match line::usual(bytes) {
                 Some(usual) => take(&Row::Usual(usual))?,
@@ -269,7 +271,7 @@ pub fn rows(source: impl BufRead, mut take: impl FnMut(&Row<'_>) -> io::Result<(
         }
         Ok(true)
     })?;
-    Ok(skipped)
+    Ok(Skipped { of, ..skipped })
 }
 
 /// A piece of a list.
@@ -281,11 +283,12 @@ enum Line<'l, const WIDTH: usize> {
 }
 
 /// Give each line below the first, which names the columns, to `take`. It says of bytes whether they are a line.
+/// Returns how many there are.
 fn lines<const WIDTH: usize>(
     mut source: impl BufRead,
     path: &str,
     mut take: impl FnMut(Line<'_, WIDTH>) -> io::Result<bool>,
-) -> io::Result<()> {
+) -> io::Result<u64> {
     let mut number = 0;
     let mut line = Vec::new();
     loop {
@@ -307,7 +310,7 @@ fn lines<const WIDTH: usize>(
         }
         line.clear();
         if source.read_until(b'\n', &mut line).map_err(|error| of_list(path, &error))? == 0 {
-            return Ok(());
+            return Ok(number.saturating_sub(1));
         }
         number += 1;
         let line = line.strip_suffix(b"\n").unwrap_or(&line);

@@ -71,7 +71,7 @@ fn lines_that_span_buffers() {
     let odd = "TCP 0A010101 D4FC 0A010102 0050 7F000001 1F90 TIME_WAIT LOCAL 3\n";
     let source = format!("{HEADER}{USUAL}{odd}\n{USUAL}rubbish\n{USUAL}{}", USUAL.trim_end());
     let (expected, skipped) = connections(&format!("{USUAL}{odd}\n{USUAL}rubbish\n{USUAL}{USUAL}"));
-    assert_eq!((expected.len(), skipped), (5, Skipped { lines: 1, first: 6 }));
+    assert_eq!((expected.len(), skipped), (5, Skipped { lines: 1, first: 6, of: 7 }));
     for size in 1..200 {
         let mut all = Vec::new();
         let again = read(BufReader::with_capacity(size, source.as_bytes()), |connection| {
@@ -95,9 +95,9 @@ fn what_is_not_a_connection_is_skipped_and_counted() {
         " \n",
     ] {
         let (all, skipped) = connections(&format!("{USUAL}{line}{USUAL}"));
-        assert_eq!((all.len(), skipped), (2, Skipped { lines: 1, first: 3 }), "{line}");
+        assert_eq!((all.len(), skipped), (2, Skipped { lines: 1, first: 3, of: 3 }), "{line}");
     }
-    let message = |lines| Skipped { lines, first: 3 }.message(PATH).map(|message| message.to_string());
+    let message = |lines| Skipped { lines, first: 3, of: 5 }.message(PATH).map(|message| message.to_string());
     assert_eq!(message(0), None);
     assert_eq!(message(1).unwrap(), format!("{PATH}: skipped line 3, which is not a connection"));
     assert_eq!(message(3).unwrap(), format!("{PATH}: skipped 3 lines that are not connections; the first is line 3"));
@@ -163,7 +163,7 @@ fn engine_data_of_a_connection_that_occurs_twice_is_left_out() {
 fn engine_data_with_newlines_is_cut_and_the_rest_is_skipped() {
     let table = engines(&engine_line("UDP", 1, " sip one\nrubbish\n\nmore \u{1b}"));
     assert_eq!(data(&table, 1), Some((&b"sip"[..], &b"one"[..])));
-    assert_eq!(table.skipped(), Skipped { lines: 2, first: 3 });
+    assert_eq!(table.skipped(), Skipped { lines: 2, first: 3, of: 0 });
     assert_eq!(engines("").of(&template(1)), None);
 }
 
