@@ -139,8 +139,8 @@ pub fn is_quiet(link: &Link) -> bool {
 /// The links that ask and answer with ARP by themselves. A port of a bridge or bond leaves that to the bridge or bond; a
 /// member of a VRF does not.
 pub fn speakers(links: &[Link]) -> impl Iterator<Item = &Link> {
-    let is_vrf = |index: u32| links.iter().any(|link| link.index == index && link.kind.as_deref() == Some("vrf"));
-    links.iter().filter(move |link| link.flags.is_up() && !is_quiet(link) && link.master.is_none_or(is_vrf))
+    let speaks = |link: &&Link| link.master.is_none() || link.vrf(links).is_some();
+    links.iter().filter(|link| link.flags.is_up() && !is_quiet(link)).filter(speaks)
 }
 
 /// The links and addresses of a machine.
@@ -193,6 +193,13 @@ impl Place<'_> {
 }
 
 impl<'f> Network<'f> {
+    /// The VRF that an address is in, if it is: routes from there are in its table.
+    #[must_use]
+    pub fn vrf_of(self, address: IpAddr) -> Option<&'f Link> {
+        let mut holders = self.addresses.iter().filter(|held| held.address == address);
+        holders.find_map(|held| self.links.iter().find(|link| link.index == held.index)?.vrf(self.links))
+    }
+
     /// A link by its name.
     #[must_use]
     pub fn link(self, name: &str) -> Option<&'f Link> {

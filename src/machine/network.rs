@@ -110,6 +110,14 @@ pub struct Link {
     pub lower: Option<u32>,
 }
 
+impl Link {
+    /// The VRF that it is a member of, if it is: that has a table of routes of its own. `links` are all of this host.
+    #[must_use]
+    pub fn vrf<'l>(&self, links: &'l [Link]) -> Option<&'l Link> {
+        links.iter().find(|other| self.master == Some(other.index) && other.kind.as_deref() == Some("vrf"))
+    }
+}
+
 /// An address of an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {

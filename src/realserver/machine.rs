@@ -36,26 +36,21 @@ impl Machine {
         here.find(|place| place.held.prefix == wanted.prefix).map(|place| place.held)
     }
 
-    /// The VRF that a link is a member of, if it is: that has a table of routes of its own.
-    pub(super) fn vrf(&self, link: &Link) -> Option<&Link> {
-        self.links.iter().find(|other| link.master == Some(other.index) && other.kind.as_deref() == Some("vrf"))
-    }
-
     /// What asks how packets to the VIP go.
     pub(super) fn way_to(&self, link: Option<&Link>, vip: IpAddr) -> RouteQuery {
-        let vrf = link.and_then(|link| self.vrf(link)).map(|vrf| vrf.index);
+        let vrf = link.and_then(|link| link.vrf(&self.links)).map(|vrf| vrf.index);
         RouteQuery { output: vrf, ..RouteQuery::to(vip) }
     }
 
     /// Whether the host route has to be set. For IPv6, and in the table of a VRF, where there can be no other, the kernel sets
     /// one with the address and removes it with that.
     pub(super) fn needs_host_route(&self, link: &Link, vip: IpAddr) -> bool {
-        vip.is_ipv4() && self.vrf(link).is_none()
+        vip.is_ipv4() && link.vrf(&self.links).is_none()
     }
 
     /// The host route as it is to be, if it is there.
     pub(super) fn host_route(&self, link: &Link, vip: IpAddr) -> Option<&Route> {
-        if self.vrf(link).is_none() {
+        if link.vrf(&self.links).is_none() {
             return find_host_route(&self.routes, link, vip);
         }
         self.routes.iter().find(|route| {

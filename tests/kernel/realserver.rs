@@ -546,6 +546,24 @@ fn a_vip_in_a_vrf() -> Result<()> {
         for line in ["pass  host_route", "pass  delivered"] {
             ensure!(outcome.stdout.matches(line).count() == 2, "{}", outcome.stdout);
         }
+        // Answers have a way there, which is not in the main table.
+        let doctor = |vip: &str| Command::new(ours()).args(["doctor", "--json", "--pretty", vip]).output();
+        let way_back = |vip: &str| -> Result<serde_json::Value> {
+            let report: serde_json::Value = serde_json::from_slice(&doctor(vip)?.stdout)?;
+            let mut checks = report["doctor"]["findings"].as_array().into_iter().flatten();
+            Ok(checks.find(|check| check["id"] == "R6").context("no R6")?.clone())
+        };
+        for vip in ["192.0.2.1", "2001:db8::1"] {
+            let found = way_back(vip)?;
+            let advice = found["advice"].as_str().unwrap_or_default();
+            ensure!(found["state"] == "fail" && advice.ends_with("via ROUTER vrf red"), "{found}");
+        }
+        sh("ip route add default dev vip0 vrf red; ip -6 route add default dev vip0 vrf red")?;
+        for vip in ["192.0.2.1", "2001:db8::1"] {
+            let found = way_back(vip)?;
+            ensure!(found["state"] == "ok", "{found}");
+        }
+        sh("ip route del default vrf red; ip -6 route del default vrf red")?;
         ensure_status("stop 192.0.2.1 2001:db8::1", 0)?;
         ensure_same(&before, &machine()?)
     })

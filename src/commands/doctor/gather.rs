@@ -24,7 +24,7 @@ use crate::commands::state::read_state;
 use crate::doctor::facts::{
     Answer, Blocked, BootAddress, Fact, Facts, FilePort, Ipvs, Modules, Probe, Return, RulesFile, Settings, Vip,
 };
-use crate::doctor::quiet::speakers;
+use crate::doctor::quiet::{Network, speakers};
 use crate::doctor::roles::ANNOUNCERS;
 use crate::host::probe::{Heard, Wire};
 use crate::host::route::{self, Address, Link, Route, RouteQuery};
@@ -123,7 +123,9 @@ pub(super) fn gather(wanted: Wanted<'_>) -> Facts {
         announced: Fact::known(boot::announced(&targets), "/etc/sysconfig/network-scripts"),
         marked: BTreeMap::new(),
         policies: read(&mut network, "the kernel's rules of policy routing", route::Client::rules),
-        returns: returns(&mut network, targets.iter().chain(&own), &routes),
+        returns: returns(&mut network, targets.iter().chain(&own), &routes, |address| {
+            vrf_of(&links, &addresses, address)
+        }),
         reverse_path_drops: drops_now,
         traffic: traffic::here(&targets),
         progress: traffic::progress(),
@@ -178,6 +180,7 @@ fn returns<'a>(
     client: &mut Result<route::Client, route::Error>,
     from: impl Iterator<Item = &'a IpAddr>,
     routes: &Fact<Vec<Route>>,
+    vrf_of: impl Fn(IpAddr) -> Option<u32>,
 ) -> Vec<Return> {
     let routes = routes.value().map(Vec::as_slice).unwrap_or_default();
     let is_covered = |address: IpAddr| {
@@ -206,10 +209,11 @@ fn returns<'a>(
             if to == from {
                 continue;
             }
-            let plain = find_route(client, RouteQuery::to(to));
+            let query = RouteQuery { output: vrf_of(from), ..RouteQuery::to(to) };
+            let plain = find_route(client, query);
             // Where the address is not here, the kernel refuses the question.
-            let route = match find_route(client, RouteQuery { from: Some(from), ..RouteQuery::to(to) }) {
-                found if found.value() == Some(&None) => match is_held(client, from) {
+            let route = match find_route(client, RouteQuery { from: Some(from), ..query }) {
+                found if found.value() == Some(&None) => match is_held(client, query, from) {
                     true => found,
                     false => plain,
                 },
@@ -221,9 +225,15 @@ fn returns<'a>(
     found
 }
 
-/// Whether an address is this machine's.
-fn is_held(client: &mut Result<route::Client, route::Error>, address: IpAddr) -> bool {
-    let found = find_route(client, RouteQuery::to(address));
+/// The number of the VRF that an address is in, if it is.
+fn vrf_of(links: &Fact<Vec<Link>>, addresses: &Fact<Vec<Address>>, address: IpAddr) -> Option<u32> {
+    let network = Network { links: links.value()?, addresses: addresses.value()? };
+    network.vrf_of(address).map(|vrf| vrf.index)
+}
+
+/// Whether an address is this machine's, where a packet goes the way of this query.
+fn is_held(client: &mut Result<route::Client, route::Error>, query: RouteQuery, address: IpAddr) -> bool {
+    let found = find_route(client, RouteQuery { to: address, ..query });
     found.value().and_then(Option::as_ref).is_some_and(|route| route.kind == RouteKind::Local)
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::no_vip;
 use crate::doctor::facts::{Answer, Facts, Return};
-use crate::doctor::judgement::{Judged, Judgement, ROUTES, Skip, State, unless_bad};
+use crate::doctor::judgement::{Judged, Judgement, ROUTES, Skip, State, shell, unless_bad};
 use crate::doctor::roles::redirection;
 use crate::doctor::segment::incoming;
 use crate::machine::{Prefix, Route, RouteKind};
@@ -41,7 +41,10 @@ pub(in crate::doctor) fn way_back(facts: &Facts) -> Judged {
                 ),
                 false => Judgement::fail(format!("no route has a gateway for answers from {vip}"), ROUTES),
             };
-            bad.push(found.advice("Set the router that clients are behind: ip route add default via ROUTER"));
+            let vrf = facts.network()?.vrf_of(vip).map_or_else(String::new, |vrf| format!(" vrf {}", shell(&vrf.name)));
+            bad.push(
+                found.advice(format!("Set the router that clients are behind: ip route add default via ROUTER{vrf}")),
+            );
             continue;
         };
         let Some(gateway) = usual.gateway else {
