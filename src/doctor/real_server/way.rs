@@ -7,7 +7,7 @@ use super::no_vip;
 use crate::doctor::facts::{Answer, Facts, Return};
 use crate::doctor::judgement::{Judged, Judgement, ROUTES, Skip, State, shell, unless_bad};
 use crate::doctor::roles::redirection;
-use crate::doctor::segment::incoming;
+use crate::doctor::segment::{incoming, leaves_by};
 use crate::machine::{Prefix, Route, RouteKind};
 
 pub(in crate::doctor) fn way_back(facts: &Facts) -> Judged {
@@ -74,13 +74,19 @@ fn carries(facts: &Facts, vip: IpAddr) -> bool {
 /// Where a rule of policy routing is for the machine's own address on the interface that clients come in by, and the virtual
 /// address goes another way.
 fn other_way_than_own(facts: &Facts, vip: IpAddr) -> Result<Option<Judgement>, Skip> {
-    let [link] = incoming(facts, vip)?[..] else { return Ok(None) };
+    let links = incoming(facts, vip)?;
     let policies = facts.policies.get()?;
+    let of_vip = facts.way_to_clients(vip)?;
+    // Where clients may come in by several interfaces, a rule of another one than answers leave by may be for administrators.
+    let matters = |index: u32| {
+        links.iter().any(|link| link.index == index)
+            && (links.len() == 1 || of_vip.is_some_and(|route| leaves_by(route, index)))
+    };
     let own = facts
         .addresses
         .get()?
         .iter()
-        .filter(|held| held.index == link.index && held.address != vip && held.address.is_ipv4() == vip.is_ipv4());
+        .filter(|held| matters(held.index) && held.address != vip && held.address.is_ipv4() == vip.is_ipv4());
     for held in own {
         let rule = policies.iter().find(|rule| {
             rule.from.length > 0
@@ -91,7 +97,6 @@ fn other_way_than_own(facts: &Facts, vip: IpAddr) -> Result<Option<Judgement>, S
         });
         let Some(rule) = rule else { continue };
         let of_own = facts.way_to_clients(held.address)?;
-        let of_vip = facts.way_to_clients(vip)?;
         let key = |route: Option<&Route>| route.map(|route| (route.gateway, route.output));
         if key(of_own) == key(of_vip) || of_own.is_none() {
             continue;

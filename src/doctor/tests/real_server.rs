@@ -192,12 +192,24 @@ fn r6_rules_of_policy_routing() {
         action: RuleAction::Lookup,
         table: 77,
     };
-    facts.policies = Fact::known(vec![rule], "rules");
+    facts.policies = Fact::known(vec![rule.clone()], "rules");
     facts.returns.push(returning("30.30.30.30", None, Some("30.30.30.254"), ETH0));
     assert_found("R6", &facts, State::Ok, "not the director", "");
     facts.returns[0] = returning(VIP, None, Some("30.30.30.1"), ETH0);
     let fix = "ip rule add from 20.20.20.20 lookup 77";
-    assert_found("R6", &facts, State::Fail, "go via 30.30.30.1 by eth0, those from 30.30.30.30 via 30.30.30.254", fix);
+    let fact = "go via 30.30.30.1 by eth0, those from 30.30.30.30 via 30.30.30.254";
+    assert_found("R6", &facts, State::Fail, fact, fix);
+    // By whichever of two interfaces clients come in.
+    let eth1 = link(7, "eth1", LinkFlags::UP);
+    facts.links = Fact::known([facts.links.value().unwrap().clone(), vec![eth1]].concat(), "links");
+    let held = [facts.addresses.value().unwrap().clone(), vec![address(7, "50.50.50.30", 24)]].concat();
+    facts.addresses = Fact::known(held, "addresses");
+    facts.probe.as_mut().unwrap().answers = Fact::known(Vec::new(), "wire");
+    assert_found("R6", &facts, State::Fail, fact, fix);
+    // A rule for the administrators' network says nothing of clients.
+    facts.policies = Fact::known(vec![Rule { from: Prefix::host(ip("50.50.50.30")), ..rule }], "rules");
+    facts.returns.push(returning("50.50.50.30", None, Some("50.50.50.1"), 7));
+    assert_found("R6", &facts, State::Ok, "not the director", "");
 }
 
 fn with_tunnel(facts: &mut Facts, flags: u32, mtu: u32) {
