@@ -266,3 +266,16 @@ fn count(
     report(PATH, skipped);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_takes_long_is_read_seldom() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let now = Reading { at: Instant::now(), took: Duration::ZERO };
+        assert!(now.is_recent(HOUR) && !now.is_recent(Duration::ZERO));
+        assert!(Reading { took: HOUR, ..now }.is_recent(Duration::ZERO));
+    }
+}

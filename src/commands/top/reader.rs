@@ -46,6 +46,7 @@ impl Reader {
         let actions = app.read(table, self.began.elapsed());
         let Some(wanted) = app.wants_connections() else {
             app.set_connections(None);
+            self.last = None;
             return Ok(actions);
         };
         if self.last.as_ref().is_some_and(|(reading, of)| *of == wanted && reading.is_recent(Duration::ZERO)) {
