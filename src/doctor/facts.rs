@@ -1,6 +1,6 @@
 //! What the checks judge: facts, each with where it was read, or why it could not be.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -308,10 +308,8 @@ impl Facts {
     /// # Errors
     /// The table could not be read.
     pub fn services(&self) -> Result<Vec<&TableService>, Skip> {
-        let wanted = |key: &ServiceKey| match key.address() {
-            Some(address) => self.vips.iter().any(|vip| vip.address == address),
-            None => true,
-        };
+        let vips: HashSet<IpAddr> = self.vips.iter().map(|vip| vip.address).collect();
+        let wanted = |key: &ServiceKey| key.address().is_none_or(|address| vips.contains(&address));
         Ok(self.table.get()?.services.iter().filter(|service| wanted(&service.entry.service.key)).collect())
     }
 

@@ -151,39 +151,34 @@ pub fn addresses(wanted: &[IpAddr]) -> Vec<(IpAddr, String)> {
     let single = NETWORK_FILES.iter().map(PathBuf::from);
     for path in files(NETWORK_FOLDERS, "").into_iter().chain(single) {
         let Some(text) = input::settings_text(&path) else { continue };
-        found.extend(
-            wanted
-                .iter()
-                .filter(|address| names(&text, **address))
-                .map(|address| (*address, path.to_string_lossy().into_owned())),
-        );
+        let named = named(&text);
+        let here = wanted.iter().filter(|address| named.contains(address));
+        found.extend(here.map(|address| (*address, path.to_string_lossy().into_owned())));
     }
     for script in scripts::all() {
         let path = script.path.to_string_lossy().into_owned();
         let is_new = |address: &IpAddr| !found.iter().any(|(known, file)| known == address && *file == path);
-        let named: Vec<IpAddr> =
-            wanted.iter().filter(|address| names(&script.text, **address)).filter(|one| is_new(one)).copied().collect();
-        found.extend(named.into_iter().map(|address| (address, path.clone())));
+        let named = named(&script.text);
+        let here: Vec<IpAddr> =
+            wanted.iter().filter(|address| named.contains(address)).filter(|one| is_new(one)).copied().collect();
+        found.extend(here.into_iter().map(|address| (address, path.clone())));
     }
     // A unit of ours has the address in its name, with systemd-escape(1)'s colons.
     for path in files(UNIT_FOLDERS, ".service") {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        found.extend(
-            wanted
-                .iter()
-                .filter(|address| names(&name.replace("@", " ").replace(".service", " "), **address))
-                .map(|address| (*address, path.to_string_lossy().into_owned())),
-        );
+        let named = named(&name.replace("@", " ").replace(".service", " "));
+        let here = wanted.iter().filter(|address| named.contains(address));
+        found.extend(here.map(|address| (*address, path.to_string_lossy().into_owned())));
     }
     found
 }
 
-/// Whether a text has this address as a word: not as a part of a longer one, and not in a comment.
-fn names(text: &str, address: IpAddr) -> bool {
+/// The addresses that a text has as words: not as parts of longer ones, and not in comments.
+fn named(text: &str) -> BTreeSet<IpAddr> {
     let lines = text.lines().filter(|line| !line.trim_start().starts_with(['#', ';', '!']));
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':');
-    let mut words = lines.flat_map(|line| line.split(|c: char| !is_part(c)));
-    words.any(|word| word.trim_matches(['.', ':']).parse() == Ok(address) || word.parse() == Ok(address))
+    let words = lines.flat_map(|line| line.split(|c: char| !is_part(c))).filter(|word| word.contains(['.', ':']));
+    words.flat_map(|word| [word.trim_matches(['.', ':']).parse(), word.parse()]).flatten().collect()
 }
 
 /// The files of network scripts that put one of these addresses on `lo` and do not say `ARPUPDATE=no`.
@@ -191,10 +186,11 @@ fn names(text: &str, address: IpAddr) -> bool {
 pub fn announced(wanted: &[IpAddr]) -> Vec<String> {
     let of_loopback =
         |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ifcfg-lo:"));
+    let wanted = wanted.iter().copied().collect();
     let mut found = Vec::new();
     for path in files(&["/etc/sysconfig/network-scripts"], "").into_iter().filter(of_loopback) {
         let Some(text) = input::settings_text(&path) else { continue };
-        if wanted.iter().any(|address| names(&text, *address)) && !is_quiet(&text) {
+        if !is_quiet(&text) && !named(&text).is_disjoint(&wanted) {
             found.push(path.to_string_lossy().into_owned());
         }
     }
@@ -297,11 +293,11 @@ mod tests {
     #[test]
     fn an_address_is_a_word() {
         let vip: IpAddr = "20.20.20.20".parse().unwrap();
-        assert!(names("Address=20.20.20.20/32\n", vip) && names("x\n\"20.20.20.20\"", vip));
+        assert!(named("Address=20.20.20.20/32\n").contains(&vip) && named("x\n\"20.20.20.20\"").contains(&vip));
         for text in ["120.20.20.20", "20.20.20.200", "# 20.20.20.20", "20.20.20.20.5"] {
-            assert!(!names(text, vip), "{text}");
+            assert!(!named(text).contains(&vip), "{text}");
         }
-        assert!(names("- 2001:db8:0::20/128", "2001:db8::20".parse().unwrap()));
+        assert!(named("- 2001:db8:0::20/128").contains(&"2001:db8::20".parse().unwrap()));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The way of clients' packets: in, past the firewall, and on to the real servers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 
 use ipvs_client::{Family, Forwarding};
@@ -139,13 +139,13 @@ pub(in crate::doctor) fn forwarding(facts: &Facts) -> Judged {
         }
     }
     found.extend(unanswered(facts)?);
+    let mut outputs = BTreeSet::new();
+    for address in servers.iter().filter(|address| address.is_ipv4()) {
+        outputs.extend(facts.path(*address)?.and_then(|route| route.output));
+    }
     for vip in facts.vips.iter().map(|vip| vip.address).filter(IpAddr::is_ipv4) {
         // A shorter way is told of where packets leave by the interface that they came in by.
         let entries = incoming(facts, vip)?;
-        let mut outputs = BTreeSet::new();
-        for address in servers.iter().filter(|address| address.is_ipv4()) {
-            outputs.extend(facts.path(*address)?.and_then(|route| route.output));
-        }
         for link in entries.into_iter().filter(|link| outputs.contains(&link.index)) {
             let name = &link.name;
             let key = format!("net/ipv4/conf/{name}/send_redirects");
@@ -181,13 +181,14 @@ fn unanswered(facts: &Facts) -> Result<Vec<Judgement>, Skip> {
         .map(|held| Prefix { address: held.address, length: held.prefix })
         .filter(|network| !network.is_host())
         .collect();
+    let masqueraded =
+        facts.servers()?.into_iter().filter(|(_, entry)| entry.destination.forwarding == Forwarding::Masquerade);
+    let (vips, servers): (HashSet<Option<IpAddr>>, HashSet<IpAddr>) =
+        masqueraded.map(|(key, entry)| (key.address(), entry.destination.key.address)).unzip();
     let seen = facts.progress.value().map(Vec::as_slice).unwrap_or_default();
     for one in seen.iter().filter(|one| one.waiting > 0) {
-        let is_masqueraded = facts.servers()?.iter().any(|(_, entry)| {
-            entry.destination.forwarding == Forwarding::Masquerade && entry.destination.key.address == one.server.0
-        });
         let shared = networks.iter().find(|network| network.contains(one.client) && network.contains(one.server.0));
-        if let (true, Some(network)) = (is_masqueraded, shared) {
+        if let (true, Some(network)) = (servers.contains(&one.server.0), shared) {
             let fact = format!(
                 "{} is a client in the servers' own network {network}: {} answers it directly, not by this director",
                 one.client, one.server.0
@@ -200,9 +201,7 @@ fn unanswered(facts: &Facts) -> Result<Vec<Judgement>, Skip> {
     }
     found.dedup_by(|a, b| a.fix == b.fix);
     for vip in &facts.vips {
-        let is_masqueraded = facts.servers()?.iter().any(|(key, entry)| {
-            key.address() == Some(vip.address) && entry.destination.forwarding == Forwarding::Masquerade
-        });
+        let is_masqueraded = vips.contains(&Some(vip.address));
         let near = || {
             facts.returns.iter().any(|one| one.from == vip.address && one.route.value().is_some_and(Option::is_some))
         };

@@ -1,9 +1,9 @@
 //! The virtual addresses: whether this machine has them as it should, and no other machine answers for them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use ipvs_client::{DaemonRole, Family, ServiceKey};
+use ipvs_client::{DaemonRole, Family};
 
 use crate::doctor::facts::Facts;
 use crate::doctor::judgement::{Judged, Judgement, ROUTES, Skip, State, unless_bad};
@@ -17,6 +17,7 @@ pub(in crate::doctor) fn is_local(facts: &Facts) -> Judged {
     let mut bad = Vec::new();
     let mut unusable = None;
     let mut standing_by = None;
+    let to_servers = to_servers(facts).unwrap_or_default();
     for vip in &facts.vips {
         let address = vip.address;
         let path = facts.path(address)?;
@@ -36,7 +37,7 @@ pub(in crate::doctor) fn is_local(facts: &Facts) -> Judged {
         let goes = path
             .and_then(|route| route.output)
             .map_or_else(|| "nowhere".to_owned(), |index| format!("out by {}", facts.interface(index)));
-        let device = device_for(facts, address).unwrap_or_else(|| "INTERFACE".to_owned());
+        let device = device_for(facts, address, &to_servers).unwrap_or_else(|| "INTERFACE".to_owned());
         bad.push(
             Judgement::fail(format!("packets to {address} go {goes}"), ROUTES)
                 .command(format!("ip addr add {} dev {device}", Prefix::host(address)))
@@ -59,21 +60,30 @@ pub(in crate::doctor) fn is_local(facts: &Facts) -> Judged {
 
 /// The interface on which a virtual address belongs: that of its network, that of the way to clients or to the servers, or
 /// else the first that answers ARP.
-fn device_for(facts: &Facts, vip: IpAddr) -> Option<String> {
-    let servers = facts.servers().ok()?;
-    let output = |(_, entry): &(ServiceKey, &ipvs_client::DestinationEntry)| {
-        let address = entry.destination.key.address;
-        (Family::of(address) == Family::of(vip)).then_some(())?;
-        let route = facts.path(address).ok()??;
-        (route.kind == RouteKind::Unicast).then_some(facts.interface(route.output?))
-    };
+fn device_for(facts: &Facts, vip: IpAddr, to_servers: &ToServers) -> Option<String> {
     let first = || facts.speaking().ok()?.first().map(|link| link.name.clone());
     let near = || match crate::doctor::segment::incoming(facts, vip).ok()?[..] {
         [link] => Some(link.name.clone()),
         _ => None,
     };
     let to_clients = || Some(facts.interface(facts.way_to_clients(vip).ok()??.output?));
-    near().or_else(to_clients).or_else(|| servers.iter().find_map(output)).or_else(first)
+    let to_servers = || to_servers.get(&Family::of(vip)).cloned();
+    near().or_else(to_clients).or_else(to_servers).or_else(first)
+}
+
+/// The interface of the way to the first server of each family that has one.
+type ToServers = BTreeMap<Family, String>;
+
+fn to_servers(facts: &Facts) -> Result<ToServers, Skip> {
+    let mut found = ToServers::new();
+    for (_, entry) in facts.servers()? {
+        let address = entry.destination.key.address;
+        let route = facts.path(address).ok().flatten().filter(|route| route.kind == RouteKind::Unicast);
+        if let Some(index) = route.and_then(|route| route.output) {
+            found.entry(Family::of(address)).or_insert_with(|| facts.interface(index));
+        }
+    }
+    Ok(found)
 }
 
 pub(in crate::doctor) fn prefix(facts: &Facts) -> Judged {
