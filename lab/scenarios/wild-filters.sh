@@ -1,9 +1,11 @@
 # clusters as people run them, behind packet filters; needs --kernel stock
-# needs: nft=nftables iptables arptables keepalived
+# needs: nft=nftables iptables arptables keepalived socat unshare=util-linux
 # shellcheck shell=bash
 
 # shellcheck source=../wild.sh
 . "$lab/wild.sh"
+# shellcheck source=../ha.sh
+. "$lab/ha.sh"
 own_etc
 rm -f "$rules"
 
@@ -96,6 +98,24 @@ typed director nft 'table inet f { chain i { type filter hook input priority 0; 
 examined director
 prove "the doctor on director names D25" names D25
 prove "  the fix it prints can be typed" fixed D25
+examined director
+prove "  D25 is well now" not_named D25
+
+# acassen/keepalived#1528: iptables between the two directors makes two masters.
+row "keepalived, and packet filters that drop VRRP"
+two_directors
+both_have_it() { evidence="" && has_vip director && has_vip director2; }
+one_has_it() { evidence="" && if has_vip director; then ! has_vip director2; else has_vip director2; fi; }
+for host in director director2; do
+    typed "$host" nft 'table inet f { chain i { type filter hook input priority 0; policy drop; tcp dport { 7, 22, 80 } accept; udp dport 8848 accept; ip protocol icmp accept; }; }'
+done
+prove_within 60 "the second master" "both directors have the VIP" both_have_it
+for host in director director2; do
+    examined "$host"
+    prove "  the first finding on $host is D25" cause_is D25
+    prove "  the fix it prints can be typed" fixed D25
+done
+prove_within 60 "a single master" "  one director has the VIP" one_has_it
 examined director
 prove "  D25 is well now" not_named D25
 
