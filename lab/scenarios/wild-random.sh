@@ -219,7 +219,7 @@ break_it() {
             ;;
         output-drop)
             cause=D14
-            # Before what IPVS sends comes to the connection table, it is in none.
+            # Without net.ipv4.vs.conntrack what IPVS sends is not tracked.
             refused director output 'ct state untracked drop; ip protocol ipencap drop;' \
                 '-I OUTPUT -m conntrack --ctstate UNTRACKED -j DROP' '-I OUTPUT -p 4 -j DROP'
             ;;
@@ -264,7 +264,7 @@ break_it() {
                 rs-input-drop)
                     cause=R9
                     refused rs1 input 'tcp dport 80 drop;' '-I INPUT -p tcp --dport 80 -j DROP'
-                    # What a masqueraded server drops nobody asks it about: its director sees that connections wait.
+                    # A masqueraded server is not examined here: its director sees that connections wait.
                     [[ $method != nat ]] || guilty=director cause=D27
                     ;;
             esac

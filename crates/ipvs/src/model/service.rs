@@ -162,11 +162,9 @@ impl ServiceKey {
     }
 }
 
-/// The order of listings: addresses before marks; addresses by family, protocol, address and port, as numbers; marks by mark
-/// and family.
 impl ServiceKey {
-    /// Its place in the order: addresses first, by family, protocol, address and port, then marks, by their number and family.
-    /// To compare three numbers takes a quarter of the instructions of comparing the parts one by one.
+    /// Its place in the order of listings, where addresses come before marks; addresses by family, protocol, address and port, as
+    /// numbers; marks by mark and family. To compare three numbers takes a quarter of the instructions of comparing the parts.
     pub(crate) fn place(&self) -> (u64, u128, u16) {
         match *self {
             Self::Address { protocol, address, port } => {
@@ -181,6 +179,7 @@ impl ServiceKey {
     }
 }
 
+/// The order of listings.
 impl Ord for ServiceKey {
     fn cmp(&self, other: &Self) -> Ordering {
         self.place().cmp(&other.place())

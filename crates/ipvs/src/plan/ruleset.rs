@@ -210,9 +210,10 @@ impl RuleSet {
 
     fn remove_service(&mut self, index: u32) {
         self.recent = None;
-        self.index();
-        let removed = self.services.swap_remove(index as usize);
-        self.index().remove(&removed.service.rule.key);
+        // Made of the services that are there before any has another's place.
+        let key = self.services[index as usize].service.rule.key;
+        self.index().remove(&key);
+        self.services.swap_remove(index as usize);
         self.destination_index.remove(&index);
         // The last one has taken its place.
         let last = self.services.len() as u32;
